@@ -1,0 +1,88 @@
+"""Every error the product raises, split by how the catcher reacts.
+
+::
+
+    GridkeeperError
+    ├── ConfigurationError     refuse before any effect; the text names the remedy
+    ├── RequestRefused         a request that is well formed but must not be done
+    ├── OwnershipLost          this process no longer owns the shard: stop, send nothing
+    ├── KillSwitchEngaged      nothing may be placed: plan again, with cancels only
+    ├── InvariantViolation     halt the symbol
+    ├── StoreUnavailable       forget what is in memory, and load again when it answers
+    └── VenueError
+        ├── TransientVenueError    retry later; ``retry_after_s`` where the venue said so
+        ├── OutcomeUnknown         look the order up; never resend blindly
+        ├── OrderRejected          the venue said no; do not retry as it stands
+        ├── OrderNotFound          the venue knows no such order now
+        └── AuthenticationRefused  halt the account
+"""
+
+from __future__ import annotations
+
+
+class GridkeeperError(Exception):
+    """Root of the tree."""
+
+
+class ConfigurationError(GridkeeperError):
+    """A setting that breaks a rule, with what would satisfy it."""
+
+    def __init__(self, *, field: str, rule: str, value: object, remedy: str) -> None:
+        super().__init__(f"`{field}` {rule}, was {value}; {remedy}")
+        self.field = field
+        self.rule = rule
+        self.value = str(value)
+        self.remedy = remedy
+
+
+class RequestRefused(GridkeeperError):
+    """A well-formed request that the present state forbids."""
+
+
+class OwnershipLost(GridkeeperError):
+    """The lease ran out or a newer epoch owns the shard."""
+
+
+class KillSwitchEngaged(GridkeeperError):
+    """An operator stopped all trading."""
+
+
+class InvariantViolation(GridkeeperError):
+    """Something that must never be true about money or orders is true."""
+
+
+class StoreUnavailable(GridkeeperError):
+    """Postgres did not answer; whether the last transaction committed is not known."""
+
+
+class VenueError(GridkeeperError):
+    """The exchange, or the way to it, answered with an error."""
+
+
+class TransientVenueError(VenueError):
+    """Nothing happened at the venue and the same call may succeed later."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(VenueError):
+    """The request may or may not have reached the venue."""
+
+
+class OrderRejected(VenueError):
+    """The venue refused the order; it rests nowhere."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        #: ``would_cross``, ``insufficient_funds``, ``filter``, ``duplicate`` or ``other``
+        self.reason = reason
+
+
+class OrderNotFound(VenueError):
+    """The venue knows no order by that id now; it proves absence only after the grace."""
+
+
+class AuthenticationRefused(VenueError):
+    """The key is wrong, expired or not allowed from here."""

@@ -1,0 +1,130 @@
+"""An instrument's grid of ticks and lots, and the named borders between Decimal and integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from enum import Enum
+from functools import cached_property
+
+from domain.errors import ConfigurationError
+
+#: Digits that hold any balance the venues report, exactly.
+EXACT_DIGITS = 60
+
+
+class Rounding(Enum):
+    """Where a value between two steps goes: buys floor their price, sells ceil it."""
+
+    FLOOR = ROUND_FLOOR
+    CEIL = ROUND_CEILING
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instrument:
+    """One version of a market's trading rules.
+
+    Prices are integer ticks, order quantities integer lots; inventory, balances and fees are
+    integers of the asset's smallest unit, since a fee in base leaves fractions of a lot.
+    """
+
+    account: str
+    #: Unified symbol, ``BASE/QUOTE``.
+    symbol: str
+    base: str
+    quote: str
+    version: int = 1
+    tick_size: Decimal
+    lot_size: Decimal
+    min_quantity_lots: int = 1
+    #: Smallest price × quantity of an order, in quote.
+    min_notional: Decimal
+    #: Rates, 0.001 = 10 bp.
+    maker_fee: Decimal
+    taker_fee: Decimal
+    #: Decimal places of the smallest unit of each asset.
+    base_decimals: int = 8
+    quote_decimals: int = 8
+
+    def __post_init__(self) -> None:
+        for field, value in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
+            if not value.is_finite() or value <= 0:
+                raise ConfigurationError(
+                    field=field, rule="must be > 0", value=value, remedy="reload the markets"
+                )
+        _exact_int(self.lot_size.scaleb(self.base_decimals), "lot_size")
+        _exact_int((self.tick_size * self.lot_size).scaleb(self.quote_decimals), "tick_size")
+
+    @cached_property
+    def base_units_per_lot(self) -> int:
+        return int(self.lot_size.scaleb(self.base_decimals))
+
+    @cached_property
+    def quote_units_per_tick_lot(self) -> int:
+        return int((self.tick_size * self.lot_size).scaleb(self.quote_decimals))
+
+    @cached_property
+    def min_notional_units(self) -> int:
+        return _to_int(self.min_notional.scaleb(self.quote_decimals), Rounding.CEIL, "min_notional")
+
+    def price_to_ticks(self, price: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
+        return _to_int(price / self.tick_size, rounding, "price")
+
+    def ticks_to_price(self, price_ticks: int) -> Decimal:
+        return self.tick_size * price_ticks
+
+    def quantity_to_lots(self, quantity: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
+        return _to_int(quantity / self.lot_size, rounding, "quantity")
+
+    def lots_to_quantity(self, quantity_lots: int) -> Decimal:
+        return self.lot_size * quantity_lots
+
+    def base_to_units(self, amount: Decimal) -> int:
+        return _exact_int(amount.scaleb(self.base_decimals), "base amount")
+
+    def units_to_base(self, units: int) -> Decimal:
+        return Decimal(units).scaleb(-self.base_decimals)
+
+    def quote_to_units(self, amount: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
+        return _to_int(amount.scaleb(self.quote_decimals), rounding, "quote amount")
+
+    def units_to_quote(self, units: int) -> Decimal:
+        return Decimal(units).scaleb(-self.quote_decimals)
+
+    def notional_units(self, price_ticks: int, quantity_lots: int) -> int:
+        """Price × quantity in the quote asset's smallest unit, exactly."""
+        return price_ticks * quantity_lots * self.quote_units_per_tick_lot
+
+    def tradable_lots(self, base_units: int) -> int:
+        """Whole lots inside an inventory; what is left over is dust."""
+        return base_units // self.base_units_per_lot
+
+    def is_orderable(self, price_ticks: int, quantity_lots: int) -> bool:
+        """Whether the venue would take an order of this size at this price."""
+        return (
+            quantity_lots >= self.min_quantity_lots
+            and self.notional_units(price_ticks, quantity_lots) >= self.min_notional_units
+        )
+
+
+def _to_int(value: Decimal, rounding: Rounding, field: str) -> int:
+    if rounding is Rounding.EXACT:
+        return _exact_int(value, field)
+    with localcontext() as context:
+        context.prec = EXACT_DIGITS
+        return int(value.to_integral_value(rounding=rounding.value))
+
+
+def _exact_int(value: Decimal, field: str) -> int:
+    with localcontext() as context:
+        context.prec = EXACT_DIGITS
+        whole = value.to_integral_value()
+        if whole != value:
+            raise ConfigurationError(
+                field=field,
+                rule="must be a whole number of steps",
+                value=value,
+                remedy="round it to the instrument's tick, lot or asset unit first",
+            )
+        return int(whole)

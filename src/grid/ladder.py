@@ -1,0 +1,179 @@
+"""The levels of a grid: whole ticks, strictly increasing, a function of the anchor and the index.
+
+A level is a formula, not a list, so it is the same after every restart. What is cached is only
+what the formula says anyway.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+from domain.errors import ConfigurationError
+from domain.instrument import EXACT_DIGITS, Instrument, Rounding
+from ext.ladder import arithmetic_index_below, search_below
+from grid.spec import ArithmeticSpacing, FixedRange, GridSpec
+
+#: What a client order id can carry.
+INDEX_MIN, INDEX_MAX = -(1 << 15), (1 << 15) - 1
+#: Prices stay well inside the kernels' headroom.
+PRICE_TICKS_MAX = 1 << 61
+_BLOCK_BITS = 8
+_BLOCK = 1 << _BLOCK_BITS
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """level i = anchor + i · step."""
+
+    anchor_ticks: int
+    step_ticks: int
+
+    def price_ticks(self, index: int) -> int:
+        return self.anchor_ticks + index * self.step_ticks
+
+    def index_below(self, price_ticks: int) -> int:
+        return arithmetic_index_below(self.anchor_ticks, self.step_ticks, price_ticks)
+
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest index whose level is a price."""
+        lowest = -((self.anchor_ticks - 1) // self.step_ticks)
+        return lowest, (PRICE_TICKS_MAX - self.anchor_ticks) // self.step_ticks
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """level i = anchor · ratio^i, rounded half up to whole ticks.
+
+    The ladder ends where its step falls below one tick: above that, rounding half up keeps
+    levels that differ by a tick or more distinct.
+    """
+
+    anchor_ticks: int
+    ratio: Decimal
+    _blocks: dict[int, array[int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def price_ticks(self, index: int) -> int:
+        return self._block(index >> _BLOCK_BITS)[index & (_BLOCK - 1)]
+
+    def index_below(self, price_ticks: int) -> int:
+        blocks = range(INDEX_MIN >> _BLOCK_BITS, (INDEX_MAX >> _BLOCK_BITS) + 1)
+        place = bisect_left(blocks, price_ticks, key=lambda number: self._block(number)[0]) - 1
+        if place < 0:
+            return INDEX_MIN - 1
+        number = blocks[place]
+        return (number << _BLOCK_BITS) + search_below(self._block(number), price_ticks)
+
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest index whose level is a price of its own."""
+        indices = range(INDEX_MIN, INDEX_MAX + 1)
+        least = 1 / (self.ratio - 1)
+        return (
+            indices[bisect_left(indices, least, key=self._exact, hi=len(indices) - 1)],
+            indices[bisect_right(indices, Decimal(PRICE_TICKS_MAX), key=self._exact) - 1],
+        )
+
+    def _block(self, number: int) -> array[int]:
+        block = self._blocks.get(number)
+        if block is None:
+            first = number << _BLOCK_BITS
+            block = array("q", (self._rounded(index) for index in range(first, first + _BLOCK)))
+            self._blocks[number] = block
+        return block
+
+    def _rounded(self, index: int) -> int:
+        exact = self._exact(index)
+        return int(min(exact, Decimal(PRICE_TICKS_MAX)).to_integral_value(ROUND_HALF_UP))
+
+    def _exact(self, index: int) -> Decimal:
+        with localcontext() as context:
+            context.prec = EXACT_DIGITS
+            return self.anchor_ticks * self.ratio**index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """One version of a grid's levels. Slot i lies between level i and level i + 1."""
+
+    version: int
+    spacing: Arithmetic | Geometric
+    #: Levels beyond these get no new order; a slot left outside still finds its prices.
+    lowest_index: int
+    highest_index: int
+
+    @staticmethod
+    def of(spec: GridSpec, instrument: Instrument, anchor: Decimal, version: int) -> Ladder:
+        """Build the ladder of a spec around its persisted anchor.
+
+        Raises
+        ------
+        ConfigurationError
+            If a step would be smaller than a tick.
+        """
+        anchor_ticks = instrument.price_to_ticks(anchor, Rounding.FLOOR)
+        spacing = _spacing(spec, instrument, anchor_ticks)
+        lowest, highest = spacing.bounds()
+        if isinstance(spec.range, FixedRange):
+            upper_ticks = instrument.price_to_ticks(spec.range.upper, Rounding.FLOOR)
+            lowest, highest = 0, min(highest, spacing.index_below(upper_ticks + 1))
+        return Ladder(
+            version=version,
+            spacing=spacing,
+            lowest_index=max(lowest, INDEX_MIN),
+            highest_index=min(highest, INDEX_MAX),
+        )
+
+    @property
+    def anchor_ticks(self) -> int:
+        return self.spacing.anchor_ticks
+
+    def price_ticks(self, index: int) -> int:
+        """The level's price: where slot `index` buys and slot `index - 1` sells."""
+        return self.spacing.price_ticks(index)
+
+    def index_below(self, price_ticks: int) -> int:
+        """The greatest level strictly below a price; one less than the lowest if none is."""
+        index = self.spacing.index_below(price_ticks)
+        return min(max(index, self.lowest_index - 1), self.highest_index)
+
+
+def anchor_for(spec: GridSpec, price: Decimal) -> Decimal:
+    """The anchor to persist when a symbol is added at a price."""
+    if isinstance(spec.range, FixedRange):
+        return spec.range.lower
+    return spec.range.anchor or price
+
+
+def _spacing(spec: GridSpec, instrument: Instrument, anchor_ticks: int) -> Arithmetic | Geometric:
+    if anchor_ticks < 1:
+        raise ConfigurationError(
+            field="anchor",
+            rule="must be at least one tick",
+            value=instrument.ticks_to_price(anchor_ticks),
+            remedy=f"anchor the ladder at {instrument.tick_size} or more",
+        )
+    if isinstance(spec.spacing, ArithmeticSpacing):
+        step_ticks = instrument.price_to_ticks(spec.spacing.step, Rounding.FLOOR)
+        if step_ticks < 1:
+            raise ConfigurationError(
+                field="spacing.step",
+                rule="must be at least one tick",
+                value=spec.spacing.step,
+                remedy=f"use {instrument.tick_size} or more",
+            )
+        return Arithmetic(anchor_ticks, step_ticks)
+    if anchor_ticks * (spec.spacing.ratio - 1) < 1:
+        raise ConfigurationError(
+            field="spacing.ratio",
+            rule="must make steps of at least one tick",
+            value=spec.spacing.ratio,
+            remedy=f"use {ratio_ceil(1 + Decimal(1) / anchor_ticks)} or more",
+        )
+    return Geometric(anchor_ticks, spec.spacing.ratio)
+
+
+def ratio_ceil(ratio: Decimal) -> Decimal:
+    """A ratio rounded up to the six decimals that a remedy shows."""
+    return ratio.quantize(Decimal("0.000001"), rounding="ROUND_CEILING")

@@ -1,0 +1,185 @@
+"""The only wiring: from settings to a running node, or to a database for one command."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+from dbos import DBOS, DBOSConfig
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from exchanges.account import AccountConfig
+from exchanges.ccxt_exchange import CcxtExchange
+from orchestrator.node import Node, NodePorts, NodeSettings
+from orchestrator.requests import Requests
+from orchestrator.settings import OnShutdown, Settings
+from orchestrator.workflows import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    CHANGES_QUEUE,
+    QUEUE_POLL_S,
+    SHARDS_QUEUE,
+    register,
+)
+from ports.exchange import ExchangePort
+from ports.failpoints import Failpoint
+from store.embedded_postgres import EmbeddedPostgres
+from store.engine import create_engine
+from store.migrate import migrate, sqlalchemy_url
+from store.registry import Registry
+from store.repository import Repository
+from symbol_manager.lease import Lease
+from symbol_manager.shard import ShardSettings
+from telemetry.clock import SystemClock
+from telemetry.failpoints import KillAt
+
+#: DBOS runs our async code on our loop; its threads only serve its own polling.
+DBOS_THREADS = 4
+
+log = structlog.get_logger("orchestrator")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A Postgres that answers, with the schema up to date."""
+
+    dsn: str
+    engine: AsyncEngine
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """What the faces of a node's process look at."""
+
+    node: Node
+    database: Database
+    exchange: ExchangePort
+    settings: Settings
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Use the configured Postgres, or the embedded one: started if need be, and watched over."""
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            dsn = settings.database_url.get_secret_value()
+        else:
+            server = EmbeddedPostgres(settings.data_dir)
+            dsn = await asyncio.to_thread(server.start)
+            stack.push_async_callback(asyncio.to_thread, server.release)
+            supervisor = asyncio.create_task(server.supervise(), name="postgres supervisor")
+            stack.push_async_callback(_cancel, supervisor)
+        await asyncio.to_thread(prepare_schema, dsn)
+        engine = create_engine(dsn)
+        stack.push_async_callback(engine.dispose)
+        yield Database(dsn, engine, Requests(engine, settings.account.name))
+
+
+def prepare_schema(dsn: str) -> None:
+    """Bring our tables and those of DBOS up to date."""
+    migrate(dsn)
+    DBOS.migrate(sqlalchemy_url(dsn))
+
+
+def open_exchange(settings: Settings) -> CcxtExchange:
+    """The configured account's exchange; nothing is sent before its first use."""
+    account = settings.account
+    return CcxtExchange(
+        AccountConfig.load(
+            name=account.name,
+            venue=account.venue,
+            mode=account.mode.value,
+            api_key=account.api_key.get_secret_value(),
+            api_secret=account.api_secret.get_secret_value(),
+            key_file=account.key_file,
+            simulator_file=settings.simulator_dir / "simulator.json",
+            recv_window_ms=account.recv_window_ms,
+            timeout_ms=account.request_timeout_ms,
+            clock_skew_ms=settings.clock_skew_ms,
+        )
+    )
+
+
+@asynccontextmanager
+async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
+    """A node that has joined and serves; leaving the context stops it gracefully.
+
+    If serving fails inside, as when the node is fenced, the body is cancelled and the error raised.
+    """
+    failpoints = KillAt.parse(settings.failpoint)
+    executor_id = f"{settings.node_name}-{uuid.uuid4()}"
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        exchange = open_exchange(settings)
+        stack.push_async_callback(exchange.close)
+        registry = Registry(database.engine)
+        await registry.installation_nonce()
+        clock = SystemClock()
+        node = Node(
+            NodeSettings(
+                executor_id=executor_id,
+                name=settings.node_name,
+                heartbeat_s=settings.heartbeat_s,
+                dead_after_s=settings.dead_after_s,
+                keep_history_days=settings.keep_history_days,
+                cancel_on_stop=settings.on_shutdown is OnShutdown.CANCEL,
+                shard=ShardSettings(
+                    stale_after_ms=settings.stale_after_ms,
+                    reconcile_every_ms=int(settings.reconcile_every_s * 1000),
+                ),
+            ),
+            NodePorts(
+                engine=database.engine,
+                store=Repository(database.engine, executor_id),
+                registry=registry,
+                exchange=exchange,
+                clock=clock,
+                lease=Lease(clock, int(settings.lease_s * 1000)),
+                failpoints=failpoints,
+            ),
+        )
+        DBOS(config=_dbos_config(database.dsn, executor_id))
+        node.bind(register(node))
+        DBOS.listen_queues([SHARDS_QUEUE, CHANGES_QUEUE])
+        failpoints(Failpoint.START_BEFORE_LAUNCH)
+        await node.join()
+        stack.push_async_callback(node.leave)
+        DBOS.launch()
+        stack.push_async_callback(asyncio.to_thread, DBOS.destroy)
+        for queue in (SHARDS_QUEUE, CHANGES_QUEUE):
+            await DBOS.register_queue_async(queue, polling_interval_sec=QUEUE_POLL_S)
+        serving = asyncio.create_task(node.serve(), name="node")
+        stack.push_async_callback(_cancel, serving)
+        stack.push_async_callback(node.stop)
+        yield RunningNode(node, database, exchange, settings)
+        if serving.done():
+            serving.result()
+
+
+def new_request_id() -> str:
+    """A fresh idempotency key."""
+    return secrets.token_hex(8)
+
+
+def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
+    return {
+        "name": APPLICATION_NAME,
+        "system_database_url": sqlalchemy_url(dsn),
+        "application_version": APPLICATION_VERSION,
+        "executor_id": executor_id,
+        "max_executor_threads": DBOS_THREADS,
+        "run_migrations": False,
+        "console_log_level": "WARNING",
+    }
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

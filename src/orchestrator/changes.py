@@ -1,0 +1,244 @@
+"""What `apply_change` does for each verb: check, write the wish down, wait until it is so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import ValidationError
+
+from domain.errors import ConfigurationError, RequestRefused, TransientVenueError
+from domain.ids import SymbolKey, symbol_key
+from domain.instrument import Instrument
+from grid.check import SpecReport, check_spec
+from grid.ladder import anchor_for
+from grid.spec import GridSpec
+from orchestrator.workflows import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    RUN_SHARD,
+    SHARDS_QUEUE,
+    Document,
+)
+from ports.exchange import ExchangePort
+from ports.failpoints import Failpoint, Failpoints
+from ports.store import Desired, Status
+from store.registry import NewSymbol, RegisteredSymbol, Registry
+
+#: How long a change is waited for before its result says that it is still going on.
+CONVERGE_S = 60.0
+POLL_S = 0.1
+#: Tries to see the account's balances and trades at one and the same moment.
+CONSISTENT_READS = 20
+
+
+class Verb(StrEnum):
+    """What can be asked for."""
+
+    ADD = "add"
+    PAUSE = "pause"
+    RESUME = "resume"
+    REMOVE = "remove"
+    KILL = "kill"
+    REARM = "rearm"
+
+
+_DESIRED = {
+    Verb.ADD: Desired.RUNNING,
+    Verb.PAUSE: Desired.PAUSED,
+    Verb.RESUME: Desired.RUNNING,
+    Verb.REMOVE: Desired.REMOVED,
+}
+_REACHED = {
+    Verb.ADD: {Status.RUNNING},
+    Verb.PAUSE: {Status.PAUSED, Status.STOPPED},
+    Verb.RESUME: {Status.RUNNING, Status.STOPPED},
+    Verb.REMOVE: {Status.REMOVED},
+}
+
+
+def refused(reason: str) -> Document:
+    return {"outcome": "refused", "reason": reason}
+
+
+class Changes:
+    """The three steps of `apply_change`; a crash may run each again, and nothing is done twice."""
+
+    def __init__(self, registry: Registry, exchange: ExchangePort, failpoints: Failpoints) -> None:
+        self._registry = registry
+        self._exchange = exchange
+        self._failpoints = failpoints
+
+    async def prepare(self, change: Document) -> Document:
+        """Everything that can refuse a request by its meaning; no effect yet."""
+        if Verb(change["verb"]) is not Verb.ADD:
+            return {"outcome": "prepared"}
+        try:
+            return await self._prepare_add(change)
+        except (ConfigurationError, RequestRefused) as error:
+            return refused(str(error))
+        except ValidationError as error:
+            return refused(describe_invalid(error))
+
+    async def record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
+        """Write the wish down, in one transaction."""
+        self._failpoints(Failpoint.CHANGE_BEFORE_RECORD)
+        try:
+            recorded = await self._record(change, prepared, workflow_id)
+        except RequestRefused as error:
+            return refused(str(error))
+        self._failpoints(Failpoint.CHANGE_AFTER_RECORD)
+        return recorded
+
+    async def converge(self, change: Document, recorded: Document) -> Document:
+        """Wait until what is wished for is so; what is not by then goes on by itself."""
+        verb = Verb(change["verb"])
+        if verb is Verb.KILL:
+            result = await _eventually(self._killed)
+        elif verb is Verb.REARM:
+            result = {"outcome": "done"}
+        else:
+            shard = int(recorded["shard"])
+            result = await _eventually(lambda: self._reached(verb, shard))
+        self._failpoints(Failpoint.CHANGE_BEFORE_RESULT)
+        return recorded | result
+
+    async def _prepare_add(self, change: Document) -> Document:
+        spec = GridSpec.model_validate(change["spec"])
+        symbol = str(change["symbol"])
+        instrument = (await self._exchange.load_instruments()).get(symbol)
+        if instrument is None:
+            raise RequestRefused(
+                f"{symbol} is not traded on account {self._exchange.account}: "
+                "see `gridkeeper symbol markets`"
+            )
+        quote = await self._exchange.fetch_quote(symbol)
+        price = quote.bid or quote.ask
+        if price is None:
+            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        report = check_spec(spec, instrument, price)
+        balances, last_trade_id = await self._opening(instrument)
+        free = balances[instrument.quote]
+        if spec.budget_quote > free:
+            raise ConfigurationError(
+                field="budget_quote",
+                rule=f"must be covered by the account, which holds {free} {instrument.quote}",
+                value=spec.budget_quote,
+                remedy="lower the budget or fund the account",
+            )
+        return {
+            "outcome": "prepared",
+            "anchor": str(anchor_for(spec, price)),
+            "spec": spec.model_dump(mode="json"),
+            "instrument": _instrument_document(instrument),
+            "balances": {asset: str(amount) for asset, amount in balances.items()},
+            "last_trade_id": last_trade_id,
+            "check": _document(report),
+        }
+
+    async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
+        """Balances of both assets and the last trade before them, with no trade in between."""
+        for _ in range(CONSISTENT_READS):
+            before = await self._exchange.fetch_last_trade_id(instrument.symbol)
+            balances = await self._exchange.fetch_balances()
+            if before == await self._exchange.fetch_last_trade_id(instrument.symbol):
+                assets = (instrument.base, instrument.quote)
+                return {asset: balances.get(asset, Decimal(0)) for asset in assets}, before
+        raise TransientVenueError(f"{instrument.symbol}: the account trades without a pause")
+
+    async def _record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
+        verb = Verb(change["verb"])
+        if verb in {Verb.KILL, Verb.REARM}:
+            await self._registry.throw_kill_switch(
+                engaged=verb is Verb.KILL, reason=str(change["reason"]), request_id=workflow_id
+            )
+            return {"outcome": "recorded"}
+        account, symbol = str(change["account"]), str(change["symbol"])
+        key = symbol_key(account, symbol)
+        if verb is Verb.ADD:
+            shard = await self._registry.add_symbol(
+                _new_symbol(key, change, prepared, workflow_id),
+                run={
+                    "name": RUN_SHARD,
+                    "queue": SHARDS_QUEUE,
+                    "app_version": APPLICATION_VERSION,
+                    "app_name": APPLICATION_NAME,
+                },
+                run_id_prefix=f"{RUN_SHARD}:{key}",
+            )
+            return {
+                "outcome": "recorded",
+                "symbol": symbol,
+                "shard": shard,
+                "anchor": prepared["anchor"],
+                "check": prepared["check"],
+            }
+        registered = await self._registry.desire(account, symbol, _DESIRED[verb])
+        if registered is None:
+            raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
+        return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
+
+    async def _reached(self, verb: Verb, shard: int) -> Document:
+        seen: RegisteredSymbol = await self._registry.symbol(shard)
+        done = seen.status in _REACHED[verb] or seen.status is Status.REMOVED
+        return {
+            "outcome": "done" if done else "pending",
+            "status": seen.status.value,
+            "reason": seen.reason,
+        }
+
+    async def _killed(self) -> Document:
+        left = await self._registry.live_order_count()
+        return {"outcome": "pending" if left else "done", "live_orders": left}
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """Each broken rule with its field and value, in one line."""
+    return "; ".join(
+        f"`{'.'.join(str(part) for part in item['loc'])}` {item['msg']}, was {item['input']!r:.60}"
+        for item in error.errors()
+    )
+
+
+async def _eventually(look: Callable[[], Awaitable[Document]]) -> Document:
+    deadline = asyncio.get_running_loop().time() + CONVERGE_S
+    while True:
+        seen = await look()
+        if seen["outcome"] != "pending" or asyncio.get_running_loop().time() > deadline:
+            return seen
+        await asyncio.sleep(POLL_S)
+
+
+def _new_symbol(
+    key: SymbolKey, change: Document, prepared: Document, workflow_id: str
+) -> NewSymbol:
+    return NewSymbol(
+        key=key,
+        account=str(change["account"]),
+        symbol=str(change["symbol"]),
+        spec=prepared["spec"],
+        anchor=Decimal(prepared["anchor"]),
+        instrument=_instrument(prepared["instrument"]),
+        requested_by=workflow_id,
+        last_trade_id=prepared["last_trade_id"],
+        balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
+    )
+
+
+def _document(report: SpecReport) -> Document:
+    return {name: str(value) for name, value in asdict(report).items()}
+
+
+def _instrument_document(instrument: Instrument) -> Document:
+    return {
+        name: str(value) if isinstance(value, Decimal) else value
+        for name, value in asdict(instrument).items()
+    }
+
+
+def _instrument(document: Document) -> Instrument:
+    exact = ("tick_size", "lot_size", "min_notional", "maker_fee", "taker_fee")
+    return Instrument(**document | {name: Decimal(document[name]) for name in exact})

@@ -1,0 +1,320 @@
+"""One process that runs shards: its heartbeat, its feeds, and the workflows' handlers.
+
+Everything periodic here is level-triggered: it reads what is and makes it so, however often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from dbos import SetWorkflowID
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import OwnershipLost, StoreUnavailable
+from domain.orders import OrderReport, Trade
+from orchestrator.changes import Changes
+from orchestrator.takeover import Process, take_over
+from orchestrator.workflows import Document, Workflows, run_shard_id
+from ports.clock import Clock
+from ports.exchange import ExchangePort
+from ports.failpoints import Failpoint, Failpoints
+from ports.store import ShardStore, Status
+from store.engine import transaction
+from store.registry import Registry
+from store.retention import purge_history
+from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
+from symbol_manager.lease import Lease
+from symbol_manager.mailbox import Mailbox, Wishes
+from symbol_manager.shard import Shard, ShardPorts, ShardSettings
+from symbol_manager.view import ShardView
+
+WATCHDOG_EVERY_S = 2.0
+WISHES_EVERY_S = 0.25
+PURGE_EVERY_S = 3_600.0
+#: A shard that keeps failing for reasons nobody foresaw is left halted after this many tries.
+CRASHES_MAX = 5
+CRASH_WAIT_S = 1.0
+#: How long a graceful stop waits for shards to finish their plan or cancel their orders.
+STOP_WAIT_S = 20.0
+
+T = TypeVar("T")
+
+log = structlog.get_logger("orchestrator")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    executor_id: str
+    name: str
+    heartbeat_s: float
+    dead_after_s: float
+    keep_history_days: float
+    cancel_on_stop: bool
+    shard: ShardSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePorts:
+    """What a node is wired to."""
+
+    engine: AsyncEngine
+    store: ShardStore
+    registry: Registry
+    exchange: ExchangePort
+    clock: Clock
+    lease: Lease
+    failpoints: Failpoints
+
+
+class Node:
+    """Implements `orchestrator.workflows.Handlers`."""
+
+    def __init__(self, settings: NodeSettings, ports: NodePorts) -> None:
+        self._settings = settings
+        self._ports = ports
+        self._changes = Changes(ports.registry, ports.exchange, ports.failpoints)
+        self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
+        self._shards: dict[int, Shard] = {}
+        self._process = Process.current()
+        self._stopping = False
+        self._workflows: Workflows | None = None
+
+    def bind(self, workflows: Workflows) -> None:
+        """Give the node the workflows that were registered for it."""
+        self._workflows = workflows
+
+    @property
+    def views(self) -> Mapping[int, ShardView]:
+        """Every shard run here, as it was after its last loop."""
+        return {shard: s.view for shard, s in self._shards.items() if s.view is not None}
+
+    async def join(self) -> None:
+        """Write the row that lets this process act."""
+        asked_ms = self._ports.clock.boot_ms()
+        me = self._process
+        async with transaction(self._ports.engine) as connection:
+            await connection.execute(
+                text("""
+                    INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started)
+                    VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started)
+                """),
+                {
+                    "executor_id": self._settings.executor_id,
+                    "name": self._settings.name,
+                    "host": me.host,
+                    "boot_id": me.boot_id,
+                    "pid": me.pid,
+                    "pid_started": me.pid_started,
+                },
+            )
+        self._ports.lease.renew(asked_ms)
+
+    async def serve(self) -> None:
+        """Run until cancelled.
+
+        Raises
+        ------
+        OwnershipLost
+            If this node was declared dead: the process must end at once.
+        """
+        self._ports.failpoints(Failpoint.START_BEFORE_TAKE_OVER)
+        await self._watch()
+        self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._heartbeat(), name="heartbeat")
+            tasks.create_task(_every(WATCHDOG_EVERY_S, self._watch), name="watchdog")
+            tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
+            tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
+            tasks.create_task(self._watch_account(), name="account stream")
+
+    async def stop(self) -> None:
+        """End every shard's current plan, and cancel its orders if so configured."""
+        self._stopping = True
+        for shard in self._shards.values():
+            shard.stop(cancel_orders=self._settings.cancel_on_stop)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_WAIT_S):
+                await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
+        if self._shards:
+            log.warning("shards_still_running", shards=sorted(self._shards))
+
+    async def leave(self) -> None:
+        """Delete the row: what is pending here may be resumed anywhere at once."""
+        with suppress(StoreUnavailable):
+            async with transaction(self._ports.engine) as connection:
+                await connection.execute(
+                    text("DELETE FROM nodes WHERE executor_id = :me"),
+                    {"me": self._settings.executor_id},
+                )
+
+    async def run_shard(self, shard: int) -> Document:
+        """The body of the `run_shard` workflow: it returns only when the symbol is removed."""
+        registered = await _until_store_answers(lambda: self._ports.registry.symbol(shard))
+        if registered.status is Status.REMOVED:
+            return {"shard": shard, "status": Status.REMOVED.value}
+        killed = await _until_store_answers(self._ports.registry.is_killed)
+        runner = Shard(
+            shard=shard,
+            symbol=registered.symbol,
+            workflow_id=run_shard_id(registered.key, shard),
+            mailbox=Mailbox(Wishes(registered.desired, killed)),
+            ports=self._shard_ports(),
+            settings=self._settings.shard,
+        )
+        self._shards[shard] = runner
+        try:
+            if self._stopping:
+                raise asyncio.CancelledError
+            await self._run_guarded(runner)
+        except OwnershipLost as error:
+            log.info("ownership_lost", symbol=registered.symbol, reason=str(error))
+            raise asyncio.CancelledError from None
+        finally:
+            del self._shards[shard]
+            runner.ended.set()
+        return {"shard": shard, "status": Status.REMOVED.value}
+
+    async def submit_plan(self, plan: Document) -> Document:
+        return {"orders": await self._executor.submit(decision_id_of(plan))}
+
+    async def prepare_change(self, change: Document) -> Document:
+        return await self._changes.prepare(change)
+
+    async def record_change(
+        self, change: Document, prepared: Document, workflow_id: str
+    ) -> Document:
+        return await self._changes.record(change, prepared, workflow_id)
+
+    async def await_change(self, change: Document, recorded: Document) -> Document:
+        return await self._changes.converge(change, recorded)
+
+    async def _run_guarded(self, runner: Shard) -> None:
+        """Keep one symbol's unforeseen crash away from the others."""
+        for crash in range(1, CRASHES_MAX + 1):
+            try:
+                await runner.run()
+            except (OwnershipLost, asyncio.CancelledError):
+                raise
+            except Exception as error:  # the border of one symbol's task: others go on
+                log.exception("shard_crashed", symbol=runner.symbol, crash=crash)
+                await self._quarantine(runner.shard, f"crash {crash}: {error!r}")
+                await asyncio.sleep(CRASH_WAIT_S * crash)
+            else:
+                return
+        log.error("shard_quarantined", symbol=runner.symbol)
+        raise asyncio.CancelledError
+
+    async def _quarantine(self, shard: int, reason: str) -> None:
+        with suppress(StoreUnavailable):
+            async with transaction(self._ports.engine) as connection:
+                await connection.execute(
+                    text("""
+                        UPDATE shards SET status = 'halted', status_reason = :reason
+                         WHERE shard = :shard AND owner = :me
+                    """),
+                    {
+                        "shard": shard,
+                        "reason": reason[:500],
+                        "me": self._settings.executor_id,
+                    },
+                )
+
+    def _shard_ports(self) -> ShardPorts:
+        ports = self._ports
+        return ShardPorts(
+            store=ports.store,
+            exchange=ports.exchange,
+            executor=self._executor,
+            run_plan=self._run_plan,
+            clock=ports.clock,
+            failpoints=ports.failpoints,
+        )
+
+    async def _run_plan(self, plan: PlanRecord) -> object:
+        """Start `execute_plan` outside any workflow's context: it is nobody's child."""
+        workflows = self._workflows
+        if workflows is None:
+            raise RuntimeError("the node was not bound to its workflows")
+
+        async def start() -> object:
+            with SetWorkflowID(str(plan["decision_id"])):
+                return await workflows.execute_plan(plan)
+
+        return await asyncio.create_task(start(), context=Context())
+
+    async def _heartbeat(self) -> None:
+        while True:
+            asked_ms = self._ports.clock.boot_ms()
+            with suppress(StoreUnavailable):
+                async with transaction(self._ports.engine) as connection:
+                    renewed = await connection.execute(
+                        text("""
+                            UPDATE nodes SET heartbeat_at = clock_timestamp()
+                             WHERE executor_id = :me RETURNING executor_id
+                        """),
+                        {"me": self._settings.executor_id},
+                    )
+                    is_alive = renewed.one_or_none() is not None
+                if not is_alive:
+                    self._ports.lease.revoke()
+                    raise OwnershipLost("this node was declared dead; its shards moved on")
+                self._ports.lease.renew(asked_ms)
+            await asyncio.sleep(self._settings.heartbeat_s)
+
+    async def _watch(self) -> None:
+        if not self._stopping:
+            await take_over(
+                self._ports.engine,
+                self._settings.executor_id,
+                self._process,
+                self._settings.dead_after_s,
+            )
+
+    async def _read_wishes(self) -> None:
+        if not self._shards:
+            return
+        killed = await self._ports.registry.is_killed()
+        for registered in await self._ports.registry.active_symbols():
+            runner = self._shards.get(registered.shard)
+            if runner is not None:
+                runner.mailbox.put_wishes(Wishes(registered.desired, killed))
+
+    async def _purge(self) -> None:
+        await purge_history(self._ports.engine, self._settings.keep_history_days)
+
+    async def _watch_account(self) -> None:
+        async with aclosing(self._ports.exchange.watch_account()) as events:
+            async for event in events:
+                for runner in self._recipients(event):
+                    runner.mailbox.put_order_event(event)
+
+    def _recipients(self, event: object) -> Sequence[Shard]:
+        """An order's event goes to its symbol, news of the stream itself to everybody."""
+        if isinstance(event, OrderReport | Trade):
+            return [s for s in self._shards.values() if s.symbol == event.symbol]
+        return list(self._shards.values())
+
+
+async def _every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await act()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", task=act.__name__, error=str(error))
+        await asyncio.sleep(period_s)
+
+
+async def _until_store_answers(ask: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error))
+            await asyncio.sleep(1.0)

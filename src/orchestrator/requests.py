@@ -1,0 +1,191 @@
+"""What the CLI and the API call: check a request's form, then enqueue it durably.
+
+An enqueued request is kept and served even if no node runs now, or the node dies at once. Asking
+again with the same request id is the same request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import ConfigurationError
+from domain.ids import symbol_key
+from grid.spec import GridSpec
+from orchestrator.changes import Verb, describe_invalid
+from orchestrator.workflows import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    APPLY_CHANGE,
+    CHANGES_QUEUE,
+    Document,
+    change_id,
+)
+from store.engine import transaction
+from store.registry import Enqueued, Registry
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A request as Postgres knows it."""
+
+    workflow_id: str
+    #: DBOS's word: ENQUEUED, PENDING, SUCCESS, ERROR or CANCELLED.
+    status: str
+    #: What `apply_change` returned; `None` until it has.
+    result: Document | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in {"ENQUEUED", "PENDING", "DELAYED"}
+
+
+class Requests:
+    """Durable requests against one database."""
+
+    def __init__(self, engine: AsyncEngine, account: str) -> None:
+        self._engine = engine
+        self._registry = Registry(engine)
+        self._account = account
+
+    async def add(self, symbol: str, spec: Mapping[str, object], request_id: str) -> str:
+        """Ask for a symbol to be traded; the id of the workflow that does it.
+
+        Raises
+        ------
+        ConfigurationError
+            If the symbol, the spec or the request id is not well formed. Refusals by meaning, such
+            as an unknown market, are the workflow's result.
+        """
+        try:
+            checked = GridSpec.model_validate(spec)
+        except ValidationError as error:
+            raise ConfigurationError(
+                field="spec",
+                rule="must be a valid grid",
+                value=describe_invalid(error),
+                remedy="see `gridkeeper symbol add --help`",
+            ) from None
+        return await self._ask(
+            Verb.ADD, symbol, request_id, {"spec": checked.model_dump(mode="json")}
+        )
+
+    async def pause(self, symbol: str, request_id: str) -> str:
+        """Ask for no more entries; live entries are cancelled and exits go on."""
+        return await self._ask(Verb.PAUSE, symbol, request_id, {})
+
+    async def resume(self, symbol: str, request_id: str) -> str:
+        return await self._ask(Verb.RESUME, symbol, request_id, {})
+
+    async def remove(self, symbol: str, request_id: str) -> str:
+        """Ask for all its orders to be cancelled and its trading to end; inventory is kept."""
+        return await self._ask(Verb.REMOVE, symbol, request_id, {})
+
+    async def kill(self, reason: str, request_id: str) -> str:
+        """Stop everything: effective with this call, confirmed by the workflow's result."""
+        workflow_id = self._id(Verb.KILL, "all", request_id)
+        await self._registry.throw_kill_switch(engaged=True, reason=reason, request_id=workflow_id)
+        return await self._enqueue(workflow_id, {"verb": Verb.KILL.value, "reason": reason})
+
+    async def rearm(self, reason: str, request_id: str) -> str:
+        """Allow orders again; a reason is mandatory."""
+        if not reason.strip():
+            raise ConfigurationError(
+                field="reason",
+                rule="must say why trading may go on",
+                value=repr(reason),
+                remedy="give it with --reason",
+            )
+        workflow_id = self._id(Verb.REARM, "all", request_id)
+        return await self._enqueue(workflow_id, {"verb": Verb.REARM.value, "reason": reason})
+
+    async def progress(self, workflow_id: str) -> Progress | None:
+        """How far a request is; `None` if there is no such request."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT status, coalesce(o.output, s.output) AS output,
+                           coalesce(o.error, s.error) AS error
+                      FROM dbos.workflow_status s
+                      LEFT JOIN dbos.workflow_output o USING (workflow_uuid)
+                     WHERE workflow_uuid = :id
+                """),
+                {"id": workflow_id},
+            )
+            row = found.one_or_none()
+        if row is None:
+            return None
+        return Progress(workflow_id, row.status, _result(row.output, row.error))
+
+    async def wait(self, workflow_id: str, timeout_s: float) -> Progress:
+        """Poll until the request is finished; after `timeout_s` what is known then.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such request.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            progress = await self.progress(workflow_id)
+            if progress is None:
+                raise ConfigurationError(
+                    field="workflow id",
+                    rule="must be a request's",
+                    value=repr(workflow_id),
+                    remedy="see `gridkeeper workflow list`",
+                )
+            if progress.is_finished or asyncio.get_running_loop().time() > deadline:
+                return progress
+            await asyncio.sleep(_POLL_S)
+
+    async def _ask(
+        self, verb: Verb, symbol: str, request_id: str, extra: Mapping[str, object]
+    ) -> str:
+        key = symbol_key(self._account, symbol)
+        return await self._enqueue(
+            self._id(verb, key, request_id),
+            {"verb": verb.value, "account": self._account, "symbol": symbol, **extra},
+        )
+
+    async def _enqueue(self, workflow_id: str, change: Document) -> str:
+        await self._registry.enqueue(
+            Enqueued(
+                name=APPLY_CHANGE,
+                queue=CHANGES_QUEUE,
+                workflow_id=workflow_id,
+                argument=change,
+                app_version=APPLICATION_VERSION,
+                app_name=APPLICATION_NAME,
+            )
+        )
+        return workflow_id
+
+    def _id(self, verb: Verb, key: str, request_id: str) -> str:
+        if not _REQUEST_ID.fullmatch(request_id):
+            raise ConfigurationError(
+                field="request id",
+                rule="must be 1 to 64 letters, digits, - and _",
+                value=repr(request_id[:80]),
+                remedy="use a uuid",
+            )
+        return change_id(verb, key, request_id)
+
+
+def _result(output: str | None, error: str | None) -> Document | None:
+    if error is not None:
+        return {"outcome": "failed", "reason": error}
+    if output is None:
+        return None
+    document: Document = json.loads(output)
+    return document

@@ -1,0 +1,134 @@
+"""Settings: command-line flags win over the environment, `.env`, the YAML file and defaults."""
+
+from __future__ import annotations
+
+import os
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+
+def default_data_dir() -> Path:
+    """Where root's Postgres, which runs as another user, can reach it; else under the home."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/gridkeeper")
+    return Path.home() / ".local" / "share" / "gridkeeper"
+
+
+class Mode(StrEnum):
+    """Which exchange the orders go to."""
+
+    SIMULATOR = "simulator"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+class OnShutdown(StrEnum):
+    """What a graceful stop does with resting orders."""
+
+    KEEP = "keep"
+    CANCEL = "cancel"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class AccountSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Short name; part of every symbol's key.
+    name: str = Field(default="sim", pattern=r"^[a-z0-9][a-z0-9_]{0,30}$")
+    venue: str = "binance"
+    mode: Mode = Mode.SIMULATOR
+    #: The exchange's keys, or a file that only its owner may read with one in each line.
+    api_key: SecretStr = SecretStr("sim-key")
+    api_secret: SecretStr = SecretStr("sim-secret")
+    key_file: Path | None = None
+    #: The simulator's data directory, in which it writes how to reach it.
+    simulator_dir: Path | None = None
+    #: Signed requests older than this are refused by the venue.
+    recv_window_ms: int = Field(default=2_000, ge=100, le=60_000)
+    request_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+
+
+class ApiSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65_535)
+    #: Drawn at the first start and kept in the data directory where none is given.
+    token: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="GRIDKEEPER_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="forbid",
+        frozen=True,
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    #: A Postgres of yours; where none is given, an embedded one in the data directory.
+    database_url: SecretStr | None = None
+    node_name: str = Field(default_factory=socket.gethostname, max_length=100)
+    account: AccountSettings = AccountSettings()
+    api: ApiSettings = ApiSettings()
+    on_shutdown: OnShutdown = OnShutdown.KEEP
+    stale_after_ms: int = Field(default=10_000, ge=1_000)
+    reconcile_every_s: float = Field(default=60.0, ge=1.0)
+    heartbeat_s: float = Field(default=1.0, ge=0.1, le=60.0)
+    #: A node that cannot renew its lease this long stops sending.
+    lease_s: float = Field(default=5.0, ge=1.0, le=300.0)
+    clock_skew_ms: int = Field(default=500, ge=0)
+    #: Finished orders, decisions and workflows are kept this long; fills and ledger for ever.
+    keep_history_days: float = Field(default=30.0, gt=0)
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_format: LogFormat = LogFormat.CONSOLE
+    #: For crash tests only: the instant at which to kill this process.
+    failpoint: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        yaml_file = Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file),
+        )
+
+    @property
+    def simulator_dir(self) -> Path:
+        return self.account.simulator_dir or self.data_dir / "simulator"
+
+    @property
+    def dead_after_s(self) -> float:
+        """When a silent node can no longer have anything under way at the venue."""
+        expiry_s = (self.account.recv_window_ms + self.clock_skew_ms) / 1000
+        return self.lease_s + expiry_s
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings with the given flags on top; flags that are `None` were not given."""
+    return Settings(**{name: value for name, value in flags.items() if value is not None})

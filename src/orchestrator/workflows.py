@@ -1,0 +1,106 @@
+"""The durable workflows: their names, ids and queues, and nothing else.
+
+Names and ids never change: Postgres holds histories under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dbos import DBOS, WorkflowSerializationFormat
+
+from domain.ids import SymbolKey
+
+#: Pinned, so that an upgrade finds the work of the version before.
+APPLICATION_VERSION = "1"
+APPLICATION_NAME = "gridkeeper"
+
+RUN_SHARD = "run_shard"
+EXECUTE_PLAN = "execute_plan"
+APPLY_CHANGE = "apply_change"
+
+SHARDS_QUEUE = "shards"
+CHANGES_QUEUE = "changes"
+QUEUE_POLL_S = 0.1
+
+#: A JSON object, as workflows take and return it.
+Document = dict[str, Any]
+
+_PORTABLE = WorkflowSerializationFormat.PORTABLE
+
+
+def run_shard_id(key: SymbolKey, shard: int) -> str:
+    return f"run_shard:{key}:{shard}"
+
+
+def change_id(verb: str, key: str, request_id: str) -> str:
+    return f"{verb}:{key}:{request_id}"
+
+
+class Handlers(Protocol):
+    """What the workflows do; a node implements it."""
+
+    async def run_shard(self, shard: int) -> Document: ...
+
+    async def submit_plan(self, plan: Document) -> Document: ...
+
+    async def prepare_change(self, change: Document) -> Document: ...
+
+    async def record_change(
+        self, change: Document, prepared: Document, workflow_id: str
+    ) -> Document: ...
+
+    async def await_change(self, change: Document, recorded: Document) -> Document: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workflows:
+    """The registered workflows, to be started by id."""
+
+    run_shard: Callable[[int], Awaitable[Document]]
+    execute_plan: Callable[[Document], Awaitable[Document]]
+    apply_change: Callable[[Document], Awaitable[Document]]
+
+
+def register(handlers: Handlers) -> Workflows:
+    """Bind the workflows to a node; once in a process, before DBOS is launched."""
+
+    @DBOS.step(name="submit")
+    async def submit(plan: Document) -> Document:
+        return await handlers.submit_plan(plan)
+
+    @DBOS.step(name="prepare")
+    async def prepare(change: Document) -> Document:
+        return await handlers.prepare_change(change)
+
+    @DBOS.step(name="record")
+    async def record(change: Document, prepared: Document, workflow_id: str) -> Document:
+        return await handlers.record_change(change, prepared, workflow_id)
+
+    @DBOS.step(name="converge")
+    async def converge(change: Document, recorded: Document) -> Document:
+        return await handlers.await_change(change, recorded)
+
+    @DBOS.workflow(name=RUN_SHARD, serialization_type=_PORTABLE, max_recovery_attempts=None)
+    async def run_shard(shard: int) -> Document:
+        """No steps: what it decides is durable in plans of its own, so its history stays short."""
+        return await handlers.run_shard(shard)
+
+    @DBOS.workflow(name=EXECUTE_PLAN, serialization_type=_PORTABLE)
+    async def execute_plan(plan: Document) -> Document:
+        return await submit(plan)
+
+    @DBOS.workflow(name=APPLY_CHANGE, serialization_type=_PORTABLE, max_recovery_attempts=None)
+    async def apply_change(change: Document) -> Document:
+        prepared = await prepare(change)
+        if prepared["outcome"] == "refused":
+            return prepared
+        workflow_id = DBOS.workflow_id
+        recorded = await record(change, prepared, str(workflow_id))
+        if recorded["outcome"] == "refused":
+            return recorded
+        return await converge(change, recorded)
+
+    return Workflows(run_shard, execute_plan, apply_change)

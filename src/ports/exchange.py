@@ -1,0 +1,163 @@
+"""The exchange as the shard sees it: one account at one venue.
+
+All methods raise only the errors of `domain.errors`; one function of the adapter translates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from domain.ids import ClientOrderId, OrderTag, VenueOrderId
+from domain.instrument import Instrument
+from domain.market import Quote
+from domain.orders import OrderReport, Trade
+from domain.plans import CommittedPlan
+
+#: Called after a request is signed and right before its socket is written; raises
+#: `OwnershipLost` when the lease is gone, and then nothing is sent.
+SendGuard = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a venue's API guarantees; the shard's proofs of absence rest on it."""
+
+    #: A signed request older than this is refused by the venue; `None` where nothing expires.
+    request_expiry_ms: int | None
+    #: Largest skew between our clock and the venue's that the proofs allow for.
+    clock_skew_ms: int
+    lookup_by_client_id: bool
+    post_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue answered with the order as it now is (also for a cancel)."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The venue said no. For a cancel: there is no such open order (any more)."""
+
+    #: As in `OrderRejected.reason`; ``not_found`` for a cancel.
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """The request may or may not have had its effect."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Provably nothing reached the venue: rate budget, lease, or no connection."""
+
+    message: str
+
+
+Outcome = Accepted | Refused | Undetermined | NotSent
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """One outcome for each action of the plan, in the plan's order."""
+
+    cancels: tuple[Outcome, ...]
+    places: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestored:
+    """A stream is (again) connected: what happened before may have been missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """A stream broke or fell silent; it is being reconnected."""
+
+    reason: str
+
+
+class ClientIdCodec(Protocol):
+    """How a venue's client order id spells the 104-bit integer of a tag."""
+
+    def encode(self, tag: OrderTag) -> ClientOrderId: ...
+
+    def decode(self, client_order_id: str) -> OrderTag | None:
+        """The tag, or `None` for a foreign id."""
+        ...
+
+
+class ExchangePort(Protocol):
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def ids(self) -> ClientIdCodec: ...
+
+    async def load_instruments(self) -> Mapping[str, Instrument]:
+        """All spot markets by unified symbol, freshly loaded."""
+        ...
+
+    async def submit(
+        self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
+    ) -> Outcomes:
+        """Send a committed plan: cancels first, then places. The only way to an order.
+
+        Venue errors become outcomes. `OwnershipLost` from the guard becomes `NotSent`.
+        """
+        ...
+
+    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
+
+    async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
+        """Raises `OrderNotFound` only when the venue itself said so."""
+        ...
+
+    async def fetch_trades(
+        self,
+        symbol: str,
+        *,
+        after_trade_id: str | None = None,
+        venue_order_id: VenueOrderId | None = None,
+    ) -> Sequence[Trade]:
+        """Own trades, oldest first and complete: pages until the venue has no more.
+
+        `after_trade_id` is exclusive; with neither argument, all the venue still keeps.
+        """
+        ...
+
+    async def fetch_last_trade_id(self, symbol: str) -> str | None:
+        """Id of the newest own trade; `None` if there never was one."""
+        ...
+
+    async def fetch_quote(self, symbol: str) -> Quote: ...
+
+    async def fetch_balances(self) -> Mapping[str, Decimal]:
+        """Free plus locked, by asset."""
+        ...
+
+    def watch_quotes(
+        self, symbol: str
+    ) -> AsyncGenerator[Quote | StreamLost | StreamRestored, None]:
+        """Endless; reconnects by itself. Only the latest quote is of interest."""
+        ...
+
+    def watch_account(
+        self,
+    ) -> AsyncGenerator[OrderReport | Trade | StreamLost | StreamRestored, None]:
+        """Endless order and trade events of the whole account; none is dropped."""
+        ...
+
+    async def close(self) -> None: ...

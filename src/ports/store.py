@@ -1,0 +1,188 @@
+"""The durable side of a shard. Each method is one transaction.
+
+A method that takes an `Ownership` commits only while that epoch is the shard's current one, and
+raises `OwnershipLost` otherwise. All raise `StoreUnavailable` when Postgres does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from domain.ids import ClientOrderId, DecisionId, SymbolKey
+from domain.instrument import Instrument
+from domain.market import BookTop
+from domain.orders import Order, Trade
+from domain.plans import CommittedPlan, RiskApproved
+from grid.slots import Pair, Slot
+from grid.spec import GridSpec
+
+
+class Desired(StrEnum):
+    """What the operator wants of a symbol."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+class Status(StrEnum):
+    """What a symbol is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    #: No entries until the reason is gone; exits go on.
+    HALTED = "halted"
+    #: The kill switch is engaged and no order of the symbol rests at the exchange.
+    STOPPED = "stopped"
+    REMOVING = "removing"
+    REMOVED = "removed"
+
+
+class Origin(StrEnum):
+    """Whose trade a fill is."""
+
+    OWN = "own"
+    EXTERNAL = "external"
+    #: Its order is not known yet.
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    shard: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A shard as its new owner finds it."""
+
+    ownership: Ownership
+    key: SymbolKey
+    account: str
+    symbol: str
+    spec: GridSpec
+    #: Price of level 0.
+    anchor: Decimal
+    ladder_version: int
+    instrument: Instrument
+    nonce: int
+    reconciled_trade_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """A trade and the order it belongs to, if that is known."""
+
+    trade: Trade
+    origin: Origin
+    client_order_id: ClientOrderId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPair:
+    """A matched pair and the trade that closed it."""
+
+    pair: Pair
+    trade: Trade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something reconciliation did not expect; `subject` makes it one row however often seen."""
+
+    kind: str
+    subject: str
+    detail: Mapping[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Changes:
+    """What one batch of events did, committed together."""
+
+    orders: dict[ClientOrderId, Order] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    pairs: list[ClosedPair] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    reconciled_trade_id: str | None = None
+    is_reconciled: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.orders
+            or self.fills
+            or self.slots
+            or self.pairs
+            or self.findings
+            or self.is_reconciled
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What Postgres knows of a shard."""
+
+    slots: Mapping[int, Slot]
+    #: Orders that are live, or ended with fills whose trades are not all recorded.
+    orders: Sequence[Order]
+    #: Lots of each of those orders that recorded trades account for.
+    settled_lots: Mapping[ClientOrderId, int]
+    #: Trades recorded while their order was not known.
+    parked: Sequence[Trade]
+    #: Ids of the newest recorded trades; older duplicates are caught by the table's key.
+    trade_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A batch of orders to commit before any of it is sent."""
+
+    decision_id: DecisionId
+    ownership: Ownership
+    sequence: int
+    book: BookTop | None
+    #: What changed since the one before, such as ``price`` or ``trade 123``.
+    causes: tuple[str, ...]
+    approved: RiskApproved
+
+
+class ShardStore(Protocol):
+    async def claim(self, shard: int, workflow_id: str) -> Claim:
+        """Become the owner under the next epoch; raises `OwnershipLost` if another node is."""
+        ...
+
+    async def load(self, claim: Claim) -> Loaded: ...
+
+    async def find_order(
+        self, claim: Claim, client_order_id: ClientOrderId
+    ) -> tuple[Order, int] | None:
+        """An order that left memory, with its settled lots; `None` if it was never intended."""
+        ...
+
+    async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
+        """Commit intents, generations and the decision's record; nothing was sent before."""
+        ...
+
+    async def holds(self, ownership: Ownership) -> bool:
+        """Whether the epoch is still the shard's current one."""
+        ...
+
+    async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
+        """Commit orders, fills, slots, pairs and their ledger entries together."""
+        ...
+
+    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None: ...
+
+    async def held_inventory(self, account: str, base: str) -> Decimal:
+        """Base that all slots of the account's symbols hold."""
+        ...
+
+    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
+        """Record changed trading rules as the next version, and use it from now on."""
+        ...

@@ -1,0 +1,1 @@
+"""The one gate between a plan and the exchange; pure."""

@@ -1,0 +1,1 @@
+"""A Binance-compatible spot exchange in a process of its own, with its own ledger and faults."""

@@ -1,0 +1,41 @@
+"""Connections to Postgres, and its failures in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from domain.errors import StoreUnavailable
+from store.migrate import sqlalchemy_url
+
+#: A transaction of ours takes milliseconds; a server that holds one this long is hung.
+TRANSACTION_TIMEOUT_S = 10.0
+
+
+def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
+    return create_async_engine(
+        sqlalchemy_url(dsn),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=TRANSACTION_TIMEOUT_S,
+        connect_args={"connect_timeout": 5, "application_name": "gridkeeper"},
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction; a server that is gone, going or hung raises `StoreUnavailable`."""
+    try:
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_S), engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
+        raise StoreUnavailable(str(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(str(error)) from error
+        raise

@@ -1,0 +1,242 @@
+"""The durable registry: symbols, nodes, requests and the kill switch."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import RequestRefused
+from domain.ids import MAX_NONCE, SymbolKey
+from domain.instrument import Instrument
+from ports.store import Desired, Status
+from store.engine import transaction
+from store.rows import instrument_values
+from store.statements import ADD_INSTRUMENT
+
+_ENQUEUE = text("""
+    SELECT dbos.enqueue_workflow(
+        workflow_name => :name, queue_name => :queue, workflow_id => :workflow_id,
+        positional_args => ARRAY[CAST(:argument AS json)],
+        app_version => :app_version, application_name => :app_name)
+""")
+
+_ADD_SHARD = text("""
+    INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, anchor,
+                        instrument_version, requested_by, reconciled_trade_id)
+    VALUES (:symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running', 'starting', :anchor,
+            :instrument_version, :requested_by, :reconciled_trade_id)
+    ON CONFLICT (account, symbol) WHERE status <> 'removed' DO NOTHING
+    RETURNING shard
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """A workflow to be put on a queue in the same transaction."""
+
+    name: str
+    queue: str
+    workflow_id: str
+    argument: object
+    app_version: str
+    app_name: str
+
+    def values(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "queue": self.queue,
+            "workflow_id": self.workflow_id,
+            "argument": json.dumps(self.argument),
+            "app_version": self.app_version,
+            "app_name": self.app_name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSymbol:
+    """A symbol about to be registered, with what was true at the exchange at that moment."""
+
+    key: SymbolKey
+    account: str
+    symbol: str
+    spec: Mapping[str, object]
+    anchor: Decimal
+    instrument: Instrument
+    requested_by: str
+    last_trade_id: str | None
+    #: Free plus locked, for base and quote at least.
+    balances: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredSymbol:
+    shard: int
+    key: SymbolKey
+    account: str
+    symbol: str
+    desired: Desired
+    status: Status
+    reason: str
+
+
+class Registry:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def installation_nonce(self) -> int:
+        """The nonce of this database, drawn at its first use."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("INSERT INTO installation (id, nonce) VALUES (1, :n) ON CONFLICT DO NOTHING"),
+                {"n": secrets.randbelow(MAX_NONCE) + 1},
+            )
+            found = await connection.execute(text("SELECT nonce FROM installation"))
+            return int(found.scalar_one())
+
+    async def enqueue(self, workflow: Enqueued) -> None:
+        """Put a workflow on its queue; the same id again changes nothing."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_ENQUEUE, workflow.values())
+
+    async def add_symbol(self, new: NewSymbol, run: Mapping[str, str], run_id_prefix: str) -> int:
+        """Register a symbol and start its `run_shard`, in one transaction.
+
+        Done again by the same request it finds its own row.
+
+        Raises
+        ------
+        RequestRefused
+            If the symbol is registered already by another request.
+        """
+        async with transaction(self._engine) as connection:
+            mine = await connection.execute(
+                text("SELECT shard FROM shards WHERE requested_by = :id"),
+                {"id": new.requested_by},
+            )
+            existing = mine.scalar_one_or_none()
+            if existing is not None:
+                return int(existing)
+            version = await connection.execute(
+                text("""
+                    SELECT coalesce(max(version), 0) + 1 FROM instruments
+                     WHERE account = :account AND symbol = :symbol
+                """),
+                {"account": new.account, "symbol": new.symbol},
+            )
+            instrument_version = int(version.scalar_one())
+            added = await connection.execute(
+                _ADD_SHARD,
+                {
+                    "symbol_key": new.key,
+                    "account": new.account,
+                    "symbol": new.symbol,
+                    "spec": json.dumps(dict(new.spec)),
+                    "anchor": new.anchor,
+                    "instrument_version": instrument_version,
+                    "requested_by": new.requested_by,
+                    "reconciled_trade_id": new.last_trade_id,
+                },
+            )
+            shard = added.scalar_one_or_none()
+            if shard is None:
+                raise RequestRefused(
+                    f"{new.symbol} is on account {new.account} already: remove it first"
+                )
+            await connection.execute(
+                ADD_INSTRUMENT,
+                instrument_values(new.instrument) | {"version": instrument_version},
+            )
+            for asset, amount in new.balances.items():
+                await connection.execute(
+                    text("""
+                        INSERT INTO opening_balances (account, asset, amount)
+                        VALUES (:account, :asset, :amount) ON CONFLICT DO NOTHING
+                    """),
+                    {"account": new.account, "asset": asset, "amount": amount},
+                )
+            await connection.execute(
+                _ENQUEUE,
+                dict(run)
+                | {"workflow_id": f"{run_id_prefix}:{shard}", "argument": json.dumps(int(shard))},
+            )
+            return int(shard)
+
+    async def desire(self, account: str, symbol: str, desired: Desired) -> RegisteredSymbol | None:
+        """Write down what an operator wants of a symbol; `None` if it is not registered."""
+        async with transaction(self._engine) as connection:
+            changed = await connection.execute(
+                text("""
+                    UPDATE shards SET desired = :desired, updated_at = clock_timestamp()
+                     WHERE account = :account AND symbol = :symbol AND status <> 'removed'
+                       AND (desired <> 'removed' OR :desired = 'removed')
+                    RETURNING *
+                """),
+                {"account": account, "symbol": symbol, "desired": desired.value},
+            )
+            row = changed.one_or_none()
+        return None if row is None else _registered(row)
+
+    async def symbol(self, shard: int) -> RegisteredSymbol:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("SELECT * FROM shards WHERE shard = :shard"), {"shard": shard}
+            )
+            return _registered(found.one())
+
+    async def active_symbols(self) -> Sequence[RegisteredSymbol]:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("SELECT * FROM shards WHERE status <> 'removed' ORDER BY shard")
+            )
+            return [_registered(row) for row in found]
+
+    async def is_killed(self) -> bool:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("SELECT EXISTS (SELECT FROM kill_switch WHERE engaged)")
+            )
+            return bool(found.scalar_one())
+
+    async def throw_kill_switch(self, *, engaged: bool, reason: str, request_id: str) -> None:
+        """Engage or re-arm; the same request again changes nothing."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("""
+                    INSERT INTO kill_switch (id, engaged, reason, request_id)
+                    VALUES (1, :engaged, :reason, :request_id)
+                    ON CONFLICT (id) DO UPDATE
+                       SET engaged = excluded.engaged, reason = excluded.reason,
+                           request_id = excluded.request_id, changed_at = clock_timestamp()
+                     WHERE kill_switch.request_id <> excluded.request_id
+                """),
+                {"engaged": engaged, "reason": reason, "request_id": request_id},
+            )
+
+    async def live_order_count(self) -> int:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT count(*) FROM orders
+                     WHERE status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
+                """)
+            )
+            return int(found.scalar_one())
+
+
+def _registered(row: object) -> RegisteredSymbol:
+    values = row._mapping  # type: ignore[attr-defined]  # rows are typed by their query only
+    return RegisteredSymbol(
+        shard=values["shard"],
+        key=SymbolKey(values["symbol_key"]),
+        account=values["account"],
+        symbol=values["symbol"],
+        desired=Desired(values["desired"]),
+        status=Status(values["status"]),
+        reason=values["status_reason"],
+    )

@@ -1,0 +1,275 @@
+"""The transactions of a shard: implements `ports.store.ShardStore` on Postgres."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
+from domain.ids import ClientOrderId, SymbolKey
+from domain.instrument import Instrument
+from domain.orders import Order
+from domain.plans import CommittedPlan, Place
+from grid.spec import GridSpec
+from ports.store import Changes, Claim, ClosedPair, Decision, Loaded, Ownership, Status
+from store import statements as sql
+from store.engine import transaction
+from store.rows import (
+    fill_values,
+    instrument_of,
+    instrument_values,
+    ledger_values,
+    moment,
+    order_of,
+    order_values,
+    slot_of,
+    slot_values,
+    trade_of,
+)
+
+#: Recorded trades held in memory to recognise duplicates without asking Postgres.
+REMEMBERED_TRADES = 10_000
+
+
+class Repository:
+    """Implements `ports.store.ShardStore` for one executor."""
+
+    def __init__(self, engine: AsyncEngine, executor_id: str) -> None:
+        self._engine = engine
+        self._executor_id = executor_id
+
+    async def claim(self, shard: int, workflow_id: str) -> Claim:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                sql.CLAIM,
+                {"shard": shard, "executor": self._executor_id, "workflow_id": workflow_id},
+            )
+            row = found.one_or_none()
+            if row is None:
+                raise OwnershipLost(f"shard {shard} is removed or run by another node")
+            rules = await connection.execute(
+                sql.INSTRUMENT,
+                {
+                    "account": row.account,
+                    "symbol": row.symbol,
+                    "version": row.instrument_version,
+                },
+            )
+            return Claim(
+                ownership=Ownership(row.shard, row.epoch),
+                key=SymbolKey(row.symbol_key),
+                account=row.account,
+                symbol=row.symbol,
+                spec=GridSpec.model_validate(row.spec),
+                anchor=row.anchor,
+                ladder_version=row.ladder_version,
+                instrument=instrument_of(rules.one()),
+                nonce=row.nonce,
+                reconciled_trade_id=row.reconciled_trade_id,
+            )
+
+    async def load(self, claim: Claim) -> Loaded:
+        shard = {"shard": claim.ownership.shard}
+        async with transaction(self._engine) as connection:
+            slots = await connection.execute(
+                sql.SLOTS, shard | {"ladder_version": claim.ladder_version}
+            )
+            orders = (await connection.execute(sql.UNFINISHED_ORDERS, shard)).all()
+            parked = await connection.execute(sql.PARKED_FILLS, shard)
+            trade_ids = await connection.execute(
+                sql.NEWEST_TRADE_IDS,
+                {"account": claim.account, "symbol": claim.symbol, "at_most": REMEMBERED_TRADES},
+            )
+            return Loaded(
+                slots={row.slot: slot_of(row, claim.instrument) for row in slots},
+                orders=[order_of(row, claim.nonce, claim.instrument) for row in orders],
+                settled_lots={
+                    ClientOrderId(row.client_order_id): claim.instrument.quantity_to_lots(
+                        row.settled
+                    )
+                    for row in orders
+                },
+                parked=[trade_of(row) for row in parked],
+                trade_ids=frozenset(row.trade_id for row in trade_ids),
+            )
+
+    async def find_order(
+        self, claim: Claim, client_order_id: ClientOrderId
+    ) -> tuple[Order, int] | None:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                sql.ONE_ORDER,
+                {"shard": claim.ownership.shard, "client_order_id": client_order_id},
+            )
+            row = found.one_or_none()
+        if row is None:
+            return None
+        settled = claim.instrument.quantity_to_lots(row.settled)
+        return order_of(row, claim.nonce, claim.instrument), settled
+
+    async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
+        async with transaction(self._engine) as connection:
+            result = await connection.execute(
+                sql.COMMIT_DECISION, _decision_values(decision, instrument)
+            )
+            row = result.one()
+            if not row.is_owned:
+                raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
+            plan = decision.approved.plan
+            if not row.is_allowed:
+                raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
+        return CommittedPlan(
+            decision_id=decision.decision_id,
+            shard=decision.ownership.shard,
+            epoch=decision.ownership.epoch,
+            plan=plan,
+        )
+
+    async def holds(self, ownership: Ownership) -> bool:
+        async with transaction(self._engine) as connection:
+            result = await connection.execute(
+                sql.HOLDS, {"shard": ownership.shard, "epoch": ownership.epoch}
+            )
+            return bool(result.scalar_one())
+
+    async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
+        shard = ownership.shard
+        async with self._owned(ownership) as connection:
+            for order in changes.orders.values():
+                await connection.execute(sql.UPDATE_ORDER, order_values(order, instrument))
+            for fill in changes.fills.values():
+                recorded = await connection.execute(
+                    sql.RECORD_FILL, fill_values(fill, instrument.account, shard)
+                )
+                if recorded.one_or_none() is None:
+                    raise InvariantViolation(f"trade {fill.trade.trade_id} is already recorded")
+                await connection.execute(sql.RECORD_LEDGER, ledger_values(fill.trade, instrument))
+            for slot in changes.slots.values():
+                await connection.execute(sql.RECORD_SLOT, slot_values(slot, shard, instrument))
+            for closed in changes.pairs:
+                await connection.execute(sql.RECORD_PAIR, _pair_values(closed, shard, instrument))
+            for finding in changes.findings:
+                await connection.execute(
+                    sql.RECORD_FINDING,
+                    {
+                        "shard": shard,
+                        "kind": finding.kind,
+                        "subject": finding.subject,
+                        "detail": json.dumps(dict(finding.detail)),
+                    },
+                )
+            if changes.is_reconciled:
+                await connection.execute(
+                    sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
+                )
+
+    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
+        async with transaction(self._engine) as connection:
+            changed = await connection.execute(
+                sql.SET_STATUS,
+                {
+                    "shard": ownership.shard,
+                    "epoch": ownership.epoch,
+                    "status": status.value,
+                    "reason": reason,
+                },
+            )
+            if changed.one_or_none() is None:
+                raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
+
+    async def held_inventory(self, account: str, base: str) -> Decimal:
+        async with transaction(self._engine) as connection:
+            held = await connection.execute(sql.HELD_INVENTORY, {"account": account, "base": base})
+            return Decimal(held.scalar_one())
+
+    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
+        async with self._owned(ownership) as connection:
+            await connection.execute(sql.ADD_INSTRUMENT, instrument_values(instrument))
+            await connection.execute(
+                sql.USE_INSTRUMENT, {"shard": ownership.shard, "version": instrument.version}
+            )
+
+    @asynccontextmanager
+    async def _owned(self, ownership: Ownership) -> AsyncIterator[AsyncConnection]:
+        async with transaction(self._engine) as connection:
+            locked = await connection.execute(
+                sql.LOCK_OWNED, {"shard": ownership.shard, "epoch": ownership.epoch}
+            )
+            if locked.one_or_none() is None:
+                raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
+            yield connection
+
+
+def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, object]:
+    plan = decision.approved.plan
+    book = decision.book
+    bid = book.bid_ticks if book else None
+    ask = book.ask_ticks if book else None
+    return {
+        "decision_id": decision.decision_id,
+        "shard": decision.ownership.shard,
+        "epoch": decision.ownership.epoch,
+        "sequence": decision.sequence,
+        "bid": None if bid is None else instrument.ticks_to_price(bid),
+        "ask": None if ask is None else instrument.ticks_to_price(ask),
+        "exchange_ms": book.exchange_ms if book else None,
+        "causes": json.dumps(decision.causes),
+        "cancels": json.dumps(
+            [{"client_order_id": c.client_order_id, "reason": c.reason} for c in plan.cancels]
+        ),
+        "places": json.dumps([_place_values(place, instrument) for place in plan.places]),
+        "place_reasons": json.dumps(
+            [
+                {"client_order_id": place.intent.client_order_id, "reason": place.reason}
+                for place in plan.places
+            ]
+        ),
+        "refused": json.dumps(
+            [
+                {
+                    "slot": refusal.place.intent.tag.slot,
+                    "side": refusal.place.intent.side.value,
+                    "rule": refusal.rule,
+                    "detail": refusal.detail,
+                }
+                for refusal in decision.approved.refused
+            ]
+        ),
+    }
+
+
+def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
+    intent = place.intent
+    return {
+        "client_order_id": intent.client_order_id,
+        "ladder_version": intent.tag.ladder_version,
+        "slot": intent.tag.slot,
+        "purpose": intent.tag.purpose.name.lower(),
+        "side": intent.side.value,
+        "generation": intent.tag.generation,
+        "price": str(instrument.ticks_to_price(intent.price_ticks)),
+        "quantity": str(instrument.lots_to_quantity(intent.quantity_lots)),
+        "post_only": intent.post_only,
+        "reason": place.reason,
+    }
+
+
+def _pair_values(closed: ClosedPair, shard: int, instrument: Instrument) -> dict[str, object]:
+    pair = closed.pair
+    return {
+        "shard": shard,
+        "ladder_version": pair.ladder_version,
+        "slot": pair.slot,
+        "closing_trade_id": closed.trade.trade_id,
+        "quantity": instrument.units_to_base(pair.quantity_units),
+        "cost": instrument.units_to_quote(pair.cost_units),
+        "proceeds": instrument.units_to_quote(pair.proceeds_units),
+        "fee_base": instrument.units_to_base(pair.fee_base_units),
+        "fee_quote": instrument.units_to_quote(pair.fee_quote_units),
+        "profit": instrument.units_to_quote(pair.profit_units),
+        "closed_at": moment(closed.trade.traded_ms),
+    }

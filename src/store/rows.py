@@ -1,0 +1,227 @@
+"""The border between table rows in human units and the core's integers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row
+
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, VenueOrderId
+from domain.instrument import Instrument
+from domain.orders import (
+    Absent,
+    Cancelled,
+    Filled,
+    Intended,
+    Intent,
+    Open,
+    Order,
+    OrderState,
+    OrderStatus,
+    PartiallyFilled,
+    Rejected,
+    Sent,
+    Trade,
+    Unknown,
+)
+from grid.slots import Slot
+from ports.store import Fill
+
+AnyRow = Row[Any]
+
+
+def moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def milliseconds(moment_: datetime) -> int:
+    return round(moment_.timestamp() * 1000)
+
+
+def instrument_of(row: AnyRow) -> Instrument:
+    return Instrument(
+        account=row.account,
+        symbol=row.symbol,
+        base=row.base,
+        quote=row.quote,
+        version=row.version,
+        tick_size=row.tick_size,
+        lot_size=row.lot_size,
+        min_quantity_lots=int(row.min_quantity / row.lot_size),
+        min_notional=row.min_notional,
+        maker_fee=row.maker_fee,
+        taker_fee=row.taker_fee,
+        base_decimals=row.base_decimals,
+        quote_decimals=row.quote_decimals,
+    )
+
+
+def instrument_values(instrument: Instrument) -> dict[str, object]:
+    return {
+        "account": instrument.account,
+        "symbol": instrument.symbol,
+        "version": instrument.version,
+        "base": instrument.base,
+        "quote": instrument.quote,
+        "tick_size": instrument.tick_size,
+        "lot_size": instrument.lot_size,
+        "min_quantity": instrument.lots_to_quantity(instrument.min_quantity_lots),
+        "min_notional": instrument.min_notional,
+        "maker_fee": instrument.maker_fee,
+        "taker_fee": instrument.taker_fee,
+        "base_decimals": instrument.base_decimals,
+        "quote_decimals": instrument.quote_decimals,
+    }
+
+
+def slot_of(row: AnyRow, instrument: Instrument) -> Slot:
+    return Slot(
+        index=row.slot,
+        ladder_version=row.ladder_version,
+        inventory_units=instrument.base_to_units(row.inventory),
+        cost_units=instrument.quote_to_units(row.cost),
+        sold_units=instrument.base_to_units(row.sold),
+        sold_cost_units=instrument.quote_to_units(row.sold_cost),
+        proceeds_units=instrument.quote_to_units(row.proceeds),
+        fee_base_units=instrument.base_to_units(row.fee_base),
+        fee_quote_units=instrument.quote_to_units(row.fee_quote),
+        buy_generation=row.buy_generation,
+        sell_generation=row.sell_generation,
+    )
+
+
+def slot_values(slot: Slot, shard: int, instrument: Instrument) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "ladder_version": slot.ladder_version,
+        "slot": slot.index,
+        "inventory": instrument.units_to_base(slot.inventory_units),
+        "cost": instrument.units_to_quote(slot.cost_units),
+        "sold": instrument.units_to_base(slot.sold_units),
+        "sold_cost": instrument.units_to_quote(slot.sold_cost_units),
+        "proceeds": instrument.units_to_quote(slot.proceeds_units),
+        "fee_base": instrument.units_to_base(slot.fee_base_units),
+        "fee_quote": instrument.units_to_quote(slot.fee_quote_units),
+        "buy_generation": slot.buy_generation,
+        "sell_generation": slot.sell_generation,
+    }
+
+
+def order_of(row: AnyRow, nonce: int, instrument: Instrument) -> Order:
+    return Order(
+        intent=Intent(
+            client_order_id=ClientOrderId(row.client_order_id),
+            tag=OrderTag(
+                nonce=nonce,
+                shard=row.shard,
+                ladder_version=row.ladder_version,
+                slot=row.slot,
+                purpose=Purpose[row.purpose.upper()],
+                side=Side(row.side),
+                generation=row.generation,
+            ),
+            price_ticks=instrument.price_to_ticks(row.price),
+            quantity_lots=instrument.quantity_to_lots(row.quantity),
+            post_only=row.post_only,
+        ),
+        state=_state_of(row, instrument),
+    )
+
+
+def order_values(order: Order, instrument: Instrument) -> dict[str, object]:
+    state = order.state
+    venue_order_id: VenueOrderId | None = None
+    reason = ""
+    match state:
+        case Open() | PartiallyFilled() | Filled() | Cancelled():
+            venue_order_id = state.venue_order_id
+        case Unknown() | Rejected() | Absent():
+            reason = state.reason
+        case Intended() | Sent():
+            pass
+    return {
+        "client_order_id": order.intent.client_order_id,
+        "status": order.status.value,
+        "status_reason": reason,
+        "venue_order_id": venue_order_id,
+        "filled": instrument.lots_to_quantity(order.filled_lots),
+        "cancel_requested": order.cancel_requested,
+        "is_ended": not order.is_live,
+    }
+
+
+def fill_values(fill: Fill, account: str, shard: int) -> dict[str, object]:
+    trade = fill.trade
+    return {
+        "account": account,
+        "symbol": trade.symbol,
+        "trade_id": trade.trade_id,
+        "shard": shard,
+        "venue_order_id": trade.venue_order_id,
+        "client_order_id": fill.client_order_id,
+        "origin": fill.origin.value,
+        "side": trade.side.value,
+        "price": trade.price,
+        "quantity": trade.quantity,
+        "fee": trade.fee,
+        "fee_asset": trade.fee_asset,
+        "is_maker": trade.is_maker,
+        "traded_at": moment(trade.traded_ms),
+    }
+
+
+def ledger_values(trade: Trade, instrument: Instrument) -> list[dict[str, object]]:
+    """The three movements of a trade: base, quote and fee, signed as the balances change."""
+    sign = Decimal(1) if trade.side is Side.BUY else Decimal(-1)
+    movements = (
+        (instrument.base, "trade", sign * trade.quantity),
+        (instrument.quote, "trade", -sign * trade.quantity * trade.price),
+        (trade.fee_asset, "fee", -trade.fee),
+    )
+    return [
+        {
+            "account": instrument.account,
+            "asset": asset,
+            "kind": kind,
+            "amount": amount,
+            "symbol": trade.symbol,
+            "trade_id": trade.trade_id,
+            "booked_at": moment(trade.traded_ms),
+        }
+        for asset, kind, amount in movements
+        if amount
+    ]
+
+
+def trade_of(row: AnyRow) -> Trade:
+    return Trade(
+        symbol=row.symbol,
+        trade_id=row.trade_id,
+        venue_order_id=VenueOrderId(row.venue_order_id),
+        side=Side(row.side),
+        price=row.price,
+        quantity=row.quantity,
+        fee=row.fee,
+        fee_asset=row.fee_asset,
+        is_maker=row.is_maker,
+        traded_ms=milliseconds(row.traded_at),
+    )
+
+
+def _state_of(row: AnyRow, instrument: Instrument) -> OrderState:
+    venue_id = VenueOrderId(row.venue_order_id or "")
+    filled = instrument.quantity_to_lots(row.filled)
+    states: dict[OrderStatus, OrderState] = {
+        OrderStatus.INTENDED: Intended(),
+        OrderStatus.SENT: Sent(),
+        OrderStatus.UNKNOWN: Unknown(row.status_reason),
+        OrderStatus.OPEN: Open(venue_id),
+        OrderStatus.PARTIALLY_FILLED: PartiallyFilled(venue_id, filled),
+        OrderStatus.FILLED: Filled(venue_id, filled),
+        OrderStatus.CANCELLED: Cancelled(venue_id, filled),
+        OrderStatus.REJECTED: Rejected(row.status_reason),
+        OrderStatus.ABSENT: Absent(row.status_reason),
+    }
+    return states[OrderStatus(row.status)]

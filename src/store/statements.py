@@ -1,0 +1,190 @@
+"""The SQL of a shard's transactions."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+CLAIM = text("""
+    UPDATE shards
+       SET epoch = epoch + 1, owner = :executor, updated_at = clock_timestamp()
+     WHERE shard = :shard
+       AND status <> 'removed'
+       AND EXISTS (SELECT FROM nodes WHERE executor_id = :executor)
+       AND (owner IS NULL OR owner = :executor
+            OR NOT EXISTS (SELECT FROM nodes WHERE executor_id = owner))
+       AND EXISTS (SELECT FROM dbos.workflow_status
+                    WHERE workflow_uuid = :workflow_id
+                      AND status = 'PENDING' AND executor_id = :executor)
+    RETURNING shard, epoch, symbol_key, account, symbol, spec, anchor, ladder_version,
+              instrument_version, reconciled_trade_id, (SELECT nonce FROM installation) AS nonce
+""")
+
+INSTRUMENT = text("""
+    SELECT * FROM instruments
+     WHERE account = :account AND symbol = :symbol AND version = :version
+""")
+
+SLOTS = text("""
+    SELECT * FROM slots WHERE shard = :shard AND ladder_version = :ladder_version
+""")
+
+#: Live orders, and ended ones whose recorded trades do not yet add up to what was filled.
+UNFINISHED_ORDERS = text("""
+    SELECT orders.*, coalesce(sum(fills.quantity), 0) AS settled
+      FROM orders LEFT JOIN fills USING (client_order_id)
+     WHERE orders.shard = :shard
+     GROUP BY orders.client_order_id
+    HAVING orders.status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
+        OR coalesce(sum(fills.quantity), 0) < orders.filled
+""")
+
+ONE_ORDER = text("""
+    SELECT orders.*, coalesce(sum(fills.quantity), 0) AS settled
+      FROM orders LEFT JOIN fills USING (client_order_id)
+     WHERE orders.shard = :shard AND orders.client_order_id = :client_order_id
+     GROUP BY orders.client_order_id
+""")
+
+PARKED_FILLS = text("SELECT * FROM fills WHERE shard = :shard AND origin = 'parked'")
+
+NEWEST_TRADE_IDS = text("""
+    SELECT trade_id FROM fills
+     WHERE account = :account AND symbol = :symbol
+     ORDER BY recorded_at DESC LIMIT :at_most
+""")
+
+#: The whole decision in one statement: nothing of it stands unless the epoch is current, and
+#: nothing is placed while the kill switch is engaged.
+COMMIT_DECISION = text("""
+    WITH owned AS (
+        SELECT shard FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE
+    ), allowed AS (
+        SELECT shard FROM owned
+         WHERE :places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)
+    ), places AS (
+        SELECT * FROM allowed, jsonb_to_recordset(CAST(:places AS jsonb)) AS place (
+            client_order_id text, ladder_version smallint, slot integer, purpose text, side text,
+            generation integer, price numeric, quantity numeric, post_only boolean, reason text)
+    ), decision AS (
+        INSERT INTO decisions (decision_id, shard, epoch, sequence, bid, ask, exchange_ms,
+                               causes, cancels, places, refused)
+        SELECT :decision_id, shard, :epoch, :sequence, CAST(:bid AS numeric), CAST(:ask AS numeric),
+               CAST(:exchange_ms AS bigint), CAST(:causes AS jsonb), CAST(:cancels AS jsonb),
+               CAST(:place_reasons AS jsonb), CAST(:refused AS jsonb)
+          FROM allowed
+    ), intents AS (
+        INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose,
+                            side, generation, price, quantity, post_only, reason, status)
+        SELECT client_order_id, :decision_id, shard, ladder_version, slot, purpose, side,
+               generation, price, quantity, post_only, reason, 'intended'
+          FROM places
+    ), generations AS (
+        INSERT INTO slots (shard, ladder_version, slot, inventory, cost, sold, sold_cost,
+                           proceeds, fee_base, fee_quote, buy_generation, sell_generation)
+        SELECT shard, ladder_version, slot, 0, 0, 0, 0, 0, 0, 0,
+               coalesce(max(generation) FILTER (WHERE side = 'buy'), 0),
+               coalesce(max(generation) FILTER (WHERE side = 'sell'), 0)
+          FROM places GROUP BY shard, ladder_version, slot
+        ON CONFLICT (shard, ladder_version, slot) DO UPDATE
+           SET buy_generation = greatest(slots.buy_generation, excluded.buy_generation),
+               sell_generation = greatest(slots.sell_generation, excluded.sell_generation),
+               updated_at = clock_timestamp()
+    ), requested AS (
+        UPDATE orders SET cancel_requested = true, updated_at = clock_timestamp()
+          FROM allowed
+         WHERE client_order_id IN (
+               SELECT jsonb_array_elements(CAST(:cancels AS jsonb)) ->> 'client_order_id')
+    )
+    SELECT EXISTS (SELECT FROM owned) AS is_owned, EXISTS (SELECT FROM allowed) AS is_allowed
+""")
+
+HOLDS = text("""
+    SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)
+""")
+
+LOCK_OWNED = text("SELECT FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE")
+
+UPDATE_ORDER = text("""
+    UPDATE orders
+       SET status = :status, status_reason = :status_reason,
+           venue_order_id = coalesce(:venue_order_id, venue_order_id),
+           filled = :filled, cancel_requested = :cancel_requested,
+           ended_at = CASE WHEN :is_ended THEN coalesce(ended_at, clock_timestamp()) END,
+           updated_at = clock_timestamp()
+     WHERE client_order_id = :client_order_id
+""")
+
+#: A trade is recorded once; only its attribution may still change, from parked to known.
+RECORD_FILL = text("""
+    INSERT INTO fills (account, symbol, trade_id, shard, venue_order_id, client_order_id, origin,
+                       side, price, quantity, fee, fee_asset, is_maker, traded_at)
+    VALUES (:account, :symbol, :trade_id, :shard, :venue_order_id, :client_order_id, :origin,
+            :side, :price, :quantity, :fee, :fee_asset, :is_maker, :traded_at)
+    ON CONFLICT (account, symbol, trade_id) DO UPDATE
+       SET origin = excluded.origin, client_order_id = excluded.client_order_id
+     WHERE fills.origin = 'parked'
+    RETURNING trade_id
+""")
+
+RECORD_LEDGER = text("""
+    INSERT INTO ledger (account, asset, kind, amount, symbol, trade_id, booked_at)
+    VALUES (:account, :asset, :kind, :amount, :symbol, :trade_id, :booked_at)
+    ON CONFLICT (account, symbol, trade_id, asset, kind) DO NOTHING
+""")
+
+RECORD_SLOT = text("""
+    INSERT INTO slots (shard, ladder_version, slot, inventory, cost, sold, sold_cost, proceeds,
+                       fee_base, fee_quote, buy_generation, sell_generation)
+    VALUES (:shard, :ladder_version, :slot, :inventory, :cost, :sold, :sold_cost, :proceeds,
+            :fee_base, :fee_quote, :buy_generation, :sell_generation)
+    ON CONFLICT (shard, ladder_version, slot) DO UPDATE
+       SET inventory = excluded.inventory, cost = excluded.cost, sold = excluded.sold,
+           sold_cost = excluded.sold_cost, proceeds = excluded.proceeds,
+           fee_base = excluded.fee_base, fee_quote = excluded.fee_quote,
+           updated_at = clock_timestamp()
+""")
+
+RECORD_PAIR = text("""
+    INSERT INTO pairs (shard, ladder_version, slot, closing_trade_id, quantity, cost, proceeds,
+                       fee_base, fee_quote, profit, closed_at)
+    VALUES (:shard, :ladder_version, :slot, :closing_trade_id, :quantity, :cost, :proceeds,
+            :fee_base, :fee_quote, :profit, :closed_at)
+""")
+
+RECORD_FINDING = text("""
+    INSERT INTO findings (shard, kind, subject, detail)
+    VALUES (:shard, :kind, :subject, CAST(:detail AS jsonb))
+    ON CONFLICT (shard, kind, subject) DO NOTHING
+""")
+
+MARK_RECONCILED = text("""
+    UPDATE shards
+       SET reconciled_trade_id = coalesce(:trade_id, reconciled_trade_id),
+           reconciled_at = clock_timestamp()
+     WHERE shard = :shard
+""")
+
+SET_STATUS = text("""
+    UPDATE shards
+       SET status = :status, status_reason = :reason, updated_at = clock_timestamp(),
+           ended_at = CASE WHEN :status = 'removed' THEN clock_timestamp() END
+     WHERE shard = :shard AND epoch = :epoch
+    RETURNING shard
+""")
+
+HELD_INVENTORY = text("""
+    SELECT coalesce(sum(slots.inventory), 0)
+      FROM slots JOIN shards USING (shard)
+     WHERE shards.account = :account AND shards.status <> 'removed'
+       AND split_part(shards.symbol, '/', 1) = :base
+""")
+
+ADD_INSTRUMENT = text("""
+    INSERT INTO instruments (account, symbol, version, base, quote, tick_size, lot_size,
+                             min_quantity, min_notional, maker_fee, taker_fee, base_decimals,
+                             quote_decimals)
+    VALUES (:account, :symbol, :version, :base, :quote, :tick_size, :lot_size, :min_quantity,
+            :min_notional, :maker_fee, :taker_fee, :base_decimals, :quote_decimals)
+""")
+
+USE_INSTRUMENT = text("UPDATE shards SET instrument_version = :version WHERE shard = :shard")

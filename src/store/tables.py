@@ -1,0 +1,314 @@
+"""The schema, in human units: prices, quantities and money are exact `NUMERIC`s.
+
+A column's comment is what ``\\d+`` shows in psql. Migrations make the same schema step by step; a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_index",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+LIVE_ORDER = text("status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')")
+_NOW = text("clock_timestamp()")
+
+
+def _moment(name: str, comment: str, *, default: bool = False) -> Column[object]:
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=not default,
+        server_default=_NOW if default else None,
+        comment=comment,
+    )
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("nonce", Integer, nullable=False, comment="20 random bits inside every client order id"),
+    _moment("created_at", "when this database was first used", default=True),
+    CheckConstraint("id = 1", name="singleton"),
+    comment="one row: who we are in every client order id",
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("executor_id", Text, primary_key=True, comment="node name and a fresh uuid per start"),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("boot_id", Text, nullable=False, comment="of the host's kernel: proves a reboot"),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", BigInteger, nullable=False, comment="kernel start ticks of the pid"),
+    _moment("started_at", "when the process joined", default=True),
+    _moment("heartbeat_at", "last proof of life", default=True),
+    comment="processes that run shards; a missing row fences its process",
+)
+
+instruments = Table(
+    "instruments",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("tick_size", Numeric, nullable=False),
+    Column("lot_size", Numeric, nullable=False),
+    Column("min_quantity", Numeric, nullable=False),
+    Column("min_notional", Numeric, nullable=False),
+    Column("maker_fee", Numeric, nullable=False, comment="rate: 0.001 = 10 bp"),
+    Column("taker_fee", Numeric, nullable=False, comment="rate: 0.001 = 10 bp"),
+    Column("base_decimals", SmallInteger, nullable=False),
+    Column("quote_decimals", SmallInteger, nullable=False),
+    _moment("loaded_at", "when the venue first showed these rules", default=True),
+    comment="trading rules as the venue published them, one row a version",
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard", Integer, Identity(maxvalue=65535), primary_key=True),
+    Column("symbol_key", Text, nullable=False, comment="account-BASE-QUOTE"),
+    Column("account", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("spec", JSONB, nullable=False, comment="the grid as requested"),
+    Column("desired", Text, nullable=False, comment="what the operator wants"),
+    Column("status", Text, nullable=False, comment="what is"),
+    Column("status_reason", Text, nullable=False, server_default=""),
+    Column("anchor", Numeric, nullable=False, comment="price of level 0; never moves"),
+    Column("ladder_version", SmallInteger, nullable=False, server_default="0"),
+    Column("instrument_version", Integer, nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default="0", comment="raised by each owner"),
+    Column("owner", Text, comment="executor id of the node that runs it"),
+    Column("requested_by", Text, nullable=False, comment="id of the workflow that added it"),
+    Column("reconciled_trade_id", Text, comment="every own trade up to here is recorded"),
+    _moment("created_at", "when the symbol was added", default=True),
+    _moment("updated_at", "last change of this row", default=True),
+    _moment("reconciled_at", "last complete comparison with the exchange"),
+    _moment("ended_at", "when the symbol was removed"),
+    CheckConstraint("desired IN ('running', 'paused', 'removed')", name="desired"),
+    CheckConstraint(
+        "status IN ('starting', 'running', 'paused', 'halted', 'stopped', 'removing', 'removed')",
+        name="status",
+    ),
+    Index(
+        "shards_active_symbol",
+        "account",
+        "symbol",
+        unique=True,
+        postgresql_where=text("status <> 'removed'"),
+    ),
+    comment="the registry: one row for each symbol ever added",
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("shard", ForeignKey("shards.shard"), primary_key=True),
+    Column("ladder_version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("slot", Integer, primary_key=True, autoincrement=False, comment="index on the ladder"),
+    Column("inventory", Numeric, nullable=False, comment="base held by the slot, dust included"),
+    Column("cost", Numeric, nullable=False, comment="quote paid for that inventory"),
+    Column("sold", Numeric, nullable=False, comment="base sold in the open round"),
+    Column("sold_cost", Numeric, nullable=False, comment="quote paid for what was sold"),
+    Column("proceeds", Numeric, nullable=False, comment="quote received for it, less quote fees"),
+    Column("fee_base", Numeric, nullable=False, comment="base fees of the open round"),
+    Column("fee_quote", Numeric, nullable=False, comment="quote fees of the open round"),
+    Column("buy_generation", Integer, nullable=False, server_default="0"),
+    Column("sell_generation", Integer, nullable=False, server_default="0"),
+    _moment("updated_at", "last change of this row", default=True),
+    comment="grid slots that ever had an order: inventory, cost, generations",
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", Text, primary_key=True, comment="symbol key : epoch : sequence"),
+    Column("shard", ForeignKey("shards.shard"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("bid", Numeric, comment="best bid the decision saw"),
+    Column("ask", Numeric, comment="best ask the decision saw"),
+    Column("exchange_ms", BigInteger, comment="venue time of that book, ms since 1970"),
+    Column("causes", JSONB, nullable=False, comment="events consumed since the one before"),
+    Column("cancels", JSONB, nullable=False, comment="client ids and reasons"),
+    Column("places", JSONB, nullable=False, comment="client ids and reasons"),
+    Column("refused", JSONB, nullable=False, comment="orders the risk gate kept back, and why"),
+    _moment("decided_at", "when it was committed, before anything was sent", default=True),
+    UniqueConstraint("shard", "epoch", "sequence"),
+    Index(None, "shard", "decided_at"),
+    comment="one row for each batch of orders decided; its id is the plan's workflow id",
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("decision_id", ForeignKey("decisions.decision_id"), nullable=False),
+    Column("shard", ForeignKey("shards.shard"), nullable=False),
+    Column("ladder_version", SmallInteger, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("purpose", Text, nullable=False, comment="entry, exit, initial, flatten or stop"),
+    Column("side", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("price", Numeric, nullable=False),
+    Column("quantity", Numeric, nullable=False, comment="in base"),
+    Column("post_only", Boolean, nullable=False),
+    Column("reason", Text, nullable=False, comment="why it was decided"),
+    Column("status", Text, nullable=False),
+    Column("status_reason", Text, nullable=False, server_default=""),
+    Column("venue_order_id", Text),
+    Column("filled", Numeric, nullable=False, server_default="0", comment="cumulative, in base"),
+    Column("cancel_requested", Boolean, nullable=False, server_default="false"),
+    _moment("intended_at", "when the intent was committed, before it was sent", default=True),
+    _moment("updated_at", "last change of this row", default=True),
+    _moment("ended_at", "when it was filled, cancelled, rejected or proven absent"),
+    CheckConstraint("side IN ('buy', 'sell')", name="side"),
+    CheckConstraint("quantity > 0 AND price > 0", name="positive"),
+    CheckConstraint("filled BETWEEN 0 AND quantity", name="filled"),
+    CheckConstraint(
+        "status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled', 'filled', "
+        "'cancelled', 'rejected', 'absent')",
+        name="status",
+    ),
+    UniqueConstraint("shard", "ladder_version", "slot", "side", "generation"),
+    Index(
+        "orders_one_live_per_slot_side",
+        "shard",
+        "ladder_version",
+        "slot",
+        "side",
+        unique=True,
+        postgresql_where=LIVE_ORDER,
+    ),
+    Index(None, "shard", "intended_at"),
+    Index(None, "decision_id"),
+    Index(None, "venue_order_id"),
+    comment="every order intended: the intent is committed before the order is sent",
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("trade_id", Text, primary_key=True),
+    Column("shard", ForeignKey("shards.shard"), nullable=False),
+    Column("venue_order_id", Text, nullable=False),
+    Column("client_order_id", ForeignKey("orders.client_order_id")),
+    Column("origin", Text, nullable=False, comment="own, external (a person's) or parked"),
+    Column("side", Text, nullable=False),
+    Column("price", Numeric, nullable=False),
+    Column("quantity", Numeric, nullable=False, comment="in base, before fees"),
+    Column("fee", Numeric, nullable=False),
+    Column("fee_asset", Text, nullable=False),
+    Column("is_maker", Boolean, nullable=False),
+    _moment("traded_at", "venue time"),
+    _moment("recorded_at", "when it was committed here", default=True),
+    CheckConstraint("origin IN ('own', 'external', 'parked')", name="origin"),
+    CheckConstraint("(origin = 'own') = (client_order_id IS NOT NULL)", name="own"),
+    Index(None, "shard", "traded_at"),
+    Index(None, "client_order_id"),
+    comment="every trade of the account in our symbols, keyed by the venue's trade id",
+)
+
+pairs = Table(
+    "pairs",
+    metadata,
+    Column("pair", BigInteger, Identity(), primary_key=True),
+    Column("shard", ForeignKey("shards.shard"), nullable=False),
+    Column("ladder_version", SmallInteger, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("closing_trade_id", Text, nullable=False),
+    Column("quantity", Numeric, nullable=False, comment="base sold"),
+    Column("cost", Numeric, nullable=False, comment="quote paid for it"),
+    Column("proceeds", Numeric, nullable=False, comment="quote received, less fees in quote"),
+    Column("fee_base", Numeric, nullable=False, comment="base fees inside the inventory's cost"),
+    Column("fee_quote", Numeric, nullable=False, comment="quote fees inside cost and proceeds"),
+    Column("profit", Numeric, nullable=False, comment="proceeds - cost, in quote"),
+    _moment("closed_at", "venue time of the closing trade"),
+    UniqueConstraint("shard", "closing_trade_id"),
+    CheckConstraint("profit = proceeds - cost", name="profit"),
+    comment="matched pairs: a slot's round trip from flat to flat",
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("entry", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", Numeric, nullable=False, comment="signed change of the balance"),
+    Column("symbol", Text, nullable=False),
+    Column("trade_id", Text, nullable=False),
+    _moment("booked_at", "venue time of the trade"),
+    CheckConstraint("kind IN ('trade', 'fee')", name="kind"),
+    UniqueConstraint("account", "symbol", "trade_id", "asset", "kind"),
+    comment="balance now - opening balance = sum of the amounts, for each asset",
+)
+
+opening_balances = Table(
+    "opening_balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("amount", Numeric, nullable=False, comment="free plus locked"),
+    _moment("recorded_at", "before the first order was sent", default=True),
+    comment="what the account held when it was first used",
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("finding", BigInteger, Identity(), primary_key=True),
+    Column("shard", ForeignKey("shards.shard"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="the id of what was found"),
+    Column("detail", JSONB, nullable=False),
+    _moment("found_at", "when it was first seen", default=True),
+    UniqueConstraint("shard", "kind", "subject"),
+    comment="what reconciliation found that was not as expected",
+)
+
+kill_switch = Table(
+    "kill_switch",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("engaged", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request_id", Text, nullable=False, comment="the caller's idempotency key"),
+    _moment("changed_at", "when it was last thrown or re-armed", default=True),
+    CheckConstraint("id = 1", name="singleton"),
+    comment="one row: while engaged no order is committed and all own orders are cancelled",
+)

@@ -1,0 +1,1 @@
+"""One shard: its mailbox, its decisions, their durable execution and the reconciliation behind."""

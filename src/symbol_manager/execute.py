@@ -1,0 +1,147 @@
+"""Send a committed plan and record what came of it: the one step of `execute_plan`.
+
+The only module that submits to the exchange port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domain.errors import OwnershipLost
+from domain.ids import DecisionId
+from domain.orders import Absent, Rejected, Unknown
+from domain.plans import Cancel, CommittedPlan, Place
+from ports.exchange import Accepted, ExchangePort, NotSent, Outcome, Outcomes, Refused, Undetermined
+from ports.failpoints import Failpoint, Failpoints
+from ports.store import Changes, Ownership, ShardStore
+from symbol_manager.doubts import Backoff, Doubts
+from symbol_manager.lease import Lease
+from symbol_manager.state import ShardState, slot_side
+
+#: What a workflow stores of a plan: readable, and nothing secret.
+PlanRecord = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A committed plan on its way to the exchange, with the memory it will change."""
+
+    plan: CommittedPlan
+    state: ShardState
+    doubts: Doubts
+    backoff: Backoff
+
+
+class PlanExecutor:
+    """Plans committed by this process under its current epochs.
+
+    A workflow that another process started, or that is run again after a crash, finds nothing held
+    here and sends nothing: reconciliation settles its intents.
+    """
+
+    def __init__(
+        self, exchange: ExchangePort, store: ShardStore, lease: Lease, failpoints: Failpoints
+    ) -> None:
+        self._exchange = exchange
+        self._store = store
+        self._lease = lease
+        self._failpoints = failpoints
+        self._held: dict[DecisionId, Held] = {}
+
+    def hold(self, held: Held) -> None:
+        self._held[held.plan.decision_id] = held
+
+    def release(self, decision_id: DecisionId) -> None:
+        self._held.pop(decision_id, None)
+
+    async def submit(self, decision_id: DecisionId) -> dict[str, str]:
+        """Check lease and epoch, send, record the outcomes; the status of each order by id."""
+        held = self._held.pop(decision_id, None)
+        if held is None:
+            return {"plan": "stale: not sent"}
+        ownership = Ownership(held.plan.shard, held.plan.epoch)
+        self._lease.check()
+        if not await self._store.holds(ownership):
+            raise OwnershipLost(f"plan {decision_id}: a newer epoch owns the shard")
+        self._failpoints(Failpoint.PLAN_BEFORE_SEND)
+        instrument = held.state.claim.instrument
+        outcomes = await self._exchange.submit(held.plan, instrument, self._lease.check)
+        self._failpoints(Failpoint.PLAN_AFTER_SEND)
+        changes = _apply(outcomes, held)
+        await self._store.record(ownership, instrument, changes)
+        self._failpoints(Failpoint.PLAN_AFTER_OUTCOMES)
+        plan = held.plan.plan
+        touched = [action.client_order_id for action in plan.cancels]
+        touched += [place.intent.client_order_id for place in plan.places]
+        return {str(name): held.state.order(name).status.value for name in touched}
+
+
+def plan_record(plan: CommittedPlan, state: ShardState) -> PlanRecord:
+    """The plan as its workflow's input shows it."""
+    instrument = state.claim.instrument
+    return {
+        "decision_id": plan.decision_id,
+        "shard": plan.shard,
+        "epoch": plan.epoch,
+        "symbol": state.claim.symbol,
+        "cancels": [
+            {"client_order_id": cancel.client_order_id, "reason": cancel.reason}
+            for cancel in plan.plan.cancels
+        ],
+        "places": [
+            {
+                "client_order_id": place.intent.client_order_id,
+                "side": place.intent.side.value,
+                "price": str(instrument.ticks_to_price(place.intent.price_ticks)),
+                "quantity": str(instrument.lots_to_quantity(place.intent.quantity_lots)),
+                "reason": place.reason,
+            }
+            for place in plan.plan.places
+        ],
+    }
+
+
+def decision_id_of(record: Mapping[str, object]) -> DecisionId:
+    return DecisionId(str(record["decision_id"]))
+
+
+def _apply(outcomes: Outcomes, held: Held) -> Changes:
+    changes = Changes()
+    plan = held.plan.plan
+    for cancel, outcome in zip(plan.cancels, outcomes.cancels, strict=True):
+        _apply_cancel(cancel, outcome, held, changes)
+    for place, outcome in zip(plan.places, outcomes.places, strict=True):
+        _apply_place(place, outcome, held, changes)
+    return changes
+
+
+def _apply_cancel(cancel: Cancel, outcome: Outcome, held: Held, into: Changes) -> None:
+    match outcome:
+        case Accepted(report):
+            held.state.absorb_report(report, into)
+        case NotSent():
+            held.state.retry_cancel(cancel.client_order_id, into)
+        case Refused() | Undetermined():
+            """The order ended by itself or the answer is lost: a look-up will tell."""
+            held.doubts.raise_for(cancel.client_order_id)
+
+
+def _apply_place(place: Place, outcome: Outcome, held: Held, into: Changes) -> None:
+    client_order_id = place.intent.client_order_id
+    order = held.state.order(client_order_id)
+    match outcome:
+        case Accepted(report):
+            held.state.absorb_report(report, into)
+            held.backoff.succeed(slot_side(order))
+        case Refused(reason, message):
+            held.state.set_state(client_order_id, Rejected(f"{reason}: {message}"), into)
+            held.backoff.refuse(slot_side(order))
+            if reason == "insufficient_funds":
+                held.backoff.lock_entries()
+        case NotSent(message):
+            held.state.set_state(client_order_id, Absent(f"not sent: {message}"), into)
+            held.backoff.refuse(slot_side(order))
+        case Undetermined(message):
+            held.state.set_state(client_order_id, Unknown(message), into)
+            held.doubts.raise_for(client_order_id)

@@ -1,0 +1,99 @@
+"""What reaches a shard between two decisions: the latest quote, every order event, wishes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from domain.market import Quote
+from domain.orders import OrderReport, Trade
+from ports.exchange import StreamLost, StreamRestored
+from ports.store import Desired
+
+#: Order events held before the shard gives up on the stream and asks the venue instead.
+MAX_ORDER_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What operators want, as last read from Postgres."""
+
+    desired: Desired
+    is_killed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that came in since the batch before."""
+
+    quote: Quote | None
+    order_events: tuple[OrderReport | Trade, ...]
+    wishes: Wishes
+    #: Events may have been missed: compare with the exchange before deciding.
+    must_reconcile: bool
+
+
+class Mailbox:
+    """Ticks conflate to the latest; order events are never dropped silently."""
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
+        self._quote: Quote | None = None
+        self._order_events: list[OrderReport | Trade] = []
+        self._must_reconcile = False
+        self._news = asyncio.Event()
+
+    @property
+    def wishes(self) -> Wishes:
+        return self._wishes
+
+    def put_quote(self, event: Quote | StreamLost | StreamRestored) -> None:
+        match event:
+            case Quote():
+                self._quote = event
+                self._news.set()
+            case StreamLost() | StreamRestored():
+                """The quote's own age tells: a lost stream goes stale, a restored one does not."""
+
+    def put_order_event(self, event: OrderReport | Trade | StreamLost | StreamRestored) -> None:
+        match event:
+            case OrderReport() | Trade():
+                if len(self._order_events) < MAX_ORDER_EVENTS:
+                    self._order_events.append(event)
+                else:
+                    self._must_reconcile = True
+            case StreamRestored():
+                self._must_reconcile = True
+            case StreamLost():
+                return
+        self._news.set()
+
+    def put_wishes(self, wishes: Wishes) -> None:
+        if wishes != self._wishes:
+            self._wishes = wishes
+            self._news.set()
+
+    def wake(self) -> None:
+        """Let the shard look around although nothing came in."""
+        self._news.set()
+
+    async def wait(self, at_most_s: float) -> None:
+        """Return when there is news, or after `at_most_s` seconds."""
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def take(self) -> Batch:
+        batch = Batch(
+            quote=self._quote,
+            order_events=tuple(self._order_events),
+            wishes=self._wishes,
+            must_reconcile=self._must_reconcile,
+        )
+        self._quote = None
+        self._order_events = []
+        self._must_reconcile = False
+        self._news.clear()
+        return batch

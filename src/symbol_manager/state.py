@@ -1,0 +1,242 @@
+"""What a shard knows of its orders and slots, and how venue events change it.
+
+Pure bookkeeping in memory: every method returns the `Changes` that make Postgres agree. The caller
+commits them, and forgets this state if that fails.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from domain.errors import InvariantViolation
+from domain.ids import ClientOrderId, Side, VenueOrderId
+from domain.orders import (
+    Absent,
+    Cancelled,
+    Filled,
+    Intended,
+    Open,
+    Order,
+    OrderReport,
+    OrderState,
+    PartiallyFilled,
+    Rejected,
+    Sent,
+    Trade,
+    Unknown,
+    VenueStatus,
+    merge_report,
+)
+from domain.plans import Plan
+from grid.grid import Grid, SlotSide
+from grid.slots import Slot, apply_trade, record_intent
+from ports.store import Changes, Claim, ClosedPair, Fill, Finding, Loaded, Origin
+
+#: Finished orders kept in memory, for reports that come late.
+REMEMBERED_ORDERS = 1_000
+
+
+class ShardState:
+    """Orders, slots and trades of one shard; a single coroutine owns it."""
+
+    def __init__(self, claim: Claim, grid: Grid, loaded: Loaded) -> None:
+        self.claim = claim
+        self.grid = grid
+        self.slots: dict[int, Slot] = dict(loaded.slots)
+        #: Orders that may rest at the venue, or whose trades are not all known.
+        self._active: dict[ClientOrderId, Order] = {}
+        self._finished: OrderedDict[ClientOrderId, Order] = OrderedDict()
+        self._settled: dict[ClientOrderId, int] = {}
+        self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
+        self._parked: dict[VenueOrderId, list[Trade]] = {}
+        self._trade_ids = set(loaded.trade_ids)
+        for order in loaded.orders:
+            self.remember(order, loaded.settled_lots[order.intent.client_order_id])
+        for trade in loaded.parked:
+            self._parked.setdefault(trade.venue_order_id, []).append(trade)
+
+    def remember(self, order: Order, settled_lots: int) -> None:
+        """Take in an order read from Postgres."""
+        self._settled[order.intent.client_order_id] = settled_lots
+        venue_order_id = venue_order_id_of(order)
+        if venue_order_id:
+            self._by_venue_id[venue_order_id] = order.intent.client_order_id
+        self._file(order)
+
+    def intend(self, plan: Plan) -> None:
+        """Take in a plan that Postgres has committed."""
+        for cancel in plan.cancels:
+            self._file(replace(self.order(cancel.client_order_id), cancel_requested=True))
+        for place in plan.places:
+            intent = place.intent
+            self.remember(Order(intent=intent, state=Intended()), 0)
+            slot = record_intent(self.slot(intent.tag.slot), intent.tag)
+            self.slots[slot.index] = slot
+
+    def slot(self, index: int) -> Slot:
+        return self.slots.get(index) or Slot(index=index, ladder_version=self.claim.ladder_version)
+
+    def order(self, client_order_id: ClientOrderId) -> Order:
+        found = self._active.get(client_order_id) or self._finished.get(client_order_id)
+        if found is None:
+            raise InvariantViolation(f"order {client_order_id} is not known")
+        return found
+
+    def knows(self, client_order_id: ClientOrderId) -> bool:
+        return client_order_id in self._active or client_order_id in self._finished
+
+    def live_orders(self) -> dict[SlotSide, Order]:
+        """By slot and side; there is never more than one."""
+        return {slot_side(order): order for order in self._active.values() if order.is_live}
+
+    def unsettled(self) -> dict[SlotSide, Order]:
+        """Ended orders whose trades are not all known yet: their slots must not act."""
+        return {slot_side(order): order for order in self._active.values() if not order.is_live}
+
+    def ahead_of_trades(self) -> list[SlotSide]:
+        """Slot-sides of live orders whose reports show more filled than trades are known."""
+        return [
+            slot_side(order)
+            for client_order_id, order in self._active.items()
+            if order.is_live and self._settled[client_order_id] < order.filled_lots
+        ]
+
+    def active_orders(self) -> list[Order]:
+        """Live and unsettled ones."""
+        return list(self._active.values())
+
+    @property
+    def parked(self) -> Mapping[VenueOrderId, list[Trade]]:
+        return self._parked
+
+    def set_state(self, client_order_id: ClientOrderId, state: OrderState, into: Changes) -> None:
+        """An order's fate as the shard itself determined it, such as unknown or absent."""
+        order = replace(self.order(client_order_id), state=state, cancel_requested=False)
+        self._keep(order, into)
+
+    def retry_cancel(self, client_order_id: ClientOrderId, into: Changes) -> None:
+        """A cancel provably had no effect: it may be asked for again."""
+        order = replace(self.order(client_order_id), cancel_requested=False)
+        self._keep(order, into)
+
+    def absorb_report(self, report: OrderReport, into: Changes) -> None:
+        """Fold in a statement about a known order.
+
+        Raises
+        ------
+        InvariantViolation
+            If the venue's order is not the one that was intended.
+        """
+        order = self.order(report.client_order_id)
+        instrument = self.claim.instrument
+        if report.side is not order.intent.side:
+            raise InvariantViolation(f"order {report.client_order_id} is a {report.side} there")
+        filled = instrument.quantity_to_lots(report.filled)
+        merged = merge_report(order, report.status, report.venue_order_id, filled)
+        self._by_venue_id[report.venue_order_id] = report.client_order_id
+        if isinstance(order.state, Absent):
+            into.findings.append(
+                Finding(
+                    kind="stray",
+                    subject=report.client_order_id,
+                    detail={"status": report.status.value, "was": order.state.reason},
+                )
+            )
+        if merged != order:
+            self._keep(merged, into)
+        for trade in self._parked.pop(report.venue_order_id, []):
+            self._settle(trade, report.client_order_id, into)
+
+    def absorb_trade(self, trade: Trade, into: Changes) -> None:
+        """Book a trade once; park it while its order is not known."""
+        if trade.trade_id in self._trade_ids:
+            return
+        self._trade_ids.add(trade.trade_id)
+        client_order_id = self._by_venue_id.get(trade.venue_order_id)
+        if client_order_id is None:
+            self._parked.setdefault(trade.venue_order_id, []).append(trade)
+            into.fills[trade.trade_id] = Fill(trade=trade, origin=Origin.PARKED)
+            return
+        self._settle(trade, client_order_id, into)
+
+    def declare_external(self, venue_order_ids: Iterable[VenueOrderId], into: Changes) -> None:
+        """These parked trades belong to a person: no order of ours is unaccounted for."""
+        for venue_order_id in venue_order_ids:
+            for trade in self._parked.pop(venue_order_id):
+                into.fills[trade.trade_id] = Fill(trade=trade, origin=Origin.EXTERNAL)
+                into.findings.append(
+                    Finding(
+                        kind="external_trade",
+                        subject=trade.trade_id,
+                        detail={
+                            "side": trade.side.value,
+                            "price": str(trade.price),
+                            "quantity": str(trade.quantity),
+                        },
+                    )
+                )
+
+    def _settle(self, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
+        order = self.order(client_order_id)
+        instrument = self.claim.instrument
+        tag = order.intent.tag
+        into.fills[trade.trade_id] = Fill(
+            trade=trade, origin=Origin.OWN, client_order_id=client_order_id
+        )
+        self._settled[client_order_id] += instrument.quantity_to_lots(trade.quantity)
+        settled = self._settled[client_order_id]
+        merged = merge_report(order, VenueStatus.OPEN, trade.venue_order_id, settled)
+        if merged != order:
+            self._keep(merged, into)
+        else:
+            self._file(order)
+        exit_side = (tag.slot, Side.SELL)
+        slot, pair = apply_trade(
+            self.slot(tag.slot),
+            trade,
+            tag.purpose,
+            instrument,
+            exit_level_ticks=self.grid.ladder.price_ticks(tag.slot + 1),
+            exit_live=any(
+                slot_side(live) == exit_side and live.is_live for live in self._active.values()
+            ),
+        )
+        self.slots[slot.index] = slot
+        into.slots[slot.index] = slot
+        if pair is not None:
+            into.pairs.append(ClosedPair(pair, trade))
+
+    def _keep(self, order: Order, into: Changes) -> None:
+        into.orders[order.intent.client_order_id] = order
+        self._file(order)
+
+    def _file(self, order: Order) -> None:
+        client_order_id = order.intent.client_order_id
+        is_settled = self._settled[client_order_id] >= order.filled_lots
+        if order.is_live or not is_settled:
+            self._active[client_order_id] = order
+            self._finished.pop(client_order_id, None)
+            return
+        self._active.pop(client_order_id, None)
+        self._finished[client_order_id] = order
+        while len(self._finished) > REMEMBERED_ORDERS:
+            forgotten, old = self._finished.popitem(last=False)
+            del self._settled[forgotten]
+            self._by_venue_id.pop(venue_order_id_of(old) or VenueOrderId(""), None)
+
+
+def slot_side(order: Order) -> SlotSide:
+    return order.intent.tag.slot, order.intent.tag.side
+
+
+def venue_order_id_of(order: Order) -> VenueOrderId | None:
+    match order.state:
+        case Open() | PartiallyFilled() | Filled() | Cancelled():
+            return order.state.venue_order_id
+        case Intended() | Sent() | Unknown() | Rejected() | Absent():
+            return None
+        case never:
+            assert_never(never)

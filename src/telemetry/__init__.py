@@ -1,0 +1,1 @@
+"""What the process says about itself: logs, metrics, and the instants tests may kill it at."""
