@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -151,7 +152,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         await node.join()
         stack.push_async_callback(node.leave)
         DBOS.launch()
-        stack.push_async_callback(asyncio.to_thread, DBOS.destroy)
+        stack.push_async_callback(_destroy_dbos)
         for queue in (SHARDS_QUEUE, CHANGES_QUEUE):
             await DBOS.register_queue_async(queue, polling_interval_sec=QUEUE_POLL_S)
         serving = asyncio.create_task(node.serve(), name="node")
@@ -175,8 +176,15 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "executor_id": executor_id,
         "max_executor_threads": DBOS_THREADS,
         "run_migrations": False,
-        "console_log_level": "WARNING",
+        "console_log_level": "ERROR",
     }
+
+
+async def _destroy_dbos() -> None:
+    """End DBOS and give the loop back the thread pool that DBOS had made its own."""
+    with ThreadPoolExecutor(1) as thread:
+        await asyncio.get_running_loop().run_in_executor(thread, DBOS.destroy)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -42,6 +42,12 @@ class SymbolConfig:
     #: How fast the price returns to that centre.
     reversion_s: Decimal = Decimal(3)
     ticks_per_s: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("displayed_quantity", "spread_ticks", "reversion_s", "ticks_per_s"):
+            if getattr(self, name) <= 0:
+                msg = f"{self.name}: `{name}` must be > 0, was {getattr(self, name)}"
+                raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +224,11 @@ class Rules:
 
 def load_config(path: Path, *, data_dir: Path) -> SimulatorConfig:
     """Read a TOML file; sections `[[symbols]]`, `[[accounts]]`, `[replay]`, `[limits]`."""
-    document = tomllib.loads(path.read_text(), parse_float=Decimal)
+    try:
+        document = tomllib.loads(path.read_text(), parse_float=Decimal)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigurationError(msg) from error
     document["data_dir"] = data_dir
     if "symbols" in document:
         document["symbols"] = tuple(_build(SymbolConfig, row) for row in document["symbols"])
@@ -234,26 +244,38 @@ def load_config(path: Path, *, data_dir: Path) -> SimulatorConfig:
 
 
 def _account(row: Mapping[str, Any]) -> AccountConfig:
-    balances = {asset: Decimal(amount) for asset, amount in row.get("balances", {}).items()}
+    balances = {
+        asset: _value(asset, Decimal, amount) for asset, amount in row.get("balances", {}).items()
+    }
     return _build(AccountConfig, {**row, "balances": balances})
 
 
 def _build(kind: type[Section], values: Mapping[str, Any]) -> Section:
-    known = {item.name: item for item in fields(kind)}
+    known = {item.name: item.type for item in fields(kind)}
     unknown = values.keys() - known.keys()
     if unknown:
         msg = f"{kind.__name__}: unknown keys {sorted(unknown)}"
         raise ConfigurationError(msg)
-    decimals = {name for name, item in known.items() if "Decimal" in str(item.type)}
-    converted: dict[str, Any] = {
-        name: Decimal(value) if name in decimals and isinstance(value, int | str) else value
-        for name, value in values.items()
-    }
+    built = {name: _value(name, known[name], value) for name, value in values.items()}
     try:
-        return kind(**converted)
+        return kind(**built)
     except TypeError as error:
         msg = f"{kind.__name__}: {error}"
         raise ConfigurationError(msg) from error
+
+
+def _value(name: str, wanted: object, value: Any) -> Any:
+    """A scalar of the wanted type; a Decimal may be written as a number or as text."""
+    if wanted in {Decimal, Decimal | None} and type(value) in {int, str, Decimal}:
+        try:
+            return Decimal(value)
+        except InvalidOperation as error:
+            msg = f"`{name}` must be a decimal number, was {value!r}"
+            raise ConfigurationError(msg) from error
+    if wanted in {int, str, bool, Decimal, Decimal | None} and type(value) is not wanted:
+        msg = f"`{name}` must be of type {wanted}, was {value!r}"
+        raise ConfigurationError(msg)
+    return value
 
 
 def _refuse_duplicates(what: str, names: list[str]) -> None:

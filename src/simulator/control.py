@@ -113,7 +113,7 @@ class ControlApi:
     async def _order(self, request: web.Request) -> web.StreamResponse:
         """As a person would by hand: the venue's order fields, on `account` (the first one)."""
         body = await _body(request)
-        account = body.pop("account", self._exchange.config.accounts[0].name)
+        account = self._account(body.pop("account", self._exchange.config.accounts[0].name))
         generated_id = f"web_{secrets.token_hex(8)}"
         if body.get("type") == "LIMIT":
             body.setdefault("timeInForce", "GTC")
@@ -141,13 +141,15 @@ class ControlApi:
     async def _deposit(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
         amount_e8 = parse_e8(body["amount"])
-        if body["account"] not in {item.name for item in self._exchange.config.accounts}:
-            raise KeyError(body["account"])
-        self._exchange.venue.deposit(
-            body["account"], body["asset"], amount_e8, self._exchange.now_ms()
-        )
+        account = self._account(body["account"])
+        self._exchange.venue.deposit(account, body["asset"], amount_e8, self._exchange.now_ms())
         self._exchange.commit()
         return _json({})
+
+    def _account(self, name: str) -> str:
+        if name not in {account.name for account in self._exchange.config.accounts}:
+            raise KeyError(name)
+        return name
 
     async def _freeze(self, request: web.Request) -> web.StreamResponse:
         """`{"symbol": name or "all", "frozen": bool}`: the market stands still, orders do not."""

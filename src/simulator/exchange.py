@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from simulator.auth import Authenticator
-from simulator.config import Rules, SimulatorConfig, SymbolConfig
+from simulator.config import ConfigurationError, Rules, SimulatorConfig, SymbolConfig
 from simulator.errors import invalid_symbol
 from simulator.faults import Fault, Faults
 from simulator.files import write_atomically
@@ -42,7 +42,12 @@ class Exchange:
         self.ledger = Ledger(config.data_dir / "ledger.jsonl", fsync=config.fsync)
         state = State({symbol.name: Rules.of(symbol) for symbol in config.symbols})
         for record in self.ledger.recover():
-            state.apply(record)
+            try:
+                state.apply(record)
+            except KeyError as error:
+                self.ledger.close()
+                msg = f"`symbols` must hold what the ledger knows, lacks {error}"
+                raise ConfigurationError(msg) from error
         self.venue = Venue(state, config.limits, first_id=self.now_ms())
         self.symbols = {symbol.name: symbol for symbol in config.symbols}
         self.tapes = {symbol: Tape() for symbol in self.symbols}

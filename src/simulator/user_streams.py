@@ -12,7 +12,7 @@ from simulator.errors import VenueError
 from simulator.faults import Faults
 from simulator.sockets import Channel, accepted
 
-#: An event held back to be overtaken is sent after this even if none follows.
+#: An event held back to be overtaken by one of its kind is sent after this in any case.
 HELD_MAX_S = 1.0
 
 
@@ -56,7 +56,8 @@ class UserStreams:
                 asyncio.get_running_loop().call_later(HELD_MAX_S, self._release)
                 return
         self._send(account, event)
-        self._release()
+        if any(held["e"] == event["e"] for _, held in self._held):
+            self._release()
 
     def _release(self) -> None:
         held, self._held = self._held, []

@@ -196,6 +196,21 @@ class Registry:
             )
             return [_registered(row) for row in found]
 
+    async def idle_symbols(self) -> list[str]:
+        """Symbols that should be running and are not, or whose node has not been heard of lately."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT symbol FROM shards
+                     WHERE desired = 'running'
+                       AND (status <> 'running' OR NOT EXISTS (
+                            SELECT FROM nodes
+                             WHERE executor_id = owner
+                               AND heartbeat_at > clock_timestamp() - interval '3 seconds'))
+                """)
+            )
+            return list(found.scalars())
+
     async def is_killed(self) -> bool:
         async with transaction(self._engine) as connection:
             found = await connection.execute(

@@ -111,12 +111,40 @@ class Simulator:
         await self._stack.aclose()
 
 
+class UserEvents:
+    """A raw user stream, read as execution types."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def executions(self, count: int) -> list[str]:
+        seen: list[str] = []
+        async with asyncio.timeout(5):
+            while len(seen) < count:
+                event = (await self.socket.receive_json())["event"]
+                if event["e"] == "executionReport":
+                    seen.append(event["x"])
+        return seen
+
+
+async def subscribe(simulator: Simulator, binance: Any) -> UserEvents:
+    session = await simulator.session()
+    socket = await session.ws_connect("wss://ws-api.binance.com/ws-api/v3")
+    params = binance.sign_params({})
+    await socket.send_json(
+        {"id": "1", "method": "userDataStream.subscribe.signature", "params": params}
+    )
+    assert (await socket.receive_json())["result"] == {"subscriptionId": 0}
+    return UserEvents(socket)
+
+
 @contextlib.asynccontextmanager
 async def running(config: SimulatorConfig) -> AsyncIterator[Simulator]:
     """A server in this process for the block."""
     started: asyncio.Future[SimulatorAddress] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve(config, ready=started.set_result))
-    await asyncio.wait({server, started}, return_when=asyncio.FIRST_COMPLETED)
+    waited: list[asyncio.Future[Any]] = [server, started]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     if server.done():
         server.result()
     simulator = Simulator(started.result())

@@ -136,6 +136,7 @@ async def test_killed_simulator_restarts_with_what_it_acknowledged(tmp_path: Pat
     assert trade_ids == sorted(set(trade_ids))
     await simulator.close()
     await stop(process, signal.SIGTERM)
+    assert process.returncode == 0
 
 
 async def test_restarted_simulator_keeps_address_price_and_ids(config: SimulatorConfig) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+import ccxt
 import pytest
 
-from integration.simulator.harness import Simulator, eventually
+from integration.simulator.harness import Simulator, eventually, subscribe
 
 SYMBOL = "BTC/USDT"
 WATCH_TIMEOUT_S = 5.0
+USER_STREAM = "wss://ws-api.binance.com:443/ws-api/v3"
 
 
 async def test_market_streams_deliver_quotes_trades_tickers_and_depth(binance: Any) -> None:
@@ -28,25 +30,26 @@ async def test_market_streams_deliver_quotes_trades_tickers_and_depth(binance: A
 
 
 async def test_depth_stream_stays_equal_to_the_snapshot(binance: Any, simulator: Simulator) -> None:
-    async with asyncio.timeout(WATCH_TIMEOUT_S):
-        for _ in range(15):
-            watched = await binance.watch_order_book(SYMBOL)
+    await binance.watch_order_book(SYMBOL)
+    watching = asyncio.create_task(watch_for_ever(binance))
+
+    async def has_many_updates() -> bool:
+        return int(binance.orderbooks[SYMBOL]["nonce"] or 0) > int(first_nonce) + 20
+
+    async def equals_snapshot() -> bool:
+        watched = binance.orderbooks[SYMBOL]
+        return all(list(watched[side]) == snapshot[side] for side in ("bids", "asks"))
+
+    first_nonce = binance.orderbooks[SYMBOL]["nonce"]
+    await eventually(has_many_updates)
     await simulator.freeze()
     snapshot = await binance.fetch_order_book(SYMBOL)
-    collect = asyncio.create_task(_watch_on(binance))
-
-    async def same() -> bool:
-        watched = binance.orderbooks[SYMBOL]
-        return (
-            list(watched["bids"]) == snapshot["bids"] and list(watched["asks"]) == snapshot["asks"]
-        )
-
-    await eventually(same, timeout_s=WATCH_TIMEOUT_S)
-    collect.cancel()
-    assert watched["nonce"] is not None
+    await eventually(equals_snapshot)
+    assert not watching.done()
+    watching.cancel()
 
 
-async def _watch_on(binance: Any) -> None:
+async def watch_for_ever(binance: Any) -> None:
     while True:
         await binance.watch_order_book(SYMBOL)
 
@@ -72,12 +75,8 @@ async def test_user_stream_reports_orders_trades_and_balances(
     }
 
     async def subscribed() -> bool:
-        return any(
-            "ws-api" in url
-            and client.subscriptions.get("spot")
-            and not client.futures.get("authenticate:signature:spot")
-            for url, client in binance.clients.items()
-        )
+        client = binance.clients.get(USER_STREAM)
+        return client is not None and "spot:balance" in client.futures
 
     await eventually(subscribed)
     placed = await binance.create_order(SYMBOL, "market", "buy", 0.01)
@@ -86,7 +85,7 @@ async def test_user_stream_reports_orders_trades_and_balances(
 
     assert orders[0]["id"] == placed["id"]
     assert (trades[0]["order"], trades[0]["amount"]) == (placed["id"], 0.01)
-    assert balance["BTC"]["free"] == pytest.approx(0.00999) or balance["BTC"]["free"] == 0
+    assert balance["BTC"]["free"] == pytest.approx(0.00999)
 
 
 async def test_user_stream_with_a_wrong_signature_delivers_nothing(simulator: Simulator) -> None:
@@ -95,6 +94,31 @@ async def test_user_stream_with_a_wrong_signature_delivers_nothing(simulator: Si
     # ccxt 4.5.90 deletes its subscription twice on a refusal, so the refusal shows as KeyError
     with pytest.raises(KeyError, match="spot"):
         await stranger.watch_orders()
+
+
+async def test_user_stream_refusal_names_its_reason(simulator: Simulator) -> None:
+    stranger = await simulator.client(secret="wrong")
+    session = await simulator.session()
+    async with session.ws_connect(USER_STREAM) as socket:
+        params = stranger.sign_params({})
+        request = {"id": "1", "method": "userDataStream.subscribe.signature", "params": params}
+        await socket.send_json(request)
+        answer = await socket.receive_json()
+        assert (answer["status"], answer["error"]["code"]) == (400, -1022)
+
+
+async def test_replacement_that_is_refused_is_reported_after_the_cancel(
+    binance: Any, simulator: Simulator
+) -> None:
+    await simulator.freeze()
+    events = await subscribe(simulator, binance)
+    old = await binance.create_order(SYMBOL, "LIMIT_MAKER", "buy", 0.001, 60_000)
+
+    with pytest.raises(ccxt.BaseError, match="-2021"):
+        await binance.edit_order(old["id"], SYMBOL, "limit", "buy", 0.00001, 60_000)
+
+    assert await events.executions(3) == ["NEW", "CANCELED", "REJECTED"]
+    assert await binance.fetch_open_orders(SYMBOL) == []
 
 
 async def test_unknown_stream_is_refused(simulator: Simulator) -> None:

@@ -92,7 +92,7 @@ def make_order(
     intent = Intent(
         client_order_id=spell(tag), tag=tag, price_ticks=price_ticks, quantity_lots=lots
     )
-    return Order(intent=intent, state=state, intended_ms=0, cancel_requested=cancel_requested)
+    return Order(intent=intent, state=state, cancel_requested=cancel_requested)
 
 
 def make_trade(

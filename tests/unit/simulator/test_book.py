@@ -143,6 +143,8 @@ def test_changes_name_every_touched_price_and_reset() -> None:
 
     assert book.changes() == (book.update_id, {(Side.SELL, 101)})
     assert book.changes()[1] == set()
+    book.take("a", Side.SELL, 99, 15)
+    assert book.changes() == (book.update_id, {(Side.BUY, 100), (Side.BUY, 99)})
 
 
 @given(

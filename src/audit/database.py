@@ -1,0 +1,268 @@
+"""Postgres' side: everything an audit compares, read by plain SQL in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UnauditableDatabaseError(Exception):
+    """The database holds what this auditor cannot compare with one exchange account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    shard: int
+    #: As the exchange writes it: BTCUSDT.
+    symbol: str
+    base: str
+    quote: str
+    spacing: Mapping[str, str]
+    desired: str
+    status: str
+    status_reason: str
+    anchor: Decimal
+    ladder_version: int
+    #: Of every version of the symbol's trading rules.
+    tick_sizes: tuple[Decimal, ...]
+    created_ms: int
+    ended_ms: int | None
+
+    def watches(self, symbol: str, at_ms: int) -> bool:
+        """Whether a trade at that moment is the shard's to record, whoever made it."""
+        return (
+            symbol == self.symbol
+            and self.created_ms < at_ms
+            and (self.ended_ms is None or at_ms < self.ended_ms)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A row of `orders`."""
+
+    client_order_id: str
+    shard: int
+    ladder_version: int
+    slot: int
+    purpose: str
+    side: str
+    generation: int
+    price: Decimal
+    quantity: Decimal
+    status: str
+    filled: Decimal
+    #: When it was committed where Postgres keeps that (`track_commit_timestamp`), else inserted.
+    committed_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    symbol: str
+    trade_id: str
+    shard: int
+    venue_order_id: str
+    client_order_id: str | None
+    origin: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    shard: int
+    ladder_version: int
+    slot: int
+    inventory: Decimal
+    cost: Decimal
+    sold_cost: Decimal
+    proceeds: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    pair: int
+    shard: int
+    ladder_version: int
+    slot: int
+    cost: Decimal
+    proceeds: Decimal
+    profit: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    asset: str
+    amount: Decimal
+    recorded_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    name: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One moment of Postgres."""
+
+    nonce: int | None
+    is_killed: bool
+    shards: tuple[Shard, ...]
+    intents: tuple[Intent, ...]
+    fills: tuple[Fill, ...]
+    slots: tuple[Slot, ...]
+    pairs: tuple[Pair, ...]
+    openings: tuple[Opening, ...]
+    #: Sum of the ledger's amounts, by asset.
+    booked: Mapping[str, Decimal]
+    #: Those of the acknowledged requests that exist, by id.
+    workflows: Mapping[str, Workflow]
+
+
+_SHARDS = """
+    SELECT shard, symbol, spec, desired, status, status_reason, anchor, ladder_version,
+           created_at, ended_at,
+           ARRAY(SELECT DISTINCT tick_size FROM instruments
+                  WHERE instruments.account = shards.account
+                    AND instruments.symbol = shards.symbol) AS tick_sizes
+      FROM shards ORDER BY shard
+"""
+#: A decision's row is written once, by the statement that writes its intents.
+_INTENTS = """
+    SELECT client_order_id, orders.shard, ladder_version, slot, purpose, side, generation, price,
+           quantity, status, filled,
+           CASE WHEN current_setting('track_commit_timestamp')::boolean
+                THEN greatest(intended_at, pg_xact_commit_timestamp(decisions.xmin))
+                ELSE intended_at END AS committed_at
+      FROM orders JOIN decisions USING (decision_id)
+     ORDER BY intended_at, client_order_id
+"""
+_FILLS = """
+    SELECT symbol, trade_id, shard, venue_order_id, client_order_id, origin, side, price, quantity,
+           fee, fee_asset
+      FROM fills ORDER BY symbol, traded_at, trade_id
+"""
+_SLOTS = """
+    SELECT shard, ladder_version, slot, inventory, cost, sold_cost, proceeds
+      FROM slots ORDER BY shard, ladder_version, slot
+"""
+_PAIRS = """
+    SELECT pair, shard, ladder_version, slot, cost, proceeds, profit FROM pairs ORDER BY pair
+"""
+_OPENINGS = "SELECT asset, amount, recorded_at FROM opening_balances ORDER BY asset"
+_BOOKED = "SELECT asset, sum(amount) AS amount FROM ledger GROUP BY asset"
+_KILLED = "SELECT EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed"
+_ACCOUNTS = """
+    SELECT account FROM shards UNION SELECT account FROM opening_balances
+     UNION SELECT account FROM ledger UNION SELECT account FROM fills
+"""
+_WORKFLOWS = """
+    SELECT workflow_uuid, name, status FROM dbos.workflow_status WHERE workflow_uuid = ANY(%s)
+"""
+
+
+async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
+    """Read everything in one read-only snapshot.
+
+    Raises
+    ------
+    UnauditableDatabaseError
+        If it holds more than one account.
+    """
+    connection = await psycopg.AsyncConnection.connect(dsn, row_factory=dict_row)
+    async with connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+        accounts = [row["account"] for row in await _all(connection, _ACCOUNTS)]
+        if len(accounts) > 1:
+            raise UnauditableDatabaseError(f"one account expected, found {sorted(accounts)}")
+        nonces = await _all(connection, "SELECT nonce FROM installation")
+        return Database(
+            nonce=nonces[0]["nonce"] if nonces else None,
+            is_killed=(await _all(connection, _KILLED))[0]["is_killed"],
+            shards=tuple(_shard(row) for row in await _all(connection, _SHARDS)),
+            intents=tuple(_intent(row) for row in await _all(connection, _INTENTS)),
+            fills=tuple(_fill(row) for row in await _all(connection, _FILLS)),
+            slots=tuple(Slot(**row) for row in await _all(connection, _SLOTS)),
+            pairs=tuple(Pair(**row) for row in await _all(connection, _PAIRS)),
+            openings=tuple(_opening(row) for row in await _all(connection, _OPENINGS)),
+            booked={row["asset"]: row["amount"] for row in await _all(connection, _BOOKED)},
+            workflows=await _workflows(connection, acknowledged),
+        )
+
+
+def exchange_symbol(symbol: str) -> str:
+    return symbol.replace("/", "")
+
+
+async def _all(
+    connection: psycopg.AsyncConnection[DictRow], query: str, *values: object
+) -> list[DictRow]:
+    cursor = await connection.execute(query.encode(), values)
+    return await cursor.fetchall()
+
+
+async def _workflows(
+    connection: psycopg.AsyncConnection[DictRow], acknowledged: Sequence[str]
+) -> dict[str, Workflow]:
+    if not acknowledged:
+        return {}
+    return {
+        row["workflow_uuid"]: Workflow(name=row["name"], status=row["status"])
+        for row in await _all(connection, _WORKFLOWS, list(acknowledged))
+    }
+
+
+def _shard(row: Mapping[str, Any]) -> Shard:
+    base, quote = row["symbol"].split("/")
+    return Shard(
+        shard=row["shard"],
+        symbol=exchange_symbol(row["symbol"]),
+        base=base,
+        quote=quote,
+        spacing=row["spec"]["spacing"],
+        desired=row["desired"],
+        status=row["status"],
+        status_reason=row["status_reason"],
+        anchor=row["anchor"],
+        ladder_version=row["ladder_version"],
+        tick_sizes=tuple(row["tick_sizes"]),
+        created_ms=_milliseconds(row["created_at"]),
+        ended_ms=None if row["ended_at"] is None else _milliseconds(row["ended_at"]),
+    )
+
+
+def _intent(row: Mapping[str, Any]) -> Intent:
+    values = dict(row)
+    committed_at: datetime = values.pop("committed_at")
+    return Intent(committed_ms=_milliseconds(committed_at), **values)
+
+
+def _fill(row: Mapping[str, Any]) -> Fill:
+    return Fill(**{**row, "symbol": exchange_symbol(row["symbol"])})
+
+
+def _opening(row: Mapping[str, Any]) -> Opening:
+    return Opening(
+        asset=row["asset"],
+        amount=row["amount"],
+        recorded_ms=_milliseconds(row["recorded_at"]),
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    """Rounded down, as the exchange's clock is."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

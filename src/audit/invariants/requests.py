@@ -1,0 +1,28 @@
+"""Requests that a caller was told are safe: I10."""
+
+from __future__ import annotations
+
+from audit.database import Workflow
+from audit.invariants.evidence import Evidence
+from audit.report import Result, Violation
+
+_WORKFLOW = "apply_change"
+#: Done, or sure to be done.
+_SURVIVING = frozenset({"SUCCESS", "ERROR", "PENDING", "ENQUEUED", "DELAYED"})
+
+
+def check_requests(evidence: Evidence) -> Result:
+    """I10: every acknowledged request is in Postgres, answered or still to be."""
+    violations: list[Violation] = []
+    for workflow_id in evidence.acknowledged:
+        workflow = evidence.database.workflows.get(workflow_id)
+        if workflow is None or not _survives(workflow):
+            found = "nothing" if workflow is None else f"{workflow.name} {workflow.status}"
+            expected = f"{_WORKFLOW}, done or to be done"
+            violations.append(Violation("I10", f"request {workflow_id}", expected, found))
+    checked = {"requests": len(evidence.acknowledged)}
+    return Result("I10", "every acknowledged request survives", checked, tuple(violations))
+
+
+def _survives(workflow: Workflow) -> bool:
+    return workflow.name == _WORKFLOW and workflow.status in _SURVIVING

@@ -1,0 +1,150 @@
+"""`gridkeeper crash-test`: kill -9 at random moments of a running system, then audit it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from audit.auditor import SimulatorAccess, audit
+from audit.report import Report
+from cli.local_system import LocalSystem, Market, add_symbols, demo_spec
+from domain.errors import StoreUnavailable
+from orchestrator.bootstrap import Database, open_database
+from ports.failpoints import Failpoint
+from store.embedded_postgres import EmbeddedPostgres
+from store.registry import Registry
+
+#: Between a start and the next kill; the lower end hits start-up and recovery themselves.
+PAUSE_S = (0.3, 3.0)
+DOWN_S = (0.0, 1.0)
+CONVERGE_S = 60.0
+SETTLE_S = 20.0
+FAILPOINT_WAIT_S = 5.0
+
+
+class Target(StrEnum):
+    """What a kill hits."""
+
+    NODE = "node"
+    POSTGRES = "postgres"
+    BOTH = "both"
+    #: The node kills itself at a named step boundary.
+    FAILPOINT = "failpoint"
+
+
+_WEIGHTS = {Target.NODE: 4, Target.POSTGRES: 2, Target.BOTH: 2, Target.FAILPOINT: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    target: Target
+    #: Name of the failpoint, where one was armed.
+    detail: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    seed: int
+    kills: list[Kill] = field(default_factory=list)
+    report: Report | None = None
+    #: Symbols that did not trade again within the time allowed.
+    stuck: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.report is not None and self.report.ok and not self.stuck
+
+    def to_document(self) -> dict[str, object]:
+        return {
+            "ok": self.ok,
+            "seed": self.seed,
+            "kills": [asdict(kill) for kill in self.kills],
+            "stuck": self.stuck,
+            "audit": self.report.to_json() if self.report else None,
+        }
+
+
+async def crash_test(
+    data_dir: Path, *, kills: int, seed: int, on_kill: Callable[[Kill], None]
+) -> Outcome:
+    """Run a system under `data_dir`, kill parts of it `kills` times, let it recover, audit it."""
+    choices = random.Random(seed)
+    outcome = Outcome(seed=seed)
+    system = LocalSystem(data_dir=data_dir, market=Market(seed=seed))
+    try:
+        await system.start_simulator()
+        async with open_database(system.settings) as database:
+            await system.start_node()
+            acknowledged = await add_symbols(database, system.market.symbols, demo_spec())
+            for _ in range(kills):
+                kill = await _kill_once(system, choices)
+                outcome.kills.append(kill)
+                on_kill(kill)
+            outcome.stuck = await _stuck_symbols(database)
+            outcome.report = await audit(
+                database.dsn,
+                SimulatorAccess(system.simulator_dir),
+                settle_s=SETTLE_S,
+                acknowledged=acknowledged,
+            )
+    finally:
+        await system.close()
+    return outcome
+
+
+async def _kill_once(system: LocalSystem, choices: random.Random) -> Kill:
+    target = choices.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+    failpoint = choices.choice(list(Failpoint))
+    hits = choices.randint(1, 5)
+    pause_s, down_s = choices.uniform(*PAUSE_S), choices.uniform(*DOWN_S)
+    if target is Target.FAILPOINT:
+        await system.kill_node()
+        await system.start_node(failpoint=f"{failpoint}@{hits}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAILPOINT_WAIT_S):
+                await system.wait_node()
+        await system.kill_node()
+        await system.start_node()
+        return Kill(target, f"{failpoint}@{hits}")
+    await asyncio.sleep(pause_s)
+    if target in {Target.POSTGRES, Target.BOTH}:
+        kill_postgres(system.data_dir)
+    if target in {Target.NODE, Target.BOTH}:
+        await system.kill_node()
+        await asyncio.sleep(down_s)
+        await system.start_node()
+    return Kill(target)
+
+
+def kill_postgres(data_dir: Path) -> None:
+    """SIGKILL to the postmaster of the embedded server, if it runs."""
+    postmaster = EmbeddedPostgres(data_dir).postmaster()
+    if postmaster is not None:
+        with suppress(ProcessLookupError):
+            os.kill(postmaster.pid, signal.SIGKILL)
+
+
+async def _stuck_symbols(database: Database) -> list[str]:
+    registry = Registry(database.engine)
+    deadline = asyncio.get_running_loop().time() + CONVERGE_S
+
+    async def not_running() -> list[str]:
+        try:
+            return await registry.idle_symbols()
+        except StoreUnavailable as error:
+            return [f"database: {error}"]
+
+    return await _until_empty(not_running, deadline)
+
+
+async def _until_empty(look: Callable[[], Awaitable[list[str]]], deadline: float) -> list[str]:
+    while (left := await look()) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.2)
+    return left

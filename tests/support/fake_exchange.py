@@ -1,0 +1,209 @@
+"""An exchange in memory behind the exchange port: quick, and as wrong as a test wants it to be."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from domain.errors import OrderNotFound
+from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId, decode_tag, encode_tag
+from domain.instrument import Instrument
+from domain.market import Quote
+from domain.orders import OrderReport, Trade, VenueStatus
+from domain.plans import CommittedPlan
+from ports.exchange import (
+    Accepted,
+    Capabilities,
+    Outcome,
+    Outcomes,
+    Refused,
+    SendGuard,
+    StreamLost,
+    StreamRestored,
+    Undetermined,
+)
+
+BTC = Instrument(
+    account="sim",
+    symbol="BTC/USDT",
+    base="BTC",
+    quote="USDT",
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal("0.00001"),
+    min_notional=Decimal(5),
+    maker_fee=Decimal("0.0001"),
+    taker_fee=Decimal("0.0001"),
+)
+
+
+class HexIds:
+    """The 104-bit integer in hexadecimal."""
+
+    def encode(self, tag: OrderTag) -> ClientOrderId:
+        return ClientOrderId(f"{encode_tag(tag):026x}")
+
+    def decode(self, client_order_id: str) -> OrderTag | None:
+        try:
+            return decode_tag(int(client_order_id, 16))
+        except ValueError:
+            return None
+
+
+@dataclass
+class FakeExchange:
+    """Orders rest until `trade` fills them; `lose_replies` makes outcomes unknown."""
+
+    instrument: Instrument = BTC
+    account: str = "sim"
+    capabilities: Capabilities = field(
+        default_factory=lambda: Capabilities(
+            request_expiry_ms=50, clock_skew_ms=50, lookup_by_client_id=True, post_only=True
+        )
+    )
+    ids: HexIds = field(default_factory=HexIds)
+    orders: dict[ClientOrderId, OrderReport] = field(default_factory=dict)
+    trades: list[Trade] = field(default_factory=list)
+    balances: dict[str, Decimal] = field(
+        default_factory=lambda: {"USDT": Decimal(1_000_000), "BTC": Decimal(0)}
+    )
+    #: Replies to the next so many placed orders are lost; the order rests or not.
+    lost_replies: int = 0
+    lost_orders_rest: bool = True
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _quote: Quote | None = None
+    _quotes: asyncio.Queue[Quote] = field(default_factory=asyncio.Queue)
+    _events: asyncio.Queue[OrderReport | Trade | StreamLost | StreamRestored] = field(
+        default_factory=asyncio.Queue
+    )
+
+    def set_price(self, bid: str, ask: str, exchange_ms: int) -> None:
+        self._quote = Quote(
+            symbol=self.instrument.symbol,
+            bid=Decimal(bid),
+            ask=Decimal(ask),
+            exchange_ms=exchange_ms,
+        )
+        self._quotes.put_nowait(self._quote)
+
+    def trade(self, client_order_id: ClientOrderId, quantity: str, *, silent: bool = False) -> None:
+        """Fill part of a resting order at its price; `silent` keeps it from the stream."""
+        order = self.orders[client_order_id]
+        amount = Decimal(quantity)
+        filled = order.filled + amount
+        status = VenueStatus.FILLED if filled == order.quantity else VenueStatus.OPEN
+        report = replace(order, filled=filled, status=status)
+        self.orders[client_order_id] = report
+        is_buy = order.side is Side.BUY
+        fee = (amount if is_buy else amount * order.price) * self.instrument.maker_fee
+        trade = Trade(
+            symbol=order.symbol,
+            trade_id=str(next(self._ids)),
+            venue_order_id=order.venue_order_id,
+            side=order.side,
+            price=order.price,
+            quantity=amount,
+            fee=fee.quantize(Decimal("0.00000001")),
+            fee_asset=self.instrument.base if is_buy else self.instrument.quote,
+            is_maker=True,
+            traded_ms=0,
+        )
+        self.trades.append(trade)
+        sign = 1 if is_buy else -1
+        self.balances[self.instrument.base] += sign * amount
+        self.balances[self.instrument.quote] -= sign * amount * order.price
+        self.balances[trade.fee_asset] -= trade.fee
+        if not silent:
+            self._events.put_nowait(report)
+            self._events.put_nowait(trade)
+
+    def open_orders(self) -> list[OrderReport]:
+        return [order for order in self.orders.values() if order.status is VenueStatus.OPEN]
+
+    async def load_instruments(self) -> Mapping[str, Instrument]:
+        return {self.instrument.symbol: self.instrument}
+
+    async def submit(
+        self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
+    ) -> Outcomes:
+        guard()
+        cancels = tuple(self._cancel(cancel.client_order_id) for cancel in plan.plan.cancels)
+        places: list[Outcome] = []
+        for place in plan.plan.places:
+            intent = place.intent
+            report = OrderReport(
+                symbol=instrument.symbol,
+                client_order_id=intent.client_order_id,
+                venue_order_id=VenueOrderId(f"v{next(self._ids)}"),
+                status=VenueStatus.OPEN,
+                filled=Decimal(0),
+                side=intent.side,
+                price=instrument.ticks_to_price(intent.price_ticks),
+                quantity=instrument.lots_to_quantity(intent.quantity_lots),
+            )
+            is_lost = self.lost_replies > 0
+            self.lost_replies -= is_lost
+            if not is_lost or self.lost_orders_rest:
+                assert intent.client_order_id not in self.orders
+                self.orders[intent.client_order_id] = report
+            places.append(Undetermined("no reply") if is_lost else Accepted(report))
+        return Outcomes(cancels, tuple(places))
+
+    async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+        return self.open_orders()
+
+    async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
+        if client_order_id not in self.orders:
+            raise OrderNotFound(client_order_id)
+        return self.orders[client_order_id]
+
+    async def fetch_trades(
+        self,
+        symbol: str,
+        *,
+        after_trade_id: str | None = None,
+        venue_order_id: VenueOrderId | None = None,
+    ) -> Sequence[Trade]:
+        after = int(after_trade_id or 0)
+        return [
+            trade
+            for trade in self.trades
+            if int(trade.trade_id) > after
+            and venue_order_id in {None, trade.venue_order_id}
+        ]
+
+    async def fetch_last_trade_id(self, symbol: str) -> str | None:
+        return self.trades[-1].trade_id if self.trades else None
+
+    async def fetch_quote(self, symbol: str) -> Quote:
+        assert self._quote is not None
+        return self._quote
+
+    async def fetch_balances(self) -> Mapping[str, Decimal]:
+        return dict(self.balances)
+
+    async def watch_quotes(
+        self, symbol: str
+    ) -> AsyncGenerator[Quote | StreamLost | StreamRestored, None]:
+        if self._quote is not None:
+            yield self._quote
+        while True:
+            yield await self._quotes.get()
+
+    async def watch_account(
+        self,
+    ) -> AsyncGenerator[OrderReport | Trade | StreamLost | StreamRestored, None]:
+        while True:
+            yield await self._events.get()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _cancel(self, client_order_id: ClientOrderId) -> Outcome:
+        order = self.orders.get(client_order_id)
+        if order is None or order.status is not VenueStatus.OPEN:
+            return Refused("not_found", "Unknown order sent.")
+        self.orders[client_order_id] = replace(order, status=VenueStatus.CANCELLED)
+        return Accepted(self.orders[client_order_id])

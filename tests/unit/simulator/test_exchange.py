@@ -1,0 +1,108 @@
+"""The running exchange without sockets: replay, price moves, restarts, a ledger that fails."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from simulator.config import DEFAULT_SYMBOLS, ConfigurationError, ReplayConfig, SimulatorConfig
+from simulator.exchange import Exchange
+from simulator.units import UNIT, parse_e8
+
+SOURCE = Path(__file__).parents[3] / "src"
+QUOTES = """local_ns,event_ms,market,symbol,bid,bidqty,ask,askqty
+0,0,spot,BTCUSDT,100.50,1,100.51,2
+5000000,0,spot,BTCUSDT,101.50,3,101.51,4
+"""
+FAILING = """
+import resource, sys
+from pathlib import Path
+from simulator.config import SimulatorConfig
+from simulator.exchange import Exchange
+exchange = Exchange(SimulatorConfig(data_dir=Path(sys.argv[1])))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+for number in range(100):
+    exchange.venue.deposit("main", "USDT", 1, exchange.now_ms())
+    exchange.commit()
+    print(number, flush=True)
+"""
+
+Open = Callable[[SimulatorConfig], Exchange]
+
+
+@pytest.fixture
+def open_exchange() -> Iterator[Open]:
+    opened: list[Exchange] = []
+
+    def open_(config: SimulatorConfig) -> Exchange:
+        opened.append(Exchange(config))
+        return opened[-1]
+
+    yield open_
+    for exchange in opened:
+        exchange.close()
+
+
+def test_exchange_replays_a_recording_at_its_speed(tmp_path: Path, open_exchange: Open) -> None:
+    recording = tmp_path / "quotes.csv"
+    recording.write_text(QUOTES)
+    replay = ReplayConfig(paths=(recording,), speed=Decimal(2))
+    exchange = open_exchange(SimulatorConfig(data_dir=tmp_path, replay=replay))
+
+    exchange.advance(1)
+    assert exchange.venue.books["BTCUSDT"].best()[0] == (parse_e8("100.50"), UNIT)
+    exchange.advance(1.5)
+    assert exchange.venue.books["BTCUSDT"].best()[0] == (parse_e8("101.50"), 3 * UNIT)
+    assert exchange.venue.books["ETHUSDT"].best()[0] != (0, 0)
+
+
+def test_exchange_reopened_has_the_same_money_and_goes_on_at_its_price(
+    tmp_path: Path, open_exchange: Open
+) -> None:
+    config = SimulatorConfig(data_dir=tmp_path)
+    first = Exchange(config)
+    first.advance(50)
+    first.move_price("BTCUSDT", 50_000 * UNIT)
+    first.venue.deposit("main", "USDT", -5 * UNIT, first.now_ms())
+    first.commit()
+    first.close()
+
+    second = open_exchange(config)
+    second.advance(0)
+
+    assert second.venue.state.balances == first.venue.state.balances
+    assert second.feeds["BTCUSDT"].mid_e8 == 50_000 * UNIT
+
+
+def test_exchange_without_a_symbol_of_its_ledger_is_refused(tmp_path: Path) -> None:
+    config = SimulatorConfig(data_dir=tmp_path)
+    first = Exchange(config)
+    first.venue.change_rules("BTCUSDT", {"tick_size": "0.1"}, 1)
+    first.commit()
+    first.close()
+    with pytest.raises(ConfigurationError, match="BTCUSDT"):
+        Exchange(replace(config, symbols=DEFAULT_SYMBOLS[1:]))
+
+
+def test_exchange_whose_ledger_cannot_be_written_stops_and_loses_nothing(
+    tmp_path: Path, open_exchange: Open
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FAILING, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    acknowledged = len(ended.stdout.split())
+    assert ended.returncode == os.EX_IOERR
+    assert 0 < acknowledged < 100
+
+    exchange = open_exchange(SimulatorConfig(data_dir=tmp_path))
+    assert exchange.venue.state.deposits_e8["main"]["USDT"] == acknowledged
