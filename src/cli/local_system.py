@@ -49,6 +49,8 @@ class LocalSystem:
     market: Market
     #: Settings of the node as environment variables, on top of the defaults.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: How Python is to run a node.
+    node_command: Sequence[str] = ("-m", "cli.main", "up")
     simulator: asyncio.subprocess.Process | None = None
     node: asyncio.subprocess.Process | None = None
 
@@ -82,7 +84,7 @@ class LocalSystem:
     async def start_node(self, *, failpoint: str | None = None) -> None:
         """Start a node; it is up when its own log says so or its shards appear, not yet here."""
         extra = {"GRIDKEEPER_FAILPOINT": failpoint} if failpoint else {}
-        self.node = await self._spawn("node", ["-m", "cli.main", "up"], extra)
+        self.node = await self._spawn("node", self.node_command, extra)
 
     async def kill_node(self) -> int:
         """SIGKILL; returns when the process is gone."""

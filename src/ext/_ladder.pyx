@@ -1,3 +1,4 @@
+# cython: autotestdict=False
 """The ladder kernels on int64; `_ladder_py` is their reference and says what they do.
 
 Headroom: callers keep prices, costs and budgets under 2**62, so that no sum or difference of two

@@ -26,11 +26,13 @@ _ENQUEUE = text("""
         app_version => :app_version, application_name => :app_name)
 """)
 
+#: A symbol added again goes on with its epochs: they are part of the decisions' ids.
 _ADD_SHARD = text("""
-    INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, anchor,
+    INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, anchor, epoch,
                         instrument_version, requested_by, reconciled_trade_id)
-    VALUES (:symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running', 'starting', :anchor,
-            :instrument_version, :requested_by, :reconciled_trade_id)
+    SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running', 'starting', :anchor,
+           coalesce(max(epoch), 0), :instrument_version, :requested_by, :reconciled_trade_id
+      FROM shards WHERE symbol_key = :symbol_key
     ON CONFLICT (account, symbol) WHERE status <> 'removed' DO NOTHING
     RETURNING shard
 """)

@@ -9,7 +9,6 @@ from domain.errors import ConfigurationError
 from domain.ids import ClientOrderId, OrderTag, Side
 from domain.instrument import Instrument, Rounding
 from domain.market import BookTop, Quote
-from domain.orders import Order
 from domain.plans import Plan, RiskApproved
 from grid.desired import desired_orders
 from grid.grid import SlotSide
@@ -101,7 +100,7 @@ def decide(
         instrument=state.claim.instrument,
         book=book or _NO_BOOK,
         limits=limits,
-        exposure=_exposure(state, live.values(), sent_last_minute),
+        exposure=_exposure(state, len(live), sent_last_minute),
         is_killed=not permissions.orders,
     )
 
@@ -119,15 +118,15 @@ def limits_of(state: ShardState, orders_per_minute: int) -> RiskLimits:
     )
 
 
-def _exposure(state: ShardState, live: Collection[Order], sent_last_minute: int) -> Exposure:
+def _exposure(state: ShardState, open_orders: int, sent_last_minute: int) -> Exposure:
     instrument = state.claim.instrument
     return Exposure(
         position_units=sum(slot.cost_units for slot in state.slots.values()),
         open_entry_units=sum(
-            instrument.notional_units(order.intent.price_ticks, order.remaining_lots)
-            for order in live
+            instrument.notional_units(order.intent.price_ticks, state.unsettled_lots(order))
+            for order in state.active_orders()
             if order.intent.side is Side.BUY
         ),
-        open_orders=len(live),
+        open_orders=open_orders,
         orders_last_minute=sent_last_minute,
     )

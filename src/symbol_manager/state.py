@@ -104,6 +104,11 @@ class ShardState:
             if order.is_live and self._settled[client_order_id] < order.filled_lots
         ]
 
+    def unsettled_lots(self, order: Order) -> int:
+        """What may still be filled of an order, or was filled by trades not known yet."""
+        settled = self._settled[order.intent.client_order_id]
+        return order.remaining_lots + order.filled_lots - settled
+
     def active_orders(self) -> list[Order]:
         """Live and unsettled ones."""
         return list(self._active.values())

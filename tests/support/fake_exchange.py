@@ -170,8 +170,7 @@ class FakeExchange:
         return [
             trade
             for trade in self.trades
-            if int(trade.trade_id) > after
-            and venue_order_id in {None, trade.venue_order_id}
+            if int(trade.trade_id) > after and venue_order_id in {None, trade.venue_order_id}
         ]
 
     async def fetch_last_trade_id(self, symbol: str) -> str | None:

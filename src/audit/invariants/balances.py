@@ -49,7 +49,10 @@ def _assets(evidence: Evidence) -> list[Violation]:
 
 
 def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
-    """Transfers, and a person's trades where no shard was, since the balance was written down."""
+    """Transfers, and a person's trades where no shard was, since the balance was written down.
+
+    A transfer in the moment between the reading of that balance and its commit is on neither side.
+    """
     transfers = (
         transfer.amount
         for transfer in evidence.exchange.transfers

@@ -15,7 +15,8 @@ from domain.ids import OrderTag, Purpose, Side, encode_tag
 from grid.ladder import Arithmetic, Geometric
 
 NONCE = 0xABCDE
-START_MS = 1_790_000_000_000
+#: Far ahead, so that whatever a test commits today was committed before it was sent.
+START_MS = 4_000_000_000_000
 TICK = Decimal("0.01")
 LOT = Decimal("0.0001")
 UNIT = Decimal("1e-8")
@@ -176,9 +177,9 @@ class World:
             shard,
             client_order_id,
             self.venue_ids[client_order_id],
-            intent.side,
-            intent.price,
-            quantity,
+            side=intent.side,
+            price=intent.price,
+            quantity=quantity,
         )
         self.fills.append(replace(fill, origin="own", client_order_id=client_order_id))
         self.settle(shard, intent.slot, fill)
@@ -196,10 +197,19 @@ class World:
             price=price,
             quantity=quantity,
         )
-        self.fills.append(self.trade(shard, name, order_id, side, price, quantity))
+        self.fills.append(
+            self.trade(shard, name, order_id, side=side, price=price, quantity=quantity)
+        )
 
     def trade(
-        self, shard: Shard, name: str, order_id: int, side: str, price: Decimal, quantity: Decimal
+        self,
+        shard: Shard,
+        name: str,
+        order_id: int,
+        *,
+        side: str,
+        price: Decimal,
+        quantity: Decimal,
     ) -> Fill:
         """A trade at the exchange and its movements in our ledger."""
         notional = price * quantity

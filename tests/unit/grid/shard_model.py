@@ -17,6 +17,7 @@ from domain.orders import (
     Intent,
     Open,
     Order,
+    OrderState,
     PartiallyFilled,
     Rejected,
     Trade,
@@ -168,7 +169,7 @@ class ShardModel:
         if answer != "unknown and lost" and not self._crosses(intent):
             self.resting[key] = intent.quantity_lots
         if answer != "accepted":
-            state = Unknown("timeout")
+            state: OrderState = Unknown("timeout")
         else:
             state = Open(venue_id(key)) if key in self.resting else Rejected("would cross")
         self.orders[key] = replace(order, state=state)
@@ -183,7 +184,7 @@ class ShardModel:
         intent, lots = order.intent, self.instrument.quantity_to_lots(trade.quantity)
         filled = order.filled_lots + lots
         if filled == intent.quantity_lots:
-            state: Filled | Cancelled | PartiallyFilled = Filled(venue_id(key), filled)
+            state: OrderState = Filled(venue_id(key), filled)
         elif isinstance(order.state, Cancelled):
             state = Cancelled(venue_id(key), filled)
         else:

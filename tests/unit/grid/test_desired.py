@@ -25,7 +25,9 @@ from unit.grid.factories import (
 
 #: Levels are 1 quote = 100 ticks apart; level 0 is 10,000 ticks. Mid 10,050: slot 0 is nearest.
 BOOK = make_book(10_040, 10_060)
-NARROW = {"range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": "100"}}
+NARROW: dict[str, Any] = {
+    "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": "100"}
+}
 
 
 def decide(
@@ -281,6 +283,15 @@ def test_desired_max_open_orders_prefers_exits_then_nearest_entries() -> None:
     full = decide(grid, buy(0), buy(-1), buy(-2), slots=(held,))
     assert exits_of(full) == [(1, 10_200, 10, False)]
     assert entry_slots(full) == [0, -1]
+
+
+def test_desired_place_waits_for_order_count_that_others_hold() -> None:
+    grid = make_grid(max_open_orders=3)
+    undesired = [buy(-8), buy(-9)]
+    desired = decide(grid, *undesired, slots=(make_slot(1, 10),))
+    assert exits_of(desired) == [(1, 10_200, 10, True)]
+    assert entry_slots(desired) == [0, -1]
+    assert entry_slots(desired, placeable=True) == []
 
 
 def test_desired_orders_outside_collar_are_not_placed() -> None:

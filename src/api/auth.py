@@ -1,0 +1,90 @@
+"""Who may ask: holders of the token, the configured one or one drawn at the first start."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from domain.errors import ConfigurationError
+from orchestrator.settings import Settings
+
+TOKEN_FILE = "api_token"  # noqa: S105  # the name of the file, not what it holds
+#: Fewer could be guessed.
+TOKEN_CHARACTERS_MIN = 16
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="`api.token` of the settings, or the content of `api_token` in the data directory.",
+)
+
+
+async def authenticated(
+    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> None:
+    """Refuse whoever does not show the token."""
+    token: str = request.app.state.token
+    if shown is None or not secrets.compare_digest(shown.credentials.encode(), token.encode()):
+        raise HTTPException(
+            HTTPStatus.UNAUTHORIZED,
+            "show the API's token: `Authorization: Bearer …`",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def api_token(settings: Settings) -> str:
+    """The token that callers must show.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is too short, or others than the owner may read its file.
+    """
+    configured = settings.api.token
+    if configured is not None:
+        return _checked(configured.get_secret_value(), "api.token")
+    path = settings.data_dir / TOKEN_FILE
+    if not path.exists():
+        _draw(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigurationError(
+            field=str(path),
+            rule="must be readable by its owner only",
+            value=f"mode {mode:04o}",
+            remedy=f"run: chmod 600 {path}",
+        )
+    return _checked(path.read_text().strip(), str(path))
+
+
+def _draw(path: Path) -> None:
+    """Appear whole or not at all: another process may start at the same moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{TOKEN_FILE}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        with suppress(FileExistsError):  # the other one was first: both use its token
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+def _checked(token: str, field: str) -> str:
+    if len(token) < TOKEN_CHARACTERS_MIN:
+        raise ConfigurationError(
+            field=field,
+            rule=f"must have at least {TOKEN_CHARACTERS_MIN} characters",
+            value=f"{len(token)} characters",
+            remedy="draw one with: openssl rand -hex 16",
+        )
+    return token

@@ -1,0 +1,1 @@
+"""One file a noun: its documents and its routes."""

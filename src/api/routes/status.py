@@ -1,0 +1,63 @@
+"""What this node does right now, from memory; history is asked of the other nouns."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from api.served import Running
+from api.values import Symbol
+from domain.orders import OrderStatus
+from orchestrator.settings import Mode
+from ports.store import Status
+from store.registry import Registry
+
+router = APIRouter(tags=["operations"])
+
+
+class RunningSymbol(BaseModel):
+    """A symbol that this node runs, as it was after its last loop."""
+
+    symbol: Symbol
+    epoch: int = Field(description="Raised each time a node takes the symbol.", examples=[3])
+    status: Status
+    reason: str = Field(description="Why it has that status; often empty.", examples=[""])
+    live_orders: dict[OrderStatus, int] = Field(examples=[{"open": 10}])
+    parked_trades: int = Field(description="Trades whose order is not known yet.", examples=[0])
+
+
+class NodeStatus(BaseModel):
+    version: str = Field(examples=["0.1.0"])
+    node: str = Field(examples=["trader-1"])
+    account: str = Field(examples=["sim"])
+    venue: str = Field(examples=["binance"])
+    mode: Mode
+    kill_switch_engaged: bool
+    symbols: list[RunningSymbol]
+
+
+@router.get("/status")
+async def node_status(served: Running) -> NodeStatus:
+    """This node, its account, the kill switch, and the symbols that run here."""
+    settings = served.settings
+    return NodeStatus(
+        version=version("gridkeeper"),
+        node=settings.node_name,
+        account=settings.account.name,
+        venue=settings.account.venue,
+        mode=settings.account.mode,
+        kill_switch_engaged=await Registry(served.database.engine).is_killed(),
+        symbols=[
+            RunningSymbol(
+                symbol=view.symbol,
+                epoch=view.epoch,
+                status=view.status,
+                reason=view.reason,
+                live_orders=view.live_orders,
+                parked_trades=view.parked_trades,
+            )
+            for view in sorted(served.node.views.values(), key=lambda view: view.symbol)
+        ],
+    )

@@ -1,0 +1,204 @@
+"""Lost replies, fills while down, a person on the same account, graceful stops."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from cli.local_system import Market
+from orchestrator.bootstrap import new_request_id
+from support.system import RunningSystem, eventually, running_system
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trading() -> AsyncIterator[RunningSystem]:
+    async with running_system(
+        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="1000", GRIDKEEPER_RECONCILE_EVERY_S="3"
+    ) as running:
+        await running.add("BTC/USDT", "ETH/USDT")
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        pytest.param(
+            {"kind": "timeout_accepted", "delay_s": 3}, {"filled", "cancelled"}, id="rests"
+        ),
+        pytest.param({"kind": "timeout_lost", "delay_s": 3}, {"absent"}, id="never-arrived"),
+        pytest.param({"kind": "reply_delayed", "delay_s": 3}, {"filled", "cancelled"}, id="late"),
+        pytest.param({"kind": "error", "status": 503}, {"absent"}, id="503-lost"),
+        pytest.param(
+            {"kind": "error_after", "status": 503}, {"filled", "cancelled"}, id="503-rests"
+        ),
+        pytest.param({"kind": "disconnect", "when": "after"}, {"filled", "cancelled"}, id="cut"),
+    ],
+)
+async def test_order_with_lost_reply_is_resolved_by_look_up(
+    trading: RunningSystem, fault: dict[str, Any], expected: set[str]
+) -> None:
+    before = await trading.value("SELECT count(*) FROM orders")
+    armed = fault | {"method": "POST", "path": "/api/v3/order", "count": 2}
+    await trading.system.control("/control/faults", [armed])
+
+    unknown = await trading.until_rows(
+        """SELECT client_order_id FROM orders
+            WHERE status = 'unknown' OR status_reason LIKE '%does not know it%'
+            OFFSET 0"""
+    )
+
+    ids = [row.client_order_id for row in unknown]
+    alive = expected | ({"open", "partially_filled"} if "absent" not in expected else set())
+    await eventually(lambda: _all_in(trading, ids, alive | {"absent"}), f"{ids} become {alive}")
+    await trading.until_rows("SELECT 1 FROM orders HAVING count(*) > :n", n=before)
+    await trading.system.control("/control/faults", method="DELETE")
+    await trading.assert_sound()
+
+
+async def test_fills_while_down_are_found_at_start(trading: RunningSystem) -> None:
+    await trading.until_trading()
+    await trading.until_rows(
+        "SELECT 1 FROM orders WHERE status = 'open' AND side = 'buy' HAVING count(*) >= 2"
+    )
+    await trading.system.kill_node()
+    known = await trading.value("SELECT count(*) FROM fills")
+    lowest = await trading.value(
+        "SELECT min(price) FROM orders JOIN shards USING (shard)"
+        " WHERE orders.status = 'open' AND side = 'buy' AND symbol = 'BTC/USDT'"
+    )
+    await trading.system.control(
+        "/control/price", {"symbol": "BTCUSDT", "price": str(lowest - Decimal("10.00"))}
+    )
+    assert await trading.value("SELECT count(*) FROM fills") == known
+
+    await trading.system.start_node()
+
+    await trading.until_rows("SELECT 1 FROM fills HAVING count(*) > :n", n=known)
+    await trading.assert_sound()
+
+
+async def test_manual_trade_is_recorded_as_external_and_left_alone(
+    trading: RunningSystem,
+) -> None:
+    held = await _inventory(trading)
+    await trading.system.control(
+        "/control/order",
+        {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.00100"},
+    )
+
+    found = await trading.until_rows(
+        "SELECT origin, quantity FROM fills WHERE origin = 'external' AND quantity = 0.001"
+    )
+
+    assert found[0].origin == "external"
+    assert await trading.value("SELECT count(*) FROM findings WHERE kind = 'external_trade'") >= 1
+    assert await _inventory(trading) <= held + Decimal("0.01")
+    await trading.assert_sound()
+
+
+async def test_order_cancelled_by_hand_is_placed_again(trading: RunningSystem) -> None:
+    order = (
+        await trading.until_rows(
+            "SELECT client_order_id, venue_order_id FROM orders JOIN shards USING (shard)"
+            " WHERE orders.status = 'open' AND symbol = 'BTC/USDT' AND side = 'buy'"
+            " ORDER BY price LIMIT 1"
+        )
+    )[0]
+    await trading.system.control(
+        "/control/cancel", {"symbol": "BTCUSDT", "order_id": int(order.venue_order_id)}
+    )
+
+    await trading.until_rows(
+        "SELECT 1 FROM orders WHERE client_order_id = :id AND status IN ('cancelled', 'filled')",
+        id=order.client_order_id,
+    )
+
+    await trading.assert_sound()
+
+
+async def test_missed_events_are_found_by_the_next_comparison(trading: RunningSystem) -> None:
+    await trading.system.control("/control/faults", [{"kind": "drop_user_events", "count": 6}])
+    before = await trading.value("SELECT count(*) FROM fills")
+
+    await trading.until_rows("SELECT 1 FROM fills HAVING count(*) > :n + 6", n=before)
+
+    await trading.assert_sound()
+
+
+async def test_user_stream_cut_is_made_up_for(trading: RunningSystem) -> None:
+    await trading.system.control(
+        "/control/faults", [{"kind": "ws_disconnect", "stream": "user", "count": 1}]
+    )
+
+    await trading.assert_sound()
+
+
+async def test_paused_symbol_keeps_exits_and_has_no_entries(trading: RunningSystem) -> None:
+    requests = trading.database.requests
+    asked = await requests.pause("ETH/USDT", new_request_id())
+    progress = await requests.wait(asked, 30)
+    assert progress.result is not None
+    assert progress.result["outcome"] == "done", progress
+
+    async def no_entries() -> bool:
+        return not await trading.rows(
+            "SELECT 1 FROM orders JOIN shards USING (shard) WHERE symbol = 'ETH/USDT'"
+            " AND side = 'buy' AND orders.status IN ('intended', 'unknown', 'open')"
+        )
+
+    await eventually(no_entries, "entries are cancelled")
+    resumed = await requests.wait(await requests.resume("ETH/USDT", new_request_id()), 30)
+    assert resumed.result is not None
+    assert resumed.result["outcome"] == "done", resumed
+    await trading.assert_sound()
+
+
+async def test_kill_switch_cancels_all_and_rearms(trading: RunningSystem) -> None:
+    requests = trading.database.requests
+    killed = await requests.wait(await requests.kill("test", new_request_id()), 30)
+    assert killed.result is not None
+    assert killed.result["outcome"] == "done", killed
+    state: Any = await trading.system.control("/control/state")
+    assert state["accounts"]["main"]["open_orders"] == []
+
+    await requests.wait(await requests.rearm("test over", new_request_id()), 30)
+
+    await trading.assert_sound()
+
+
+@pytest.mark.parametrize("on_shutdown", ["keep", "cancel"])
+async def test_graceful_stop_keeps_or_cancels_orders(on_shutdown: str) -> None:
+    async with running_system(
+        market=Market(symbols=("BTC/USDT",)), GRIDKEEPER_ON_SHUTDOWN=on_shutdown
+    ) as running:
+        await running.add("BTC/USDT")
+        await running.until_rows("SELECT 1 FROM orders WHERE status = 'open'")
+
+        assert await running.system.stop_node() == 0, running.system.log_tail("node")
+
+        state: Any = await running.system.control("/control/state")
+        is_empty = state["accounts"]["main"]["open_orders"] == []
+        assert is_empty is (on_shutdown == "cancel")
+        assert await running.rows("SELECT 1 FROM nodes") == []
+        await running.system.start_node()
+        await running.assert_sound()
+
+
+async def _all_in(trading: RunningSystem, ids: list[str], statuses: set[str]) -> bool:
+    rows = await trading.rows(
+        "SELECT status FROM orders WHERE client_order_id = ANY (:ids)", ids=ids
+    )
+    return {row.status for row in rows} <= statuses
+
+
+async def _inventory(trading: RunningSystem) -> Decimal:
+    held = await trading.value(
+        "SELECT sum(inventory) FROM slots JOIN shards USING (shard) WHERE symbol = 'BTC/USDT'"
+    )
+    return Decimal(held or 0)
