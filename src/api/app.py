@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from ipaddress import ip_address
+from typing import Any
 
 import structlog
 import uvicorn
@@ -19,13 +20,18 @@ from starlette.middleware import Middleware
 from api.auth import api_token, authenticated
 from api.body import BodyLimit
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
-from api.problems import documented, install_problem_handlers
+from api.problems import documented, install_problem_handlers, problem_schemas
 from api.routes import (
+    fills,
     health,
     kill_switch,
     metrics,
+    orders,
+    pnl,
+    positions,
     status,
     symbols,
+    workflows,
 )
 from api.served import Served
 from domain.errors import ConfigurationError
@@ -49,7 +55,7 @@ def create_app(running: Served) -> FastAPI:
     ConfigurationError
         If the token cannot be used.
     """
-    app = FastAPI(
+    app = _App(
         title="Gridkeeper",
         version=version("gridkeeper"),
         summary="A durable multi-symbol market maker.",
@@ -75,9 +81,11 @@ def create_app(running: Served) -> FastAPI:
     v1 = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(authenticated)],
-        responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+        responses=documented(
+            HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
     )
-    for noun in (symbols, kill_switch, status):
+    for noun in (symbols, orders, fills, positions, pnl, workflows, kill_switch, status):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -117,6 +125,13 @@ async def serve_api(running: Served) -> None:
         server.should_exit = True
         await serving
         raise
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"] |= problem_schemas()
+        return document
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from json import JSONDecodeError
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import problem_response
 
 BODY_BYTES_MAX = 256 * 1024
+NESTING_MAX = 32
 _TOO_LARGE = f"a request's body may have {BODY_BYTES_MAX} bytes"
 
 
@@ -58,4 +60,12 @@ class StrictRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        return orjson.loads(await self.body())
+        document = orjson.loads(await self.body())
+        if _is_deeper(document, NESTING_MAX):
+            raise JSONDecodeError(f"nests deeper than {NESTING_MAX} levels", "", 0)
+        return document
+
+
+def _is_deeper(node: object, levels: int) -> bool:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return any(levels == 0 or _is_deeper(child, levels - 1) for child in children)

@@ -53,14 +53,10 @@ class Change(BaseModel):
 
 #: What every route that asks for a change may answer.
 CHANGE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": Change, "description": "Done (only with `wait`)"},
-    202: {"model": Change, "description": "Kept in Postgres; it goes on by itself"},
-} | documented(
-    HTTPStatus.CONFLICT,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
+    HTTPStatus.OK.value: {"model": Change, "description": "Done (only with `wait`)"},
+    HTTPStatus.ACCEPTED.value: {"description": "Kept in Postgres; it goes on by itself"},
+    **documented(HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR),
+}
 
 
 class Asking:

@@ -20,6 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 _BROKEN_RULES_MAX = 20
 _SHOWN_CHARACTERS = 80
 _RETRY_AFTER_S = "2"
+_SCHEMA = "#/components/schemas/{model}"
 
 log = structlog.get_logger("api")
 
@@ -66,7 +67,7 @@ def problem_response(
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": _SCHEMA.format(model=Problem.__name__)}
     return {
         int(status): {
             "description": status.phrase,
@@ -74,6 +75,13 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """What `documented` refers to, by name."""
+    schema = Problem.model_json_schema(ref_template=_SCHEMA, mode="serialization")
+    parts: dict[str, Any] = schema.pop("$defs")
+    return parts | {Problem.__name__: schema}
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -116,8 +124,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _broken_rule(error: dict[str, Any]) -> BrokenRule:
+    why = f": {error['ctx']['error']}" if error["type"] == "json_invalid" else ""
     return BrokenRule(
         field=".".join(str(part) for part in error["loc"]),
-        rule=str(error["msg"]),
+        rule=f"{error['msg']}{why}",
         value=f"{error.get('input')!r:.{_SHOWN_CHARACTERS}}",
     )

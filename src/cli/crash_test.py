@@ -6,20 +6,32 @@ import asyncio
 import os
 import random
 import signal
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from audit.auditor import SimulatorAccess, audit
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from audit.auditor import audit
 from audit.report import Report
-from cli.local_system import LocalSystem, Market, add_symbols, demo_spec
+from audit.simulator import SimulatorAccess
+from cli.exits import Exit
+from cli.local_system import LocalSystem, Market, add_symbols, demo_spec, temporary_data_dir
+from cli.render import print_json
+from cli.session import Format, Output
 from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import Database, open_database
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.registry import Registry
+from telemetry.logs import configure_logs
 
 #: Between a start and the next kill; the lower end hits start-up and recovery themselves.
 PAUSE_S = (0.3, 3.0)
@@ -61,6 +73,14 @@ class Outcome:
     def ok(self) -> bool:
         return self.report is not None and self.report.ok and not self.stuck
 
+    def to_text(self) -> str:
+        counts = Counter(kill.target.value for kill in self.kills)
+        lines = [f"seed {self.seed}: " + ", ".join(f"{n} × {what}" for what, n in counts.items())]
+        lines += [f"stuck: {what}" for what in self.stuck]
+        if self.report is not None:
+            lines.append(self.report.to_text())
+        return "\n".join(lines) + "\n"
+
     def to_document(self) -> dict[str, object]:
         return {
             "ok": self.ok,
@@ -69,6 +89,40 @@ class Outcome:
             "stuck": self.stuck,
             "audit": self.report.to_json() if self.report else None,
         }
+
+
+app = typer.Typer()
+
+
+@app.command(name="crash-test")
+def command(
+    kills: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the market and of the kills; drawn if not given.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep data and logs at the end.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Kill -9 node and Postgres at random moments while they trade, then audit the result.
+
+    The same seed kills in the same order. It ends by itself, and with 1 on any violation.
+    """
+    chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    configure_logs("critical", "console", [])
+    console = Console(stderr=True)
+    console.print(f"seed {chosen}")
+    with temporary_data_dir(keep=keep) as data_dir, Progress(console=console) as progress:
+        task = progress.add_task("kills", total=kills)
+        outcome = asyncio.run(
+            crash_test(data_dir, kills=kills, seed=chosen, on_kill=lambda _: progress.advance(task))
+        )
+        if keep or not outcome.ok:
+            console.print(f"data and logs: {data_dir}")
+    if output is Format.JSON:
+        print_json(outcome.to_document())
+    else:
+        sys.stdout.write(outcome.to_text())
+    raise typer.Exit(Exit.OK if outcome.ok else Exit.FAILED)
 
 
 async def crash_test(
@@ -145,6 +199,8 @@ async def _stuck_symbols(database: Database) -> list[str]:
 
 
 async def _until_empty(look: Callable[[], Awaitable[list[str]]], deadline: float) -> list[str]:
-    while (left := await look()) and asyncio.get_running_loop().time() < deadline:
+    while True:
+        left = await look()
+        if not left or asyncio.get_running_loop().time() > deadline:
+            return left
         await asyncio.sleep(0.2)
-    return left

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from exchanges.account import AccountConfig
@@ -176,6 +176,7 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "executor_id": executor_id,
         "max_executor_threads": DBOS_THREADS,
         "run_migrations": False,
+        "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",
     }
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from api.served import Running, Served
 from domain.errors import StoreUnavailable
 from ports.store import Status
-from store.registry import Registry
+from store import history
 
 #: A Postgres that takes longer is not ready to trade with.
 DATABASE_WAIT_S = 2.0
@@ -73,6 +73,7 @@ async def _is_killed(served: Served) -> bool | None:
     """`None` if Postgres does not answer in time."""
     try:
         async with asyncio.timeout(DATABASE_WAIT_S):
-            return await Registry(served.database.engine).is_killed()
+            kill_switch = await history.kill_switch(served.database.engine)
     except (StoreUnavailable, TimeoutError):
         return None
+    return kill_switch is not None and kill_switch.engaged

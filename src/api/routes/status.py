@@ -12,7 +12,7 @@ from api.values import Symbol
 from domain.orders import OrderStatus
 from orchestrator.settings import Mode
 from ports.store import Status
-from store.registry import Registry
+from store import history
 
 router = APIRouter(tags=["operations"])
 
@@ -42,13 +42,14 @@ class NodeStatus(BaseModel):
 async def node_status(served: Running) -> NodeStatus:
     """This node, its account, the kill switch, and the symbols that run here."""
     settings = served.settings
+    kill_switch = await history.kill_switch(served.database.engine)
     return NodeStatus(
         version=version("gridkeeper"),
         node=settings.node_name,
         account=settings.account.name,
         venue=settings.account.venue,
         mode=settings.account.mode,
-        kill_switch_engaged=await Registry(served.database.engine).is_killed(),
+        kill_switch_engaged=kill_switch is not None and kill_switch.engaged,
         symbols=[
             RunningSymbol(
                 symbol=view.symbol,

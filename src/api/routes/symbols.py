@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from api.body import StrictRoute
 from api.changes import CHANGE_RESPONSES, Asked, Change
-from api.values import Symbol, SymbolInAddress
+from api.problems import documented
+from api.served import Running
+from api.values import Exact, Moment, Record, Symbol, SymbolInAddress
 from grid.spec import GridSpec
+from ports.store import Desired, Status
+from store import history
 
 router = APIRouter(prefix="/symbols", tags=["symbols"], route_class=StrictRoute)
 
@@ -29,6 +36,59 @@ class NewSymbol(BaseModel):
 
     symbol: Symbol
     spec: GridSpec = Field(examples=[_GRID])
+
+
+class TradedSymbol(Record):
+    """A symbol as Postgres knows it."""
+
+    symbol: Symbol
+    account: str = Field(examples=["sim"])
+    shard: int = Field(description="Part of every client order id of the symbol.", examples=[1])
+    base: str = Field(examples=["BTC"])
+    quote: str = Field(examples=["USDT"])
+    desired: Desired = Field(description="What the operator wants.")
+    status: Status = Field(description="What is.")
+    reason: str = Field(description="Why it has that status; often empty.", examples=[""])
+    spec: dict[str, Any] = Field(description="The grid as asked for.", examples=[_GRID])
+    anchor: Exact = Field(description="Price of level 0.")
+    epoch: int = Field(description="Raised each time a node takes the symbol.", examples=[3])
+    node: str | None = Field(description="Which node runs it.", examples=["trader-1"])
+    live_orders: int = Field(examples=[10])
+    inventory: Exact = Field(description="Base held by its slots.", examples=["0.0042"])
+    cost: Exact = Field(description="What that cost, in quote.")
+    pairs: int = Field(description="Round trips closed.", examples=[17])
+    grid_profit: Exact = Field(description="Their profit after fees, in quote.")
+    bid: Exact | None = Field(description="Best bid that the last decision saw.")
+    ask: Exact | None = Field(description="Best ask that the last decision saw.")
+    last_decision_at: Moment | None
+    reconciled_at: Moment | None = Field(description="Last comparison with the exchange.")
+    requested_by: str = Field(examples=["add:sim-BTC-USDT:2b0f8a1c"])
+    created_at: Moment
+    updated_at: Moment
+    ended_at: Moment | None
+
+
+class SymbolsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    include_removed: bool = False
+
+
+@router.get("", response_model=list[TradedSymbol])
+async def list_symbols(
+    served: Running, query: Annotated[SymbolsQuery, Query()]
+) -> Sequence[history.SymbolRecord]:
+    """Every symbol that is traded, and if asked for those that were."""
+    return await history.symbols(served.database.engine, include_removed=query.include_removed)
+
+
+@router.get("/{symbol}", response_model=TradedSymbol, responses=documented(HTTPStatus.NOT_FOUND))
+async def show_symbol(symbol: SymbolInAddress, served: Running) -> history.SymbolRecord:
+    """One symbol; the last of its lives if it was removed."""
+    found = await history.symbol(served.database.engine, symbol)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"{symbol} was never added")
+    return found
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, responses=CHANGE_RESPONSES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -74,11 +75,11 @@ def narrate(story: Story) -> tuple[str, ...]:
 
 
 def _what(subject: OrderRecord) -> str:
-    held = f", {subject.filled:f} filled" if subject.filled else ""
+    held = f", {_exact(subject.filled)} filled" if subject.filled else ""
     why_so = f" ({subject.status_reason})" if subject.status_reason else ""
     return (
-        f"{subject.client_order_id}: {subject.side} {subject.quantity:f} {subject.symbol} "
-        f"at {subject.price:f}, now {subject.status}{why_so}{held}."
+        f"{subject.client_order_id}: {subject.side} {_exact(subject.quantity)} {subject.symbol} "
+        f"at {_exact(subject.price)}, now {subject.status}{why_so}{held}."
     )
 
 
@@ -96,7 +97,7 @@ def _decided(story: Story) -> list[str]:
     if decided is not None:
         lines.append(
             f"Decision {decided.decision_id}, caused by {', '.join(decided.causes) or 'nothing'}, "
-            f"saw bid {_price(decided.bid)} and ask {_price(decided.ask)}; it cancelled "
+            f"saw bid {_exact(decided.bid)} and ask {_exact(decided.ask)}; it cancelled "
             f"{len(decided.cancels)} and placed {len(decided.places)} orders, and the risk gate "
             f"kept back {len(decided.refused)}."
         )
@@ -104,8 +105,8 @@ def _decided(story: Story) -> list[str]:
         before = story.before
         lines.append(
             f"Before it, the slot had {before.client_order_id}: {before.purpose} "
-            f"{before.side} {before.quantity:f} at {before.price:f}, {before.status} with "
-            f"{before.filled:f} filled."
+            f"{before.side} {_exact(before.quantity)} at {_exact(before.price)}, {before.status} "
+            f"with {_exact(before.filled)} filled."
         )
     return lines
 
@@ -137,8 +138,8 @@ def _events(
         events.append(
             Event(
                 at=fill.traded_at,
-                what=f"trade {fill.trade_id}: {fill.quantity:f} at {fill.price:f} as {role}, "
-                f"fee {fill.fee:f} {fill.fee_asset}",
+                what=f"trade {fill.trade_id}: {_exact(fill.quantity)} at {_exact(fill.price)} "
+                f"as {role}, fee {_exact(fill.fee)} {fill.fee_asset}",
             )
         )
     for cancelling in cancels:
@@ -158,5 +159,6 @@ def _events(
     return tuple(sorted(events, key=lambda event: event.at))
 
 
-def _price(price: object) -> str:
-    return "none" if price is None else f"{price:f}"
+def _exact(number: Decimal | None) -> str:
+    """Without exponent and trailing zeros."""
+    return "none" if number is None else f"{number.normalize():f}"

@@ -33,6 +33,8 @@ class SymbolRecord:
     #: Name of the node that runs it; `None` while none does.
     node: str | None
     live_orders: int
+    #: Own trades so far.
+    fills: int
     #: Base held by its slots, and what it cost in quote.
     inventory: Decimal
     cost: Decimal
@@ -68,6 +70,7 @@ _SYMBOLS = text("""
              WHERE orders.shard = s.shard
                AND status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
            ) AS live_orders,
+           (SELECT count(*) FROM fills WHERE fills.shard = s.shard AND origin = 'own') AS fills,
            held.inventory, held.cost, closed.pairs, closed.grid_profit,
            d.decided_at AS last_decision_at, d.bid, d.ask,
            s.requested_by, s.created_at, s.updated_at, s.reconciled_at, s.ended_at

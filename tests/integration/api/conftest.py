@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -23,7 +23,7 @@ TOKEN = "a-token-for-tests-only"
 
 @dataclass
 class StandInNode:
-    views: dict[int, ShardView] = field(default_factory=dict)
+    views: dict[int, ShardView]
 
 
 @dataclass
@@ -42,14 +42,14 @@ class StandInRunning:
 
 
 @pytest.fixture
-def node() -> StandInNode:
-    """The node of the applications under test; a test may put views into it."""
-    return StandInNode()
+def views() -> dict[int, ShardView]:
+    """What the node runs; a test may put shards into it."""
+    return {}
 
 
 @pytest.fixture
-def running(engine: AsyncEngine, node: StandInNode, tmp_path: Path) -> StandInRunning:
-    return _running(engine, node, tmp_path)
+def running(engine: AsyncEngine, views: dict[int, ShardView], tmp_path: Path) -> StandInRunning:
+    return _running(engine, views, tmp_path)
 
 
 @pytest.fixture
@@ -72,18 +72,20 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def cut_off_client(node: StandInNode, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def cut_off_client(
+    views: dict[int, ShardView], tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the token, of an application whose Postgres refuses connections."""
     engine = create_engine("postgresql://gridkeeper@127.0.0.1:1/gridkeeper")
-    app = create_app(_running(engine, node, tmp_path))
+    app = create_app(_running(engine, views, tmp_path))
     async with _client(app, {"Authorization": f"Bearer {TOKEN}"}) as client:
         yield client
     await engine.dispose()
 
 
-def _running(engine: AsyncEngine, node: StandInNode, data_dir: Path) -> StandInRunning:
+def _running(engine: AsyncEngine, views: dict[int, ShardView], data_dir: Path) -> StandInRunning:
     return StandInRunning(
-        node=node,
+        node=StandInNode(views),
         database=StandInDatabase(engine, Requests(engine, "sim")),
         settings=Settings(
             data_dir=data_dir, node_name="tester", api=ApiSettings(port=0, token=SecretStr(TOKEN))

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.app import serve_api
 from api.auth import api_token
 from api.body import BODY_BYTES_MAX
 from domain.errors import ConfigurationError
@@ -51,7 +50,7 @@ async def _requests_kept(engine: AsyncEngine) -> int:
 async def test_api_without_the_token_answers_nothing(
     authorization: str | None, app: FastAPI, anyone: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
-    headers = {} if authorization is None else {"Authorization": authorization.encode()}
+    headers = {} if authorization is None else {b"Authorization": authorization.encode()}
     paths = app.openapi()["paths"]
     guarded = [path for path in paths if path.startswith("/api/v1/")]
     assert len(guarded) > 5
@@ -115,7 +114,7 @@ async def test_api_answers_tell_browsers_to_do_nothing_with_them(
         pytest.param(b"null", id="null"),
         pytest.param(b"[" * 100_000, id="deep-cut"),
         pytest.param(b"[" * 100_000 + b"]" * 100_000, id="deep"),
-        pytest.param(b'{"a":' * 1_000 + b"1" + b"}" * 1_000, id="nested"),
+        pytest.param(b'{"a":' * 1_000 + b"1" + b"}" * 1_000, id="nested-objects"),
         pytest.param(_add(step=b"NaN"), id="nan"),
         pytest.param(_add(step=b'"NaN"'), id="nan-text"),
         pytest.param(_add(step=b"-Infinity"), id="infinity"),
@@ -157,7 +156,7 @@ async def test_api_reads_every_body_strictly(
     for path in ("/api/v1/kill", "/api/v1/rearm"):
         answer = await cut_off_client.post(path, content=body, headers=JSON)
         assert answer.status_code == 422
-        assert answer.json()["errors"][0]["rule"] == "JSON decode error"
+        assert answer.json()["errors"][0]["rule"].startswith("JSON decode error: ")
 
 
 async def test_api_without_postgres_says_so_and_when_to_ask_again(

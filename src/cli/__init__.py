@@ -1,0 +1,1 @@
+"""The command line: no trading logic, one file a noun."""

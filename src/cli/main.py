@@ -1,0 +1,115 @@
+"""`gridkeeper`: the root command and the nouns below it."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from cli.errors import report
+from cli.session import Session
+from domain.errors import GridkeeperError
+
+
+class Noun(NamedTuple):
+    """Where a command lives; its module is imported when the command is used."""
+
+    module: str
+    summary: str
+    attribute: str = "app"
+
+
+NOUNS = {
+    "up": Noun("cli.up", "Run a node: database, shards and API, until stopped."),
+    "sim": Noun("cli.sim", "Run a simulated exchange, until stopped."),
+    "demo": Noun("cli.demo", "Trade on a simulated exchange, with a live table and an audit."),
+    "crash-test": Noun("cli.crash_test", "Kill parts of a running system at random; audit it."),
+    "doctor": Noun("cli.doctor", "Check everything a node needs, with remedies."),
+    "symbol": Noun("cli.symbol", "Add, pause, resume, remove and show symbols."),
+    "order": Noun("cli.order", "Show orders, and why each exists."),
+    "fill": Noun("cli.fill", "Show trades."),
+    "position": Noun("cli.position", "Show inventory, and how it last compared with the exchange."),
+    "pnl": Noun("cli.pnl", "Show profit and loss."),
+    "workflow": Noun("cli.workflow", "Show durable workflows and their steps."),
+    "kill": Noun("cli.kill_switch", "Stop all trading and cancel every order.", "kill"),
+    "rearm": Noun("cli.kill_switch", "Allow trading again after a kill.", "rearm"),
+    "db": Noun("cli.db", "Reach the database: psql, address, migrations."),
+    "config": Noun("cli.config", "Show the settings in effect."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Knows every noun by its summary, and imports only the one that runs."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, noun in NOUNS.items():
+            self.add_command(TyperGroup(name=name, help=noun.summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in NOUNS:
+            noun = NOUNS[name]
+            module = importlib.import_module(noun.module)
+            command = typer.main.get_command(getattr(module, noun.attribute))
+            command.name = name
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GridkeeperError as error:
+            session = ctx.find_object(Session) or Session()
+            raise typer.Exit(report(error, session.output)) from None
+
+
+app = typer.Typer(
+    name="gridkeeper",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"gridkeeper {version('gridkeeper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where database, logs and tokens are kept.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.", metavar="LEVEL")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="As --log-level debug.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """A durable multi-symbol market maker.
+
+    Settings come from these flags, GRIDKEEPER_ variables, .env, gridkeeper.yaml and defaults.
+    Exit codes: 0 ok, 1 failed, 2 invalid, 3 no database, 4 refused, 5 pending, 6 no exchange,
+    75 fenced.
+    """
+    context.obj = Session(
+        flags={"data_dir": data_dir, "log_level": "debug" if verbose else log_level}
+    )
+
+
+def main() -> None:
+    app(prog_name="gridkeeper")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""`gridkeeper pnl`: what the grids have earned."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.context import with_database
+from cli.render import Column, show_rows
+from cli.session import Format, Output, SymbolFilter, session_of
+from store import history
+from store.history import ProfitRecord
+
+app = typer.Typer()
+
+_COLUMNS: tuple[Column[ProfitRecord], ...] = (
+    Column("symbol", lambda profit: profit.symbol),
+    Column("status", lambda profit: profit.status),
+    Column("in", lambda profit: profit.quote),
+    Column("pairs", lambda profit: profit.pairs),
+    Column("grid", lambda profit: profit.grid),
+    Column("unpaired", lambda profit: profit.unpaired),
+    Column("floating", lambda profit: profit.floating),
+    Column("total", lambda profit: profit.total),
+    Column("fees paid", lambda profit: profit.fees),
+    Column("inventory", lambda profit: profit.inventory),
+    Column("mark", lambda profit: profit.mark),
+    Column("mark seen (UTC)", lambda profit: profit.mark_at),
+)
+
+
+@app.command()
+def pnl(context: typer.Context, symbol: SymbolFilter = None, output: Output = Format.TABLE) -> None:
+    """Show grid profit, unpaired and floating profit, fees and their total, in quote.
+
+    All are after fees. The mark is the middle of the book that the symbol's last decision saw.
+    """
+    found = with_database(
+        session_of(context), lambda database: history.profits(database.engine, symbol)
+    )
+    show_rows(found, _COLUMNS, output, empty="no symbols were ever added")

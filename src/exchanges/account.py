@@ -1,0 +1,122 @@
+"""Which account at which venue, and how it is reached."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from domain.errors import ConfigurationError
+
+
+class Mode(StrEnum):
+    """Which exchange answers."""
+
+    SIMULATOR = "simulator"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig:
+    """One account; its keys are part of no text that is shown, logged or stored."""
+
+    name: str
+    venue: str = "binance"
+    mode: Mode
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+    #: Where a running simulator says how to reach it.
+    simulator_file: Path | None = None
+    #: Signed requests older than this are refused by the venue.
+    recv_window_ms: int = 2_000
+    timeout_ms: int = 5_000
+    #: Largest skew between our clock and the venue's that proofs of absence allow for.
+    clock_skew_ms: int = 500
+    #: A stream without any message for this long counts as lost.
+    stream_silence_ms: int = 5_000
+    #: Trades asked for in one request.
+    trades_page: int = 1_000
+
+    def __post_init__(self) -> None:
+        if self.mode is Mode.SIMULATOR and self.simulator_file is None:
+            raise ConfigurationError(
+                field="simulator_file",
+                rule="must be given in simulator mode",
+                value=None,
+                remedy="name the simulator's data directory",
+            )
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        name: str,
+        venue: str,
+        mode: str,
+        api_key: str,
+        api_secret: str,
+        key_file: Path | None,
+        simulator_file: Path | None,
+        recv_window_ms: int,
+        timeout_ms: int,
+        clock_skew_ms: int,
+    ) -> Self:
+        """From settings; a key file wins over keys given beside it.
+
+        Raises
+        ------
+        ConfigurationError
+            If the mode is unknown, or the key file is malformed or readable by others.
+        """
+        if key_file is not None:
+            api_key, api_secret = _read_keys(key_file)
+        if mode not in set(Mode):
+            raise ConfigurationError(
+                field="mode",
+                rule=f"must be one of {', '.join(Mode)}",
+                value=mode,
+                remedy="start with simulator",
+            )
+        return cls(
+            name=name,
+            venue=venue,
+            mode=Mode(mode),
+            api_key=api_key,
+            api_secret=api_secret,
+            simulator_file=simulator_file,
+            recv_window_ms=recv_window_ms,
+            timeout_ms=timeout_ms,
+            clock_skew_ms=clock_skew_ms,
+        )
+
+
+def _read_keys(path: Path) -> tuple[str, str]:
+    """Key and secret, one a line; the error never quotes what the file holds."""
+    try:
+        permissions = stat.S_IMODE(path.stat().st_mode)
+        lines = path.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            field="key_file",
+            rule="must be a readable text file",
+            value=path,
+            remedy="write key and secret into it, one a line",
+        ) from error
+    if permissions & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            field="key_file",
+            rule="must be closed to group and others",
+            value=f"{path} with mode {permissions:04o}",
+            remedy=f"chmod 600 {path}",
+        )
+    if len(lines) != 2:
+        raise ConfigurationError(
+            field="key_file",
+            rule="must hold two lines, key and secret",
+            value=f"{path} with {len(lines)}",
+            remedy="write key and secret into it, one a line",
+        )
+    return lines[0], lines[1]

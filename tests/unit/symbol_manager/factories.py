@@ -1,0 +1,247 @@
+"""A shard's parts with defaults that read well in tests: slots 1 quote apart around 100."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from domain.errors import OwnershipLost
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SymbolKey, VenueOrderId
+from domain.instrument import Instrument
+from domain.orders import Intent, Order, OrderReport, Trade, VenueStatus
+from domain.plans import Cancel, CommittedPlan, Place, Plan
+from grid.grid import Grid
+from grid.slots import Slot
+from grid.spec import GridSpec
+from ports.exchange import Capabilities
+from ports.failpoints import Failpoint
+from ports.store import Changes, Claim, Decision, Loaded, Ownership, Status
+from support.fake_exchange import BTC, HexIds
+from symbol_manager.state import ShardState
+
+NONCE = 7
+SHARD = 3
+OWNERSHIP = Ownership(SHARD, 1)
+IDS = HexIds()
+#: A whole entry: 0.1 BTC.
+ENTRY_LOTS = 10_000
+
+CAPABILITIES = Capabilities(
+    request_expiry_ms=1_000, clock_skew_ms=500, lookup_by_client_id=True, post_only=True
+)
+
+
+@dataclass
+class FakeClock:
+    """Implements `ports.clock.Clock`; time passes only when it is told to."""
+
+    ms: int = 1_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def boot_ms(self) -> int:
+        return self.ms
+
+
+def make_spec(**changes: Any) -> GridSpec:
+    document: dict[str, Any] = {
+        "spacing": {"kind": "arithmetic", "step": "1"},
+        "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": "100"},
+        "order_size": {"kind": "base", "amount": "0.1"},
+        "budget_quote": "10000",
+    }
+    return GridSpec.model_validate(document | changes)
+
+
+def make_claim(instrument: Instrument = BTC) -> Claim:
+    return Claim(
+        ownership=OWNERSHIP,
+        key=SymbolKey("sim-BTC-USDT"),
+        account="sim",
+        symbol="BTC/USDT",
+        spec=make_spec(),
+        anchor=Decimal(100),
+        ladder_version=0,
+        instrument=instrument,
+        nonce=NONCE,
+        reconciled_trade_id=None,
+    )
+
+
+def make_state(
+    *,
+    slots: Iterable[Slot] = (),
+    orders: Iterable[Order] = (),
+    settled_lots: Mapping[ClientOrderId, int] | None = None,
+    parked: Iterable[Trade] = (),
+    instrument: Instrument = BTC,
+) -> ShardState:
+    """A shard as loaded; what orders had filled is settled unless `settled_lots` says less."""
+    claim = make_claim(instrument)
+    grid = Grid.of(claim.spec, instrument, claim.anchor, claim.ladder_version)
+    loaded = list(orders)
+    settled = {order.intent.client_order_id: order.filled_lots for order in loaded}
+    parked = list(parked)
+    return ShardState(
+        claim,
+        grid,
+        Loaded(
+            slots={slot.index: slot for slot in slots},
+            orders=loaded,
+            settled_lots=settled | dict(settled_lots or {}),
+            parked=parked,
+            trade_ids=frozenset(trade.trade_id for trade in parked),
+        ),
+    )
+
+
+def make_slot(index: int, lots: int = 0, **changes: Any) -> Slot:
+    """A slot that bought its lots at its level, without fees."""
+    fields: dict[str, Any] = {
+        "index": index,
+        "ladder_version": 0,
+        "inventory_units": lots * BTC.base_units_per_lot,
+        "cost_units": BTC.notional_units(10_000 + 100 * index, lots),
+        "buy_generation": 1,
+    }
+    return Slot(**fields | changes)
+
+
+def make_intent(
+    slot: int = -1,
+    side: Side = Side.BUY,
+    lots: int = ENTRY_LOTS,
+    *,
+    generation: int = 1,
+    nonce: int = NONCE,
+    shard: int = SHARD,
+) -> Intent:
+    """The entry or the exit of a slot, at its level."""
+    tag = OrderTag(
+        nonce=nonce,
+        shard=shard,
+        ladder_version=0,
+        slot=slot,
+        purpose=Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
+        side=side,
+        generation=generation,
+    )
+    level = slot if side is Side.BUY else slot + 1
+    return Intent(
+        client_order_id=IDS.encode(tag),
+        tag=tag,
+        price_ticks=10_000 + 100 * level,
+        quantity_lots=lots,
+    )
+
+
+def venue_id(intent: Intent) -> VenueOrderId:
+    return VenueOrderId(f"v{intent.client_order_id}")
+
+
+def make_report(
+    intent: Intent, status: VenueStatus = VenueStatus.OPEN, filled: int = 0, **changes: Any
+) -> OrderReport:
+    report = OrderReport(
+        symbol="BTC/USDT",
+        client_order_id=intent.client_order_id,
+        venue_order_id=venue_id(intent),
+        status=status,
+        filled=BTC.lots_to_quantity(filled),
+        side=intent.side,
+        price=BTC.ticks_to_price(intent.price_ticks),
+        quantity=BTC.lots_to_quantity(intent.quantity_lots),
+    )
+    return replace(report, **changes)
+
+
+def make_trade(intent: Intent, trade_id: str, lots: int, **changes: Any) -> Trade:
+    """A fill of an order at its price; no fee unless asked for."""
+    trade = Trade(
+        symbol="BTC/USDT",
+        trade_id=trade_id,
+        venue_order_id=venue_id(intent),
+        side=intent.side,
+        price=BTC.ticks_to_price(intent.price_ticks),
+        quantity=BTC.lots_to_quantity(lots),
+        fee=Decimal(0),
+        fee_asset="BNB",
+        is_maker=True,
+        traded_ms=0,
+    )
+    return replace(trade, **changes)
+
+
+def placing(*intents: Intent) -> Plan:
+    return Plan(places=tuple(Place(intent=intent, reason="test") for intent in intents))
+
+
+def cancelling(*intents: Intent) -> Plan:
+    return Plan(
+        cancels=tuple(
+            Cancel(
+                client_order_id=intent.client_order_id,
+                slot=intent.tag.slot,
+                side=intent.side,
+                reason="test",
+            )
+            for intent in intents
+        )
+    )
+
+
+@dataclass
+class RecordingStore:
+    """Implements `ports.store.ShardStore` in memory, as far as one plan needs it."""
+
+    current: Ownership = OWNERSHIP
+    recorded: list[Changes] = field(default_factory=list)
+    #: Orders that left memory, as `find_order` finds them.
+    forgotten: dict[ClientOrderId, tuple[Order, int]] = field(default_factory=dict)
+
+    async def claim(self, shard: int, workflow_id: str) -> Claim:
+        return make_claim()
+
+    async def load(self, claim: Claim) -> Loaded:
+        return Loaded(slots={}, orders=(), settled_lots={}, parked=(), trade_ids=frozenset())
+
+    async def find_order(
+        self, claim: Claim, client_order_id: ClientOrderId
+    ) -> tuple[Order, int] | None:
+        return self.forgotten.get(client_order_id)
+
+    async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
+        self._check(decision.ownership)
+        return CommittedPlan(
+            decision_id=decision.decision_id,
+            shard=decision.ownership.shard,
+            epoch=decision.ownership.epoch,
+            plan=decision.approved.plan,
+        )
+
+    async def holds(self, ownership: Ownership) -> bool:
+        return ownership == self.current
+
+    async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
+        self._check(ownership)
+        self.recorded.append(changes)
+
+    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
+        self._check(ownership)
+
+    async def held_inventory(self, account: str, base: str) -> Decimal:
+        return Decimal(0)
+
+    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
+        self._check(ownership)
+
+    def _check(self, ownership: Ownership) -> None:
+        if ownership != self.current:
+            raise OwnershipLost("a newer epoch owns it")
+
+
+def pass_failpoint(point: Failpoint) -> None:
+    """Implements `ports.failpoints.Failpoints`; nothing is armed."""
