@@ -1,69 +1,61 @@
-"""What the compiled ladder kernels gain over their pure-Python twins, and what a decision costs."""
+"""What the compiled ladder kernels gain over their pure-Python twins, alone and in a decision."""
 
 from __future__ import annotations
 
-import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
+from statistics import median
 from timeit import Timer
+from unittest.mock import patch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "src")]
-
-from domain.instrument import Instrument  # noqa: E402  after the path
-from domain.market import BookTop  # noqa: E402
-from ext import _ladder, _ladder_py  # noqa: E402
-from ext.ladder import WANTED  # noqa: E402
-from grid.desired import desired_orders  # noqa: E402
-from grid.grid import Grid  # noqa: E402
-from grid.spec import GridSpec  # noqa: E402
+from domain.instrument import Instrument
+from domain.market import BookTop
+from ext import _ladder, _ladder_py
+from ext.ladder import WANTED
+from grid.desired import desired_orders
+from grid.grid import Grid
+from grid.spec import GridSpec
+from measurement import Result
 
 LEVELS = array("q", range(1_000_000, 3_000_000, 1_000))
+REPETITIONS = 15
+#: One repetition calls a function as often as fits into this time.
+REPETITION_S = 0.02
 
 
-def main() -> None:
+async def measure() -> Sequence[Result]:
     limits = {
         "budget_units": 1 << 60,
         "free_units": 1 << 60,
         "max_orders": 1_000,
         "free_orders": 1_000,
     }
-    window = array("q", [1_000]) * 200, bytearray([WANTED]) * 200
     whole_range = array("q", [1_000]) * 2_000, bytearray([WANTED]) * 2_000
-    cases: list[tuple[str, Callable[..., object], Callable[..., object]]] = [
-        (
-            "index below, arithmetic",
+    decide = decision()
+    return [
+        _compare(
+            "kernel: level below a price, arithmetic",
             partial(_ladder.arithmetic_index_below, 6_000_000, 700, 5_123_457),
             partial(_ladder_py.arithmetic_index_below, 6_000_000, 700, 5_123_457),
         ),
-        (
-            "search of 2,000 levels",
+        _compare(
+            "kernel: search of 2,000 levels",
             partial(_ladder.search_below, LEVELS, 2_345_678),
             partial(_ladder_py.search_below, LEVELS, 2_345_678),
         ),
-        (
-            "budget over 200 slots",
-            partial(_ladder.grant_entries, *window, **limits),
-            partial(_ladder_py.grant_entries, *window, **limits),
-        ),
-        (
-            "budget over 2,000 slots",
+        _compare(
+            "kernel: budget over 2,000 slots",
             partial(_ladder.grant_entries, *whole_range, **limits),
             partial(_ladder_py.grant_entries, *whole_range, **limits),
         ),
+        _compare("desired orders, window of 200", decide, partial(_with_twin, decide)),
     ]
-    print(f"{'case':28}{'kernel µs':>12}{'twin µs':>12}{'ratio':>8}")
-    for label, kernel, twin in cases:
-        fast, slow = microseconds(kernel), microseconds(twin)
-        print(f"{label:28}{fast:12.2f}{slow:12.2f}{slow / fast:8.1f}")
-    print(f"\n{'desired_orders, 200 entries':28}{microseconds(decision()):12.2f}")
 
 
 def decision() -> Callable[[], object]:
-    """A whole decision of a wide window on an idle book."""
+    """The orders wanted in a wide window, on an idle book."""
     instrument = Instrument(
         account="sim",
         symbol="BTC/USDT",
@@ -88,13 +80,27 @@ def decision() -> Callable[[], object]:
     return partial(desired_orders, grid, {}, book, {}, entries_allowed=True, exits_allowed=True)
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    """Best of five short runs."""
-    timer = Timer(call)
+def _with_twin(decide: Callable[[], object]) -> object:
+    with patch("grid.desired.grant_entries", _ladder_py.grant_entries):
+        return decide()
+
+
+def _compare(case: str, kernel: Callable[[], object], twin: Callable[[], object]) -> Result:
+    timers = Timer(kernel), Timer(twin)
+    calls = [_calls(timer) for timer in timers]
+    rounds = [
+        [timer.timeit(n) / n for timer, n in zip(timers, calls, strict=True)]
+        for _ in range(REPETITIONS)
+    ]
+    return Result(
+        case=case,
+        case_s=median(kernel_s for kernel_s, _ in rounds),
+        baseline="pure-Python twin",
+        baseline_s=median(twin_s for _, twin_s in rounds),
+        repetitions=REPETITIONS,
+    )
+
+
+def _calls(timer: Timer) -> int:
     calls, seconds = timer.autorange()
-    calls = max(int(calls * 0.05 / seconds), 1)
-    return min(timer.repeat(5, calls)) / calls * 1e6
-
-
-if __name__ == "__main__":
-    main()
+    return max(int(calls * REPETITION_S / seconds), 1)

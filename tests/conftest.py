@@ -1,3 +1,3 @@
 """Fixtures that any test may ask for."""
 
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.command_line", "support.postgres"]

@@ -206,6 +206,12 @@ def upgrade() -> None:
             comment="last complete comparison with the exchange",
         ),
         sa.Column(
+            "reconcile_asked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when an operator last asked for a comparison",
+        ),
+        sa.Column(
             "ended_at",
             sa.DateTime(timezone=True),
             nullable=True,

@@ -135,6 +135,7 @@ class _App(FastAPI):
 
 
 class _Server(uvicorn.Server):
+    # The handlers in place are the node's: they stop it gracefully, and it cancels us.
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 
 from api.problems import documented
 from api.served import Running
-from domain.errors import RequestRefused
 
 WAIT_S_MAX = 60
 
@@ -71,25 +70,20 @@ class Asking:
         self._wait_s = wait
 
     async def answer(self, workflow_id: str) -> Change:
-        """Say how far the workflow is.
-
-        Raises
-        ------
-        RequestRefused
-            If the caller waited and the result is a refusal.
-        """
-        self._response.headers["Location"] = f"/api/v1/workflows/{quote(workflow_id, safe=':')}"
+        """Say how far the workflow is; its refusal or failure is a problem for who waited."""
+        location = {"Location": f"/api/v1/workflows/{quote(workflow_id, safe=':')}"}
         progress = await self.requests.wait(workflow_id, self._wait_s or 0)
         if self._wait_s is not None and progress.result is not None:
             match progress.result.get("outcome"):
                 case "refused":
-                    raise RequestRefused(str(progress.result["reason"]))
+                    reason = str(progress.result["reason"])
+                    raise HTTPException(HTTPStatus.CONFLICT, reason, location)
                 case "failed":
-                    raise HTTPException(
-                        HTTPStatus.INTERNAL_SERVER_ERROR, f"{workflow_id} failed: see its steps"
-                    )
+                    text = f"{workflow_id} failed: its steps tell more"
+                    raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, text, location)
                 case "done":
                     self._response.status_code = HTTPStatus.OK
+        self._response.headers.update(location)
         return Change(workflow_id=workflow_id, status=progress.status, result=progress.result)
 
 

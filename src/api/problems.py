@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from domain.errors import ConfigurationError, RequestRefused, StoreUnavailable
+from domain.errors import ConfigurationError, StoreUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 #: A document can break a rule in each of its fields; so many are told.
@@ -102,10 +102,6 @@ def install_problem_handlers(app: FastAPI) -> None:
         broken = [_broken_rule(item) for item in error.errors()[:_BROKEN_RULES_MAX]]
         detail = "; ".join(f"`{rule.field}` {rule.rule}" for rule in broken)
         return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=broken)
-
-    @app.exception_handler(RequestRefused)
-    async def refused(request: Request, error: RequestRefused) -> JSONResponse:
-        return problem_response(HTTPStatus.CONFLICT, str(error))
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, error: StoreUnavailable) -> JSONResponse:

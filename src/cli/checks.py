@@ -106,9 +106,11 @@ async def _database(settings: Settings) -> AsyncIterator[Check]:
             engine = create_engine(dsn, pool_size=1)
             try:
                 yield await _postgres_version(engine)
-                yield await _schema(dsn)
-                yield await _kill_switch(engine)
-                yield await _api_port(settings, engine)
+                schema = await _schema(dsn)
+                yield schema
+                if schema.is_ok:
+                    yield await _kill_switch(engine)
+                    yield await _api_port(settings, engine)
             finally:
                 await engine.dispose()
     except (GridkeeperError, SQLAlchemyError) as error:

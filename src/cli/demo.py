@@ -206,7 +206,7 @@ async def _conclude(
 
 def _introduction(system: LocalSystem) -> Group:
     node = system.node.pid if system.node else 0
-    prefix = f"gridkeeper --data-dir {system.data_dir}"
+    prefix = f"{sys.argv[0]} --data-dir {system.data_dir}"
     lines = [
         f"market    {_market_words(system.market)}",
         f"node      pid {node}, log {system.data_dir / 'logs' / 'node.log'}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -42,6 +43,7 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     REMOVE = "remove"
+    RECONCILE = "reconcile"
     KILL = "kill"
     REARM = "rearm"
 
@@ -176,14 +178,21 @@ class Changes:
                 "anchor": prepared["anchor"],
                 "check": prepared["check"],
             }
-        registered = await self._registry.desire(account, symbol, _DESIRED[verb])
+        registered = (
+            await self._registry.ask_reconcile(account, symbol, datetime.now(UTC))
+            if verb is Verb.RECONCILE
+            else await self._registry.desire(account, symbol, _DESIRED[verb])
+        )
         if registered is None:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
         return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
 
     async def _reached(self, verb: Verb, shard: int) -> Document:
         seen: RegisteredSymbol = await self._registry.symbol(shard)
-        done = seen.status in _REACHED[verb] or seen.status is Status.REMOVED
+        reached = (
+            not seen.awaits_reconcile if verb is Verb.RECONCILE else seen.status in _REACHED[verb]
+        )
+        done = reached or seen.status is Status.REMOVED
         return {
             "outcome": "done" if done else "pending",
             "status": seen.status.value,

@@ -95,6 +95,11 @@ class Node:
         """Every shard run here, as it was after its last loop."""
         return {shard: s.view for shard, s in self._shards.items() if s.view is not None}
 
+    @property
+    def is_lease_held(self) -> bool:
+        """Whether this process may send orders now."""
+        return self._ports.lease.is_held
+
     async def join(self) -> None:
         """Write the row that lets this process act."""
         asked_ms = self._ports.clock.boot_ms()
@@ -285,6 +290,8 @@ class Node:
             runner = self._shards.get(registered.shard)
             if runner is not None:
                 runner.mailbox.put_wishes(Wishes(registered.desired, killed))
+                if registered.awaits_reconcile:
+                    runner.mailbox.ask_reconcile()
 
     async def _purge(self) -> None:
         await purge_history(self._ports.engine, self._settings.keep_history_days)

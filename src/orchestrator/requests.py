@@ -91,6 +91,10 @@ class Requests:
         """Ask for all its orders to be cancelled and its trading to end; inventory is kept."""
         return await self._ask(Verb.REMOVE, symbol, request_id, {})
 
+    async def reconcile(self, symbol: str, request_id: str) -> str:
+        """Ask for a comparison with the exchange now, not only at the next full minute."""
+        return await self._ask(Verb.RECONCILE, symbol, request_id, {})
+
     async def kill(self, reason: str, request_id: str) -> str:
         """Stop everything: effective with this call, confirmed by the workflow's result."""
         workflow_id = self._id(Verb.KILL, "all", request_id)
@@ -169,7 +173,24 @@ class Requests:
                 app_name=APPLICATION_NAME,
             )
         )
+        await self._refuse_reused_id(workflow_id, change)
         return workflow_id
+
+    async def _refuse_reused_id(self, workflow_id: str, change: Document) -> None:
+        """A request id names one request: with other contents it is a mistake, not a repetition."""
+        async with transaction(self._engine) as connection:
+            kept = await connection.execute(
+                text("SELECT inputs FROM dbos.workflow_input WHERE workflow_uuid = :id"),
+                {"id": workflow_id},
+            )
+            first = json.loads(kept.scalar_one())["positionalArgs"][0]
+        if first != change:
+            raise ConfigurationError(
+                field="request id",
+                rule="must belong to one request",
+                value=repr(workflow_id),
+                remedy="use a fresh id: this one asked for something else, which stands",
+            )
 
     def _id(self, verb: Verb, key: str, request_id: str) -> str:
         if not _REQUEST_ID.fullmatch(request_id):

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import text
@@ -85,6 +86,8 @@ class RegisteredSymbol:
     desired: Desired
     status: Status
     reason: str
+    #: An operator asked for a comparison with the exchange that has not been made yet.
+    awaits_reconcile: bool
 
 
 class Registry:
@@ -184,6 +187,22 @@ class Registry:
             row = changed.one_or_none()
         return None if row is None else _registered(row)
 
+    async def ask_reconcile(
+        self, account: str, symbol: str, asked_at: datetime
+    ) -> RegisteredSymbol | None:
+        """Ask for a comparison with the exchange; `None` if the symbol is not registered."""
+        async with transaction(self._engine) as connection:
+            changed = await connection.execute(
+                text("""
+                    UPDATE shards SET reconcile_asked_at = greatest(reconcile_asked_at, :asked_at)
+                     WHERE account = :account AND symbol = :symbol AND status <> 'removed'
+                    RETURNING *
+                """),
+                {"account": account, "symbol": symbol, "asked_at": asked_at},
+            )
+            row = changed.one_or_none()
+        return None if row is None else _registered(row)
+
     async def symbol(self, shard: int) -> RegisteredSymbol:
         async with transaction(self._engine) as connection:
             found = await connection.execute(
@@ -199,7 +218,7 @@ class Registry:
             return [_registered(row) for row in found]
 
     async def idle_symbols(self) -> list[str]:
-        """Symbols that should be running and are not, or whose node has not been heard of lately."""
+        """Symbols that should be running and are not, or whose node is silent."""
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 text("""
@@ -248,6 +267,7 @@ class Registry:
 
 def _registered(row: object) -> RegisteredSymbol:
     values = row._mapping  # type: ignore[attr-defined]  # rows are typed by their query only
+    asked_at = values["reconcile_asked_at"]
     return RegisteredSymbol(
         shard=values["shard"],
         key=SymbolKey(values["symbol_key"]),
@@ -256,4 +276,6 @@ def _registered(row: object) -> RegisteredSymbol:
         desired=Desired(values["desired"]),
         status=Status(values["status"]),
         reason=values["status_reason"],
+        awaits_reconcile=asked_at is not None
+        and (values["reconciled_at"] is None or values["reconciled_at"] < asked_at),
     )

@@ -115,6 +115,7 @@ shards = Table(
     _moment("created_at", "when the symbol was added", default=True),
     _moment("updated_at", "last change of this row", default=True),
     _moment("reconciled_at", "last complete comparison with the exchange"),
+    _moment("reconcile_asked_at", "when an operator last asked for a comparison"),
     _moment("ended_at", "when the symbol was removed"),
     CheckConstraint("desired IN ('running', 'paused', 'removed')", name="desired"),
     CheckConstraint(

@@ -73,6 +73,11 @@ class Mailbox:
             self._wishes = wishes
             self._news.set()
 
+    def ask_reconcile(self) -> None:
+        """Have the shard compare with the exchange before its next decision."""
+        self._must_reconcile = True
+        self._news.set()
+
     def wake(self) -> None:
         """Let the shard look around although nothing came in."""
         self._news.set()

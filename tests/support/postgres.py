@@ -10,14 +10,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dbos import DBOS
 from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from orchestrator.bootstrap import prepare_schema
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import create_engine
-from store.migrate import migrate, sqlalchemy_url
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +27,7 @@ def migrated_server() -> Iterator[str]:
     server = EmbeddedPostgres(directory)
     try:
         dsn = server.start()
-        migrate(dsn)
-        DBOS.migrate(sqlalchemy_url(dsn))
+        prepare_schema(dsn)
         yield dsn
     finally:
         server.stop()

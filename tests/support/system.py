@@ -15,7 +15,7 @@ from audit.report import Report
 from audit.simulator import SimulatorAccess
 from cli.local_system import LocalSystem, Market, add_symbols, demo_spec, temporary_data_dir
 from domain.errors import StoreUnavailable
-from orchestrator.bootstrap import Database, open_database
+from orchestrator.bootstrap import Database, new_request_id, open_database
 from store.engine import transaction
 from store.registry import Registry
 
@@ -31,6 +31,21 @@ class RunningSystem:
 
     async def add(self, *symbols: str) -> None:
         self.acknowledged += await add_symbols(self.database, symbols, demo_spec())
+
+    async def request(self, symbol: str) -> None:
+        """Ask for a symbol without waiting for what becomes of it."""
+        asked = await self.database.requests.add(symbol, demo_spec(), new_request_id())
+        self.acknowledged.append(asked)
+
+    async def exchange_has_traded(self, fills: int) -> None:
+        """Wait until the exchange itself has filled this many times."""
+
+        async def enough() -> bool:
+            ledger: Any = await self.system.control("/control/ledger")
+            kinds = [record["kind"] for record in ledger["records"]]
+            return kinds.count("order_filled") >= fills
+
+        await eventually(enough, f"{fills} fills at the exchange")
 
     async def restart_node(self) -> None:
         await self.system.kill_node()

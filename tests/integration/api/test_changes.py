@@ -134,7 +134,19 @@ async def test_change_refused_by_its_meaning_is_a_conflict_with_the_reason(
     again = await client.post("/api/v1/symbols", json=BTC, headers=key, params={"wait": 1})
     assert again.status_code == 409
     assert again.headers["Content-Type"] == "application/problem+json"
+    assert again.headers["Location"] == first.headers["Location"]
     assert again.json()["detail"] == reason
+
+
+async def test_change_that_failed_is_our_error_and_leads_to_its_steps(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await client.post("/api/v1/symbols", json=BTC, headers=key)
+    await _finish(engine, first.json()["workflow_id"], {"outcome": "failed", "reason": "a bug"})
+    again = await client.post("/api/v1/symbols", json=BTC, headers=key, params={"wait": 1})
+    assert again.status_code == 500
+    assert again.headers["Location"] == first.headers["Location"]
 
 
 async def test_change_waited_for_in_vain_is_still_accepted(client: httpx.AsyncClient) -> None:

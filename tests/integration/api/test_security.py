@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -234,6 +235,14 @@ def test_token_is_drawn_once_and_kept_for_its_owner_only(tmp_path: Path) -> None
     assert api_token(settings) == token
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in settings.data_dir.iterdir()] == ["api_token"]
+
+
+def test_token_drawn_by_many_at_once_is_the_same_for_all(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda _: api_token(settings), range(32)))
+    assert len(tokens) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["api_token"]
 
 
 def test_token_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

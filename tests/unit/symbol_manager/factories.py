@@ -243,5 +243,11 @@ class RecordingStore:
             raise OwnershipLost("a newer epoch owns it")
 
 
-def pass_failpoint(point: Failpoint) -> None:
+@dataclass
+class PassedFailpoints:
     """Implements `ports.failpoints.Failpoints`; nothing is armed."""
+
+    points: list[Failpoint] = field(default_factory=list)
+
+    def __call__(self, point: Failpoint) -> None:
+        self.points.append(point)

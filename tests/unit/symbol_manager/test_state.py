@@ -139,7 +139,7 @@ def test_absorb_trade_parked_before_a_restart_settles_after_it() -> None:
 
 def test_absorb_events_again_change_nothing() -> None:
     state = intended(ENTRY)
-    events = [
+    events: list[Event] = [
         make_report(ENTRY),
         make_report(ENTRY, filled=4_000),
         make_trade(ENTRY, "1", 4_000),
@@ -273,21 +273,15 @@ class Life:
 
 @st.composite
 def lives(draw: st.DrawFn, intent: Intent, *, is_filled: bool) -> Life:
-    """Cuts an order's fills at random; its base fee leaves a fraction of a lot."""
+    """Cuts an order's fills at random; fees are in quote, so that no dust is left."""
     cuts = draw(st.sets(st.integers(1, intent.quantity_lots), max_size=5))
     ends = sorted(cuts | {intent.quantity_lots} if is_filled else cuts)
     events: list[Event] = [make_report(intent)]
     filled = 0
     for end in ends:
-        quantity = BTC.lots_to_quantity(end - filled)
-        fee = (quantity * BTC.maker_fee).quantize(Decimal("1E-8"))
-        is_buy = intent.side is Side.BUY
+        fee = BTC.units_to_quote(end - filled)
         trade = make_trade(
-            intent,
-            f"{intent.side}-{end}",
-            end - filled,
-            fee=fee if is_buy else fee * 100,
-            fee_asset=BTC.base if is_buy else BTC.quote,
+            intent, f"{intent.side}-{end}", end - filled, fee=fee, fee_asset=BTC.quote
         )
         events += [make_report(intent, filled=end), trade]
         filled = end
@@ -350,7 +344,8 @@ def test_absorb_any_telling_of_a_cut_exit_conserves_base_and_quote(life: Life) -
     """The share of the cost is rounded at each sale, so its split may differ by units."""
     slots = []
     for events in (life.happened, life.told):
-        state = make_state(slots=[make_slot(-1, ENTRY_LOTS)], instrument=FINE)
+        held = make_slot(-1, ENTRY_LOTS, cost_units=BTC.notional_units(9_900, ENTRY_LOTS) + 7)
+        state = make_state(slots=[held], instrument=FINE)
         state.intend(placing(EXIT))
         changes = absorb(state, *events)
         slot = state.slot(-1)

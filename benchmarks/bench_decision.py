@@ -1,0 +1,160 @@
+"""A durable decision of four orders on the production node, against a bare commit.
+
+The node is wired as `gridkeeper up` wires it, but for an exchange that answers at once and a
+stopwatch in place of the failpoints, which mark the boundaries of every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from statistics import median
+from unittest.mock import patch
+
+import psycopg
+
+from cli.local_system import temporary_data_dir
+from domain.orders import VenueStatus
+from measurement import Result
+from orchestrator import bootstrap
+from orchestrator.bootstrap import RunningNode, new_request_id, run_node
+from orchestrator.settings import ApiSettings, Settings
+from ports.failpoints import Failpoint
+from support.fake_exchange import FakeExchange
+
+#: A symbol may place 600 orders a minute.
+REPETITIONS = 120
+WARM_UP = 20
+BASELINE_COMMITS = 3
+ORDERS = 4
+WAIT_S = 20.0
+
+ABOVE = ("61000.00", "61000.01")
+BELOW = ("59000.00", "59000.01")
+SPEC: dict[str, object] = {
+    "spacing": {"kind": "arithmetic", "step": "100"},
+    "range": {"kind": "fixed", "lower": "60000", "upper": "60400"},
+    "order_size": {"kind": "quote", "amount": "50"},
+    "budget_quote": "1000",
+}
+
+_AIM_BEFORE_SEND = 10
+_AIM_WHOLE = 22
+
+
+class Stopwatch:
+    """Implements `ports.failpoints.Failpoints`: passes, and notes the instant."""
+
+    def __init__(self) -> None:
+        self.seen_s: dict[Failpoint, float] = {}
+        self.decided = asyncio.Event()
+
+    def __call__(self, point: Failpoint) -> None:
+        self.seen_s[point] = time.perf_counter()
+        if point is Failpoint.PLAN_BEFORE_RETURN:
+            self.decided.set()
+
+
+class InstantExchange(FakeExchange):
+    """Answers at once, and can end all orders of its own accord."""
+
+    def expire_orders(self) -> None:
+        for order in self.open_orders():
+            expired = replace(order, status=VenueStatus.CANCELLED)
+            self.orders[order.client_order_id] = expired
+            self._events.put_nowait(expired)
+
+    def quote(self, prices: tuple[str, str]) -> None:
+        self.set_price(*prices, exchange_ms=time.time_ns() // 1_000_000)
+
+
+async def measure() -> Sequence[Result]:
+    stopwatch, exchange = Stopwatch(), InstantExchange()
+    exchange.quote(ABOVE)
+    with ExitStack() as stack:
+        settings = Settings(
+            data_dir=stack.enter_context(temporary_data_dir()),
+            api=ApiSettings(enabled=False),
+            stale_after_ms=3_600_000,
+            reconcile_every_s=3_600,
+        )
+        stack.enter_context(patch.object(bootstrap, "open_exchange", return_value=exchange))
+        stack.enter_context(patch.object(bootstrap.KillAt, "parse", return_value=stopwatch))
+        async with run_node(settings) as running:
+            bare = stack.enter_context(psycopg.connect(running.database.dsn, autocommit=True))
+            bare.execute("CREATE TABLE bare_commits (id bigserial PRIMARY KEY, note text)")
+            await _start_trading(running, stopwatch)
+            return await _measure(running, exchange, stopwatch, lambda: _commit(bare))
+
+
+async def _measure(
+    running: RunningNode,
+    exchange: InstantExchange,
+    stopwatch: Stopwatch,
+    baseline: Callable[[], float],
+) -> Sequence[Result]:
+    whole_s, before_send_s, commit_s, baseline_s = [], [], [], []
+    for repetition in range(WARM_UP + REPETITIONS):
+        await _clear_the_book(running, exchange)
+        bare_s = [baseline() for _ in range(BASELINE_COMMITS)]
+        stopwatch.decided.clear()
+        started_s = time.perf_counter()
+        exchange.quote(ABOVE)
+        await _decided(stopwatch)
+        assert len(exchange.open_orders()) == ORDERS
+        if repetition >= WARM_UP:
+            seen_s = stopwatch.seen_s
+            whole_s.append(seen_s[Failpoint.PLAN_BEFORE_RETURN] - started_s)
+            before_send_s.append(seen_s[Failpoint.PLAN_BEFORE_SEND] - started_s)
+            commit_s.append(seen_s[Failpoint.PLAN_AFTER_COMMIT] - started_s)
+            baseline_s += bare_s
+    return [
+        Result(
+            case=case,
+            case_s=median(durations_s),
+            baseline="raw psycopg INSERT, committed",
+            baseline_s=median(baseline_s),
+            repetitions=REPETITIONS,
+            aim=aim,
+        )
+        for case, durations_s, aim in (
+            ("tick until 4 intents are committed", commit_s, None),
+            ("tick until the 4 orders leave", before_send_s, _AIM_BEFORE_SEND),
+            ("tick until the 4 outcomes are recorded", whole_s, _AIM_WHOLE),
+        )
+    ]
+
+
+async def _start_trading(running: RunningNode, stopwatch: Stopwatch) -> None:
+    requests = running.database.requests
+    request = await requests.add("BTC/USDT", SPEC, new_request_id())
+    progress = await requests.wait(request, WAIT_S)
+    if progress.result is None or progress.result["outcome"] != "done":
+        raise RuntimeError(f"the symbol was not added: {progress}")
+    await _decided(stopwatch)
+
+
+async def _clear_the_book(running: RunningNode, exchange: InstantExchange) -> None:
+    """Leave no order, and a price below the whole grid at which it wants none."""
+    exchange.quote(BELOW)
+    exchange.expire_orders()
+    async with asyncio.timeout(WAIT_S):
+        while not all(
+            view.book is not None and view.book.bid_ticks == 5_900_000 and not view.live_orders
+            for view in running.node.views.values()
+        ):
+            await asyncio.sleep(0.001)
+
+
+async def _decided(stopwatch: Stopwatch) -> None:
+    async with asyncio.timeout(WAIT_S):
+        await stopwatch.decided.wait()
+
+
+def _commit(connection: psycopg.Connection) -> float:
+    started_s = time.perf_counter()
+    connection.execute("INSERT INTO bare_commits (note) VALUES (%s)", ("one row",))
+    return time.perf_counter() - started_s

@@ -1,0 +1,150 @@
+"""A registered symbol with an owner, and what its owner commits, on a real Postgres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.ids import Side, decision_id, symbol_key
+from domain.instrument import Instrument
+from domain.market import BookTop
+from domain.orders import Intent
+from domain.plans import CommittedPlan, Plan, RiskApproved
+from orchestrator.workflows import (
+    APPLICATION_NAME,
+    APPLICATION_VERSION,
+    RUN_SHARD,
+    SHARDS_QUEUE,
+    run_shard_id,
+)
+from ports.store import Changes, Claim, Decision
+from store.engine import transaction
+from store.registry import NewSymbol, Registry
+from store.repository import Repository
+from support.fake_exchange import BTC
+from unit.symbol_manager.factories import ENTRY_LOTS, make_intent, make_spec, placing
+
+EXECUTOR = "node-1:start-1"
+RUN: dict[str, str] = {
+    "name": RUN_SHARD,
+    "queue": SHARDS_QUEUE,
+    "app_version": APPLICATION_VERSION,
+    "app_name": APPLICATION_NAME,
+}
+
+
+async def select(engine: AsyncEngine, query: str, **values: Any) -> list[Any]:
+    async with transaction(engine) as connection:
+        return list(await connection.execute(text(query), values))
+
+
+async def value(engine: AsyncEngine, query: str, **values: Any) -> Any:
+    ((found,),) = await select(engine, query, **values)
+    return found
+
+
+async def execute(engine: AsyncEngine, statement: str, **values: Any) -> None:
+    async with transaction(engine) as connection:
+        await connection.execute(text(statement), values)
+
+
+async def join_node(engine: AsyncEngine, executor_id: str = EXECUTOR, **changes: Any) -> None:
+    row = {"executor_id": executor_id, "host": "here", "boot_id": "b", "pid": 1, "pid_started": 1}
+    await execute(
+        engine,
+        "INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started, heartbeat_at)"
+        " VALUES (:executor_id, 'node-1', :host, :boot_id, :pid, :pid_started,"
+        " clock_timestamp() - make_interval(secs => :silent_s))",
+        **{"silent_s": 0.0} | row | changes,
+    )
+
+
+def new_symbol(request: str = "add:1", instrument: Instrument = BTC, **changes: Any) -> NewSymbol:
+    symbol = NewSymbol(
+        key=symbol_key(instrument.account, instrument.symbol),
+        account=instrument.account,
+        symbol=instrument.symbol,
+        spec=make_spec().model_dump(mode="json"),
+        anchor=Decimal(100),
+        instrument=instrument,
+        requested_by=request,
+        last_trade_id=None,
+        balances={"BTC": Decimal(0), "USDT": Decimal(1_000_000)},
+    )
+    return replace(symbol, **changes)
+
+
+async def add_symbol(engine: AsyncEngine, new: NewSymbol | None = None) -> int:
+    new = new or new_symbol()
+    return await Registry(engine).add_symbol(new, RUN, f"{RUN_SHARD}:{new.key}")
+
+
+async def start_workflow(
+    engine: AsyncEngine, workflow_id: str, executor_id: str = EXECUTOR, status: str = "PENDING"
+) -> None:
+    """As if the executor had taken the workflow from its queue."""
+    await execute(
+        engine,
+        "UPDATE dbos.workflow_status SET status = :status, executor_id = :executor"
+        " WHERE workflow_uuid = :id",
+        status=status,
+        executor=executor_id,
+        id=workflow_id,
+    )
+
+
+@dataclass
+class Owner:
+    """One executor that claimed one shard."""
+
+    engine: AsyncEngine
+    repository: Repository
+    claim: Claim
+    _sequence: int = field(default=0)
+
+    def intent(self, slot: int = -1, side: Side = Side.BUY, **changes: Any) -> Intent:
+        shard, nonce = self.claim.ownership.shard, self.claim.nonce
+        lots = changes.pop("lots", ENTRY_LOTS)
+        return make_intent(slot, side, lots, shard=shard, nonce=nonce, **changes)
+
+    async def commit(self, plan: Plan) -> CommittedPlan:
+        self._sequence += 1
+        ownership = self.claim.ownership
+        decision = Decision(
+            decision_id=decision_id(self.claim.key, ownership.epoch, self._sequence),
+            ownership=ownership,
+            sequence=self._sequence,
+            book=BookTop(9_999, 10_001, 5),
+            causes=("price",),
+            approved=RiskApproved(plan),
+        )
+        return await self.repository.commit_decision(decision, self.claim.instrument)
+
+    async def place(self, *intents: Intent) -> CommittedPlan:
+        return await self.commit(placing(*intents))
+
+    async def record(self, changes: Changes) -> None:
+        await self.repository.record(self.claim.ownership, self.claim.instrument, changes)
+
+    async def claim_again(self) -> Owner:
+        """The same executor after a restart of the shard: the next epoch."""
+        shard = self.claim.ownership.shard
+        claim = await self.repository.claim(shard, run_shard_id(self.claim.key, shard))
+        return Owner(self.engine, self.repository, claim)
+
+
+async def make_owner(engine: AsyncEngine, new: NewSymbol | None = None) -> Owner:
+    """A symbol that was added, started and claimed."""
+    await Registry(engine).installation_nonce()
+    new = new or new_symbol()
+    shard = await add_symbol(engine, new)
+    if not await select(engine, "SELECT FROM nodes WHERE executor_id = :id", id=EXECUTOR):
+        await join_node(engine)
+    workflow_id = run_shard_id(new.key, shard)
+    await start_workflow(engine, workflow_id)
+    repository = Repository(engine, EXECUTOR)
+    return Owner(engine, repository, await repository.claim(shard, workflow_id))

@@ -1,0 +1,97 @@
+"""A node with a bug planted in it: run as a program, it patches the product and starts it.
+
+``python planted.py BUG up`` is `gridkeeper up` with that bug.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from cli.main import main
+from domain.ids import ClientOrderId, OrderTag
+from domain.instrument import Instrument
+from domain.orders import Trade
+from domain.plans import CommittedPlan
+from exchanges.ccxt_exchange import CcxtExchange
+from exchanges.id_codecs import Base62Codec
+from ports.store import Changes, Claim, Decision
+from store.repository import Repository
+from symbol_manager.state import ShardState
+
+DROPPED_EVERY = 3
+
+
+def random_client_ids() -> None:
+    """Client ids that say nothing, as without a client id of one's own."""
+
+    def encode(self: Base62Codec, tag: OrderTag) -> ClientOrderId:
+        return ClientOrderId("".join(random.choices(string.ascii_letters, k=18)))
+
+    Base62Codec.encode = encode  # type: ignore[method-assign]  # that is the bug
+
+
+def dropped_fill() -> None:
+    """Some trades are taken for seen although they were never booked."""
+    absorb = ShardState.absorb_trade
+
+    def forgetful(self: ShardState, trade: Trade, into: Changes) -> None:
+        if int(trade.trade_id) % DROPPED_EVERY:
+            absorb(self, trade, into)
+
+    ShardState.absorb_trade = forgetful  # type: ignore[method-assign]  # that is the bug
+
+
+def intent_after_send() -> None:
+    """The order leaves first and its intent is committed after."""
+    commit = Repository.commit_decision
+    submit = CcxtExchange.submit
+    late: dict[str, Callable[[], Any]] = {}
+
+    async def commit_later(
+        self: Repository, decision: Decision, instrument: Instrument
+    ) -> CommittedPlan:
+        async def now() -> CommittedPlan:
+            return await commit(self, decision, instrument)
+
+        late[decision.decision_id] = now
+        return CommittedPlan(
+            decision_id=decision.decision_id,
+            shard=decision.ownership.shard,
+            epoch=decision.ownership.epoch,
+            plan=decision.approved.plan,
+        )
+
+    async def submit_first(self: CcxtExchange, plan: CommittedPlan, *rest: Any) -> Any:
+        outcomes = await submit(self, plan, *rest)
+        await late.pop(plan.decision_id)()
+        return outcomes
+
+    Repository.commit_decision = commit_later  # type: ignore[method-assign]  # that is the bug
+    CcxtExchange.submit = submit_first  # type: ignore[method-assign]  # that is the bug
+
+
+def re_anchoring() -> None:
+    """Each restart moves the ladder, as grids do that anchor at the last price."""
+    claim = Repository.claim
+
+    async def moved(self: Repository, shard: int, workflow_id: str) -> Claim:
+        found = await claim(self, shard, workflow_id)
+        shift = found.instrument.tick_size * 7 * found.ownership.epoch
+        return replace(found, anchor=found.anchor + Decimal(shift))
+
+    Repository.claim = moved  # type: ignore[method-assign]  # that is the bug
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__: bug for bug in (random_client_ids, dropped_fill, intent_after_send, re_anchoring)
+}
+
+if __name__ == "__main__":
+    BUGS[sys.argv.pop(1)]()
+    main()

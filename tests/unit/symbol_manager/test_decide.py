@@ -1,0 +1,237 @@
+"""A decision is the difference between what is wanted and what is there, within what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+import pytest
+
+from domain.ids import Side
+from domain.market import BookTop, Quote
+from domain.orders import (
+    Cancelled,
+    Intent,
+    Open,
+    Order,
+    OrderState,
+    PartiallyFilled,
+    Unknown,
+    VenueStatus,
+)
+from domain.plans import Plan, RiskApproved
+from grid.grid import SlotSide
+from ports.store import Changes
+from support.fake_exchange import BTC
+from symbol_manager.decide import Permissions, decide, limits_of, to_book
+from symbol_manager.state import ShardState
+from unit.symbol_manager.factories import (
+    ENTRY_LOTS,
+    IDS,
+    NONCE,
+    SHARD,
+    make_intent,
+    make_report,
+    make_slot,
+    make_state,
+    venue_id,
+)
+
+#: The price is at level 0: entries belong into slots -1 to -3.
+BOOK = BookTop(9_999, 10_001, 0)
+ALL = Permissions(orders=True, entries=True, placing=True)
+EXITS_ONLY = Permissions(orders=True, entries=False, placing=True)
+NO_ORDERS = Permissions(orders=False, entries=False, placing=True)
+CANCELS_ONLY = Permissions(orders=True, entries=True, placing=False)
+STOPPING = Permissions(orders=False, entries=False, placing=False)
+
+SlotSides = set[SlotSide]
+ENTRIES: SlotSides = {(-1, Side.BUY), (-2, Side.BUY), (-3, Side.BUY)}
+
+
+def run(
+    state: ShardState,
+    book: BookTop | None = BOOK,
+    permissions: Permissions = ALL,
+    *,
+    waiting: Collection[SlotSide] = (),
+    sent_last_minute: int = 0,
+) -> RiskApproved:
+    return decide(
+        state,
+        book,
+        limits_of(state, orders_per_minute=100),
+        permissions=permissions,
+        waiting=waiting,
+        sent_last_minute=sent_last_minute,
+        new_id=IDS.encode,
+    )
+
+
+def placed(plan: Plan) -> SlotSides:
+    return {(place.intent.tag.slot, place.intent.side) for place in plan.places}
+
+
+def cancelled(plan: Plan) -> SlotSides:
+    return {(cancel.slot, cancel.side) for cancel in plan.cancels}
+
+
+def resting(intent: Intent) -> Order:
+    return Order(intent=intent, state=Open(venue_id(intent)))
+
+
+def busy_state() -> ShardState:
+    """An entry in slot -3, far below the window's edge an old one, and an exit of slot -1."""
+    return make_state(
+        slots=[make_slot(-1, ENTRY_LOTS, sell_generation=1), make_slot(-3), make_slot(-9)],
+        orders=[
+            resting(make_intent(-3)),
+            resting(make_intent(-9)),
+            resting(make_intent(-1, Side.SELL)),
+        ],
+    )
+
+
+def test_decide_empty_shard_places_entries_with_decodable_ids() -> None:
+    plan = run(make_state()).plan
+    assert placed(plan) == ENTRIES
+    for place in plan.places:
+        tag = IDS.decode(place.intent.client_order_id)
+        assert tag == place.intent.tag
+        assert tag is not None
+        assert (tag.nonce, tag.shard, tag.generation) == (NONCE, SHARD, 1)
+
+
+def test_decide_inventory_gets_its_exit() -> None:
+    state = make_state(slots=[make_slot(-2, ENTRY_LOTS)])
+    book = BookTop(9_850, 9_852, 0)
+    plan = run(state, book, EXITS_ONLY).plan
+    assert placed(plan) == {(-2, Side.SELL)}
+    assert plan.places[0].intent.price_ticks == 9_900
+
+
+@pytest.mark.parametrize(
+    ("permissions", "places", "cancels"),
+    [
+        pytest.param(ALL, {(-2, Side.BUY)}, {(-9, Side.BUY)}, id="all"),
+        pytest.param(EXITS_ONLY, set(), {(-3, Side.BUY), (-9, Side.BUY)}, id="no entries"),
+        pytest.param(CANCELS_ONLY, set(), {(-9, Side.BUY)}, id="no placing"),
+        pytest.param(
+            NO_ORDERS,
+            set(),
+            {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)},
+            id="no orders",
+        ),
+        pytest.param(
+            STOPPING,
+            set(),
+            {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)},
+            id="stopping",
+        ),
+    ],
+)
+def test_decide_permissions_bound_the_plan(
+    permissions: Permissions, places: SlotSides, cancels: SlotSides
+) -> None:
+    # The bid is a little below level -1, so that the exit at level 0 and slot -2 both fit.
+    plan = run(busy_state(), BookTop(9_949, 9_951, 0), permissions).plan
+    assert (placed(plan), cancelled(plan)) == (places, cancels)
+
+
+def test_decide_without_a_book_changes_nothing() -> None:
+    assert not run(busy_state(), None).plan
+    assert not run(busy_state(), None, EXITS_ONLY).plan
+
+
+def test_decide_killed_without_a_book_still_cancels_everything() -> None:
+    plan = run(busy_state(), None, NO_ORDERS).plan
+    assert cancelled(plan) == {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)}
+    assert not plan.places
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(Unknown("timeout"), id="unknown"),
+        pytest.param(PartiallyFilled(venue_id(make_intent()), ENTRY_LOTS // 2), id="partly filled"),
+    ],
+)
+def test_decide_live_order_of_any_state_takes_its_slot_side(state: OrderState) -> None:
+    order = Order(intent=make_intent(), state=state)
+    filled = make_slot(-1, order.filled_lots)
+    plan = run(make_state(slots=[filled], orders=[order]), permissions=ALL).plan
+    assert (-1, Side.BUY) not in placed(plan) | cancelled(plan)
+
+
+def test_decide_ended_order_without_its_trades_blocks_its_slot_side() -> None:
+    ended = Order(intent=make_intent(), state=Cancelled(venue_id(make_intent()), 5))
+    state = make_state(orders=[ended], settled_lots={ended.intent.client_order_id: 0})
+    assert placed(run(state).plan) == ENTRIES - {(-1, Side.BUY)}
+
+
+def test_decide_report_ahead_of_its_trades_leaves_the_order_alone() -> None:
+    """The venue shows half of it filled, the slot does not hold it yet."""
+    intent = make_intent()
+    state = make_state(slots=[make_slot(-1)], orders=[resting(intent)])
+    state.absorb_report(make_report(intent, VenueStatus.OPEN, ENTRY_LOTS // 2), Changes())
+    assert (-1, Side.BUY) not in cancelled(run(state).plan)
+
+
+def test_decide_waiting_slot_side_places_nothing() -> None:
+    plan = run(make_state(), waiting={(-2, Side.BUY)}).plan
+    assert placed(plan) == ENTRIES - {(-2, Side.BUY)}
+
+
+def test_decide_over_the_rate_is_refused_with_the_rule() -> None:
+    approved = run(make_state(), sent_last_minute=98)
+    assert len(approved.plan.places) == 2
+    assert [refusal.rule for refusal in approved.refused] == ["orders_per_minute"]
+
+
+def test_decide_fills_without_their_trades_count_against_the_budget() -> None:
+    """9,989.10 of the 10,000 are spent: 9.80 fits still, 9.70 after it does not."""
+    intent = make_intent(-1, lots=1_009 * ENTRY_LOTS)
+    ended = Order(intent=intent, state=Cancelled(venue_id(intent), intent.quantity_lots))
+    approved = run(make_state(orders=[ended], settled_lots={intent.client_order_id: 0}))
+    assert placed(approved.plan) == {(-2, Side.BUY)}
+    assert [(refusal.place.intent.tag.slot, refusal.rule) for refusal in approved.refused] == [
+        (-3, "max_open_entry")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        pytest.param("99.99", "100.01", BookTop(9_999, 10_001, 5), id="both"),
+        pytest.param("99.999", "100.001", BookTop(9_999, 10_001, 5), id="rounded outwards"),
+        pytest.param("99.99", None, BookTop(9_999, None, 5), id="bid only"),
+        pytest.param(None, "100.01", BookTop(None, 10_001, 5), id="ask only"),
+        pytest.param(None, None, None, id="empty"),
+        pytest.param("100.01", "99.99", None, id="crossed"),
+        pytest.param("100", "100", None, id="locked"),
+        pytest.param("0", "100", None, id="zero"),
+        pytest.param("-1", "100", None, id="negative"),
+        pytest.param("0.001", "100", None, id="below a tick"),
+        pytest.param("Infinity", None, None, id="infinite"),
+        pytest.param("sNaN", "100", None, id="signalling no number"),
+        pytest.param(
+            "NaN",
+            "100",
+            None,
+            id="no number",
+            marks=pytest.mark.xfail(
+                strict=True, reason="int() of a NaN raises ValueError, which is not caught"
+            ),
+        ),
+    ],
+)
+def test_to_book_senseless_quote_is_refused(
+    bid: str | None, ask: str | None, expected: BookTop | None
+) -> None:
+    quote = Quote(
+        symbol="BTC/USDT",
+        bid=None if bid is None else Decimal(bid),
+        ask=None if ask is None else Decimal(ask),
+        exchange_ms=5,
+    )
+    assert to_book(quote, BTC) == expected

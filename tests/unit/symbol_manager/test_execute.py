@@ -1,0 +1,297 @@
+"""Only a plan held under the current epoch and lease is sent; each outcome moves its order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from domain.errors import OwnershipLost
+from domain.ids import DecisionId, Side
+from domain.instrument import Instrument
+from domain.orders import (
+    Absent,
+    Cancelled,
+    Open,
+    Order,
+    OrderState,
+    Rejected,
+    Unknown,
+    VenueStatus,
+)
+from domain.plans import CommittedPlan, Plan
+from ports.exchange import (
+    Accepted,
+    NotSent,
+    Outcome,
+    Outcomes,
+    Refused,
+    SendGuard,
+    Undetermined,
+)
+from ports.failpoints import Failpoint
+from ports.store import Changes, Ownership
+from support.fake_exchange import FakeExchange
+from symbol_manager.doubts import Backoff, Doubts
+from symbol_manager.execute import Held, PlanExecutor, decision_id_of, plan_record
+from symbol_manager.lease import Lease
+from symbol_manager.state import ShardState
+from unit.symbol_manager.factories import (
+    CAPABILITIES,
+    OWNERSHIP,
+    FakeClock,
+    PassedFailpoints,
+    RecordingStore,
+    cancelling,
+    make_intent,
+    make_report,
+    make_state,
+    placing,
+    venue_id,
+)
+
+ENTRY = make_intent(-1)
+OTHER = make_intent(-2)
+DECISION = DecisionId("sim-BTC-USDT:1:1")
+FUNDS_LOCK_MS = 30_000
+
+
+@dataclass
+class AnsweringExchange(FakeExchange):
+    """Answers every action as the test says."""
+
+    answer: Outcome = field(default_factory=lambda: Undetermined("no reply"))
+    submitted: list[Plan] = field(default_factory=list)
+
+    async def submit(
+        self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
+    ) -> Outcomes:
+        guard()
+        self.submitted.append(plan.plan)
+        return Outcomes(
+            (self.answer,) * len(plan.plan.cancels), (self.answer,) * len(plan.plan.places)
+        )
+
+
+@dataclass
+class Desk:
+    """An executor and everything it touches."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    exchange: AnsweringExchange = field(default_factory=AnsweringExchange)
+    store: RecordingStore = field(default_factory=RecordingStore)
+    failpoints: PassedFailpoints = field(default_factory=PassedFailpoints)
+
+    def __post_init__(self) -> None:
+        self.lease = Lease(self.clock, 1_000)
+        self.lease.renew(self.clock.ms)
+        self.doubts = Doubts(self.clock, CAPABILITIES)
+        self.backoff = Backoff(self.clock, funds_lock_ms=FUNDS_LOCK_MS)
+        self.executor = PlanExecutor(self.exchange, self.store, self.lease, self.failpoints)
+
+    def hold(self, plan: Plan, state: ShardState) -> None:
+        state.intend(plan)
+        committed = CommittedPlan(
+            decision_id=DECISION, shard=OWNERSHIP.shard, epoch=OWNERSHIP.epoch, plan=plan
+        )
+        self.executor.hold(Held(committed, state, self.doubts, self.backoff))
+
+    async def place(self, answer: Outcome) -> Order:
+        state = make_state()
+        self.hold(placing(ENTRY), state)
+        self.exchange.answer = answer
+        await self.executor.submit(DECISION)
+        return state.order(ENTRY.client_order_id)
+
+    async def cancel(self, answer: Outcome) -> Order:
+        state = resting()
+        self.hold(cancelling(ENTRY), state)
+        self.exchange.answer = answer
+        await self.executor.submit(DECISION)
+        return state.order(ENTRY.client_order_id)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def resting() -> ShardState:
+    return make_state(orders=[Order(intent=ENTRY, state=Open(venue_id(ENTRY)))])
+
+
+async def test_submit_plan_of_another_process_sends_nothing(desk: Desk) -> None:
+    assert await desk.executor.submit(DECISION) == {"plan": "stale: not sent"}
+    assert desk.exchange.submitted == []
+    assert desk.store.recorded == []
+
+
+async def test_submit_plan_run_again_sends_nothing(desk: Desk) -> None:
+    await desk.place(Accepted(make_report(ENTRY)))
+    assert await desk.executor.submit(DECISION) == {"plan": "stale: not sent"}
+    assert desk.exchange.submitted == [placing(ENTRY)]
+
+
+async def test_submit_released_plan_sends_nothing(desk: Desk) -> None:
+    desk.hold(placing(ENTRY), make_state())
+    desk.executor.release(DECISION)
+    desk.executor.release(DECISION)
+    assert await desk.executor.submit(DECISION) == {"plan": "stale: not sent"}
+    assert desk.exchange.submitted == []
+
+
+async def test_submit_after_a_newer_epoch_sends_nothing(desk: Desk) -> None:
+    desk.hold(placing(ENTRY), make_state())
+    desk.store.current = Ownership(OWNERSHIP.shard, OWNERSHIP.epoch + 1)
+    with pytest.raises(OwnershipLost):
+        await desk.executor.submit(DECISION)
+    assert desk.exchange.submitted == []
+
+
+async def test_submit_after_the_lease_ran_out_sends_nothing(desk: Desk) -> None:
+    desk.hold(placing(ENTRY), make_state())
+    desk.clock.ms += 1_000
+    with pytest.raises(OwnershipLost):
+        await desk.executor.submit(DECISION)
+    assert desk.exchange.submitted == []
+
+
+async def test_submit_lease_that_runs_out_while_signing_is_seen_by_the_guard(desk: Desk) -> None:
+    """The store's answer took as long as the lease: only the guard can tell."""
+
+    class SlowStore(RecordingStore):
+        async def holds(self, ownership: Ownership) -> bool:
+            desk.clock.ms += 1_000
+            return await super().holds(ownership)
+
+    desk.executor = PlanExecutor(desk.exchange, SlowStore(), desk.lease, desk.failpoints)
+    desk.hold(placing(ENTRY), make_state())
+    with pytest.raises(OwnershipLost):
+        await desk.executor.submit(DECISION)
+    assert desk.exchange.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(Accepted(make_report(ENTRY)), Open(venue_id(ENTRY)), id="accepted"),
+        pytest.param(
+            Refused("would_cross", "post only"), Rejected("would_cross: post only"), id="refused"
+        ),
+        pytest.param(NotSent("rate budget"), Absent("not sent: rate budget"), id="not sent"),
+        pytest.param(Undetermined("timeout"), Unknown("timeout"), id="undetermined"),
+    ],
+)
+async def test_submit_place_outcome_becomes_the_state(
+    desk: Desk, answer: Outcome, expected: OrderState
+) -> None:
+    order = await desk.place(answer)
+    assert order.state == expected
+    (changes,) = desk.store.recorded
+    assert changes == Changes(orders={ENTRY.client_order_id: order})
+    assert desk.failpoints.points == [
+        Failpoint.PLAN_BEFORE_SEND,
+        Failpoint.PLAN_AFTER_SEND,
+        Failpoint.PLAN_AFTER_OUTCOMES,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_doubted", "is_waiting", "is_locked"),
+    [
+        pytest.param(Accepted(make_report(ENTRY)), False, False, False, id="accepted"),
+        pytest.param(Refused("filter", "tick"), False, True, False, id="refused"),
+        pytest.param(Refused("insufficient_funds", "no"), False, True, True, id="funds short"),
+        pytest.param(NotSent("rate budget"), False, True, False, id="not sent"),
+        pytest.param(Undetermined("timeout"), True, False, False, id="undetermined"),
+    ],
+)
+async def test_submit_place_outcome_decides_what_waits(
+    desk: Desk, answer: Outcome, is_doubted: bool, is_waiting: bool, is_locked: bool
+) -> None:
+    await desk.place(answer)
+    assert (ENTRY.client_order_id in desk.doubts) is is_doubted
+    assert (desk.backoff.waiting() == {(-1, Side.BUY)}) is is_waiting
+    assert desk.backoff.entries_locked is is_locked
+
+
+async def test_submit_accepted_place_ends_the_wait_of_its_slot_side(desk: Desk) -> None:
+    desk.backoff.refuse((-1, Side.BUY))
+    await desk.place(Accepted(make_report(ENTRY)))
+    assert desk.backoff.waiting() == set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "is_asked", "is_doubted"),
+    [
+        pytest.param(
+            Accepted(make_report(ENTRY, VenueStatus.CANCELLED, 3)),
+            Cancelled(venue_id(ENTRY), 3),
+            True,
+            False,
+            id="accepted",
+        ),
+        pytest.param(NotSent("rate budget"), Open(venue_id(ENTRY)), False, False, id="not sent"),
+        pytest.param(
+            Refused("not_found", "unknown"), Open(venue_id(ENTRY)), True, True, id="refused"
+        ),
+        pytest.param(Undetermined("timeout"), Open(venue_id(ENTRY)), True, True, id="no reply"),
+    ],
+)
+async def test_submit_cancel_outcome_ends_retries_or_doubts(
+    desk: Desk, answer: Outcome, state: OrderState, is_asked: bool, is_doubted: bool
+) -> None:
+    order = await desk.cancel(answer)
+    assert order == Order(intent=ENTRY, state=state, cancel_requested=is_asked)
+    assert (ENTRY.client_order_id in desk.doubts) is is_doubted
+
+
+async def test_submit_result_names_the_status_of_every_order(desk: Desk) -> None:
+    state = resting()
+    plan = Plan(cancelling(ENTRY).cancels, placing(OTHER).places)
+    desk.hold(plan, state)
+    assert await desk.executor.submit(DECISION) == {
+        ENTRY.client_order_id: "open",
+        OTHER.client_order_id: "unknown",
+    }
+
+
+async def test_submit_outcomes_of_a_lost_epoch_are_not_recorded(desk: Desk) -> None:
+    class FencedExchange(AnsweringExchange):
+        async def submit(
+            self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
+        ) -> Outcomes:
+            outcomes = await super().submit(plan, instrument, guard)
+            desk.store.current = Ownership(OWNERSHIP.shard, OWNERSHIP.epoch + 1)
+            return outcomes
+
+    desk.executor = PlanExecutor(FencedExchange(), desk.store, desk.lease, desk.failpoints)
+    desk.hold(placing(ENTRY), make_state())
+    with pytest.raises(OwnershipLost):
+        await desk.executor.submit(DECISION)
+    assert desk.store.recorded == []
+
+
+def test_plan_record_is_readable_and_names_its_decision() -> None:
+    state = resting()
+    plan = Plan(cancelling(ENTRY).cancels, placing(OTHER).places)
+    state.intend(plan)
+    committed = CommittedPlan(decision_id=DECISION, shard=3, epoch=1, plan=plan)
+    record = plan_record(committed, state)
+    assert decision_id_of(record) == DECISION
+    assert record == {
+        "decision_id": "sim-BTC-USDT:1:1",
+        "shard": 3,
+        "epoch": 1,
+        "symbol": "BTC/USDT",
+        "cancels": [{"client_order_id": ENTRY.client_order_id, "reason": "test"}],
+        "places": [
+            {
+                "client_order_id": OTHER.client_order_id,
+                "side": "buy",
+                "price": "98.00",
+                "quantity": "0.10000",
+                "reason": "test",
+            }
+        ],
+    }
