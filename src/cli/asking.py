@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli.context import load, with_database
 from cli.exits import Exit
-from cli.render import print_json, show_lines, words
+from cli.render import Facts, print_json, show_facts, show_lines, words
 from cli.session import Format, Session
 from orchestrator.bootstrap import Database, new_request_id
 from orchestrator.requests import Progress, Requests
@@ -46,6 +46,7 @@ def ask(
     request: Callable[[Requests, str], Awaitable[str]],
     request_id: str | None,
     patience: Patience,
+    look: Callable[[Database], Awaitable[Facts]] | None = None,
 ) -> None:
     """Make a request, tell what became of it and end with the exit code that says so.
 
@@ -53,10 +54,12 @@ def ask(
     ----------
     request : callable of the requests and a request id
         Enqueues it and returns the workflow's id.
+    look : callable of the database, optional
+        Finds more to tell, after the wait.
     """
     dead_after_s = load(session).dead_after_s
 
-    async def work(database: Database) -> tuple[Progress, bool, bool]:
+    async def work(database: Database) -> tuple[Progress, bool, bool, Facts]:
         workflow_id = await request(database.requests, request_id or new_request_id())
         nodes = await history.nodes(database.engine)
         node_runs = any(node.silent_s < dead_after_s for node in nodes)
@@ -67,9 +70,9 @@ def ask(
             progress = await database.requests.wait(
                 workflow_id, patience.timeout_s if waits else 0.0
             )
-        return progress, waits, node_runs
+        return progress, waits, node_runs, await look(database) if look else {}
 
-    progress, waits, node_runs = with_database(session, work)
+    progress, waits, node_runs, more = with_database(session, work)
     code = exit_of(progress, waited=waits)
     if session.output is Format.JSON:
         print_json(
@@ -80,9 +83,12 @@ def ask(
                 "node_runs": node_runs,
                 "exit_code": code,
             }
+            | more
         )
     else:
         show_lines(describe(progress))
+        if more:
+            show_facts(more, session.output)
     raise typer.Exit(code)
 
 

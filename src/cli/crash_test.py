@@ -141,7 +141,7 @@ async def crash_test(
                 kill = await _kill_once(system, choices)
                 outcome.kills.append(kill)
                 on_kill(kill)
-            outcome.stuck = await _stuck_symbols(database)
+            outcome.stuck = await _stuck_symbols(database, system.node_pid)
             outcome.report = await audit(
                 database.dsn,
                 SimulatorAccess(system.simulator_dir),
@@ -185,13 +185,13 @@ def kill_postgres(data_dir: Path) -> None:
             os.kill(postmaster.pid, signal.SIGKILL)
 
 
-async def _stuck_symbols(database: Database) -> list[str]:
+async def _stuck_symbols(database: Database, node_pid: int) -> list[str]:
     registry = Registry(database.engine)
     deadline = asyncio.get_running_loop().time() + CONVERGE_S
 
     async def not_running() -> list[str]:
         try:
-            return await registry.idle_symbols()
+            return await registry.idle_symbols(node_pid)
         except StoreUnavailable as error:
             return [f"database: {error}"]
 

@@ -205,7 +205,7 @@ async def _conclude(
 
 
 def _introduction(system: LocalSystem) -> Group:
-    node = system.node.pid if system.node else 0
+    node = system.node_pid
     prefix = f"{sys.argv[0]} --data-dir {system.data_dir}"
     lines = [
         f"market    {_market_words(system.market)}",

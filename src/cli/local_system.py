@@ -86,6 +86,11 @@ class LocalSystem:
         extra = {"GRIDKEEPER_FAILPOINT": failpoint} if failpoint else {}
         self.node = await self._spawn("node", self.node_command, extra)
 
+    @property
+    def node_pid(self) -> int:
+        """Of the node started last; 0 before the first."""
+        return self.node.pid if self.node else 0
+
     async def kill_node(self) -> int:
         """SIGKILL; returns when the process is gone."""
         if self.node is None:

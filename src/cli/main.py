@@ -32,7 +32,7 @@ NOUNS = {
     "symbol": Noun("cli.symbol", "Add, pause, resume, remove and show symbols."),
     "order": Noun("cli.order", "Show orders, and why each exists."),
     "fill": Noun("cli.fill", "Show trades."),
-    "position": Noun("cli.position", "Show inventory, and how it last compared with the exchange."),
+    "position": Noun("cli.position", "Show inventory, and compare it with the exchange."),
     "pnl": Noun("cli.pnl", "Show profit and loss."),
     "workflow": Noun("cli.workflow", "Show durable workflows and their steps."),
     "kill": Noun("cli.kill_switch", "Stop all trading and cancel every order.", "kill"),

@@ -1,16 +1,21 @@
-"""`gridkeeper position`: inventory, and how it last compared with the exchange."""
+"""`gridkeeper position`: inventory, and how it compares with the exchange."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
+from cli.asking import Patience, RequestId, TimeoutS, Wait, ask
 from cli.context import with_database
-from cli.render import Column, print_json, show_facts, show_rows
-from cli.session import Format, Limit, Output, SymbolFilter, SymbolName, session_of
-from cli.unknown import unknown_symbol
+from cli.render import Column, Facts, show_rows
+from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
 from orchestrator.bootstrap import Database
 from store import history
-from store.history import FindingRecord, PositionRecord, SlotRecord, SymbolRecord
+from store.history import PositionRecord, SlotRecord
+
+#: The newest findings are shown.
+FINDINGS_MAX = 20
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,12 +39,6 @@ _SLOTS: tuple[Column[SlotRecord], ...] = (
     Column("dust", lambda slot: slot.dust),
     Column("sold", lambda slot: slot.sold),
     Column("proceeds", lambda slot: slot.proceeds),
-)
-_FINDINGS: tuple[Column[FindingRecord], ...] = (
-    Column("found (UTC)", lambda finding: finding.found_at),
-    Column("kind", lambda finding: finding.kind),
-    Column("subject", lambda finding: finding.subject),
-    Column("detail", lambda finding: finding.detail),
 )
 
 
@@ -66,28 +65,26 @@ def show(
 def reconcile(
     context: typer.Context,
     symbol: SymbolName,
-    limit: Limit = 100,
+    *,
+    request_id: RequestId = None,
+    wait: Wait = None,
+    timeout_s: TimeoutS = 60.0,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show when a symbol was last compared with the exchange, and what was found.
+    """Compare a symbol with the exchange now, and show what such comparisons found."""
 
-    Its node compares on its own: at a start, after a lost stream and every `reconcile_every_s`.
-    """
+    async def look(database: Database) -> Facts:
+        seen = await history.symbol(database.engine, symbol)
+        found = await history.findings(database.engine, symbol, limit=FINDINGS_MAX)
+        return {
+            "reconciled_at": None if seen is None else seen.reconciled_at,
+            "findings": [asdict(finding) for finding in found],
+        }
 
-    async def look(
-        database: Database,
-    ) -> tuple[SymbolRecord | None, tuple[FindingRecord, ...]]:
-        return (
-            await history.symbol(database.engine, symbol),
-            await history.findings(database.engine, symbol, limit=limit),
-        )
-
-    found, findings = with_database(session_of(context), look)
-    if found is None:
-        raise unknown_symbol(symbol)
-    facts = {"symbol": symbol, "status": found.status, "reconciled_at": found.reconciled_at}
-    if output is Format.JSON:
-        print_json(facts | {"findings": findings})
-        return
-    show_facts(facts, output)
-    show_rows(findings, _FINDINGS, output, empty="nothing unexpected was ever found")
+    ask(
+        session_of(context),
+        lambda requests, new_id: requests.reconcile(symbol, new_id),
+        request_id,
+        Patience(wait=wait, timeout_s=timeout_s),
+        look,
+    )

@@ -117,7 +117,8 @@ def words(value: object) -> str:
         case str():
             return value
         case Sequence():
-            return ", ".join(words(part) for part in value) or "–"
+            separator = "; " if any(isinstance(part, Mapping) for part in value) else ", "
+            return separator.join(words(part) for part in value) or "–"
         case _:
             return str(value)
 

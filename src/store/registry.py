@@ -217,8 +217,8 @@ class Registry:
             )
             return [_registered(row) for row in found]
 
-    async def idle_symbols(self) -> list[str]:
-        """Symbols that should be running and are not, or whose node is silent."""
+    async def idle_symbols(self, node_pid: int) -> list[str]:
+        """Symbols that should be running and are not being run by that process."""
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 text("""
@@ -226,9 +226,10 @@ class Registry:
                      WHERE desired = 'running'
                        AND (status <> 'running' OR NOT EXISTS (
                             SELECT FROM nodes
-                             WHERE executor_id = owner
+                             WHERE executor_id = owner AND pid = :pid
                                AND heartbeat_at > clock_timestamp() - interval '3 seconds'))
-                """)
+                """),
+                {"pid": node_pid},
             )
             return list(found.scalars())
 

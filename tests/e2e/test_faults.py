@@ -27,7 +27,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def trading() -> AsyncIterator[RunningSystem]:
     async with running_system(
-        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="1000", GRIDKEEPER_RECONCILE_EVERY_S="3"
+        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="1000",
+        GRIDKEEPER_RECONCILE_EVERY_S="3",
+        GRIDKEEPER_STALE_AFTER_MS="3000",
     ) as running:
         await running.add("BTC/USDT", "ETH/USDT")
         yield running
@@ -134,6 +136,42 @@ async def test_missed_events_are_found_by_the_next_comparison(trading: RunningSy
     await trading.assert_sound()
 
 
+@pytest.mark.parametrize("kind", ["duplicate_user_events", "reorder_user_events"])
+async def test_repeated_or_reordered_events_change_nothing(
+    trading: RunningSystem, kind: str
+) -> None:
+    await trading.system.control("/control/faults", [{"kind": kind, "count": 20}])
+    before = await trading.value("SELECT count(*) FROM fills")
+
+    await trading.until_rows("SELECT 1 FROM fills HAVING count(*) > :n + 6", n=before)
+
+    await trading.assert_sound()
+
+
+async def test_silent_market_pulls_entries_until_prices_are_fresh(
+    trading: RunningSystem,
+) -> None:
+    await trading.system.control(
+        "/control/faults", [{"kind": "ws_silent", "stream": "market", "duration_s": 9}]
+    )
+
+    halted = await trading.until_rows(
+        "SELECT status_reason FROM shards WHERE status = 'halted' AND symbol = 'BTC/USDT'"
+    )
+    assert "no fresh price" in halted[0].status_reason
+    await eventually(lambda: _has_no_entries(trading, "BTC/USDT"), "entries are pulled")
+
+    await trading.assert_sound()
+
+
+async def test_rate_refusal_is_waited_out(trading: RunningSystem) -> None:
+    await trading.system.control(
+        "/control/faults", [{"kind": "rate_limit", "count": 2, "retry_after_s": 2}]
+    )
+
+    await trading.assert_sound()
+
+
 async def test_user_stream_cut_is_made_up_for(trading: RunningSystem) -> None:
     await trading.system.control(
         "/control/faults", [{"kind": "ws_disconnect", "stream": "user", "count": 1}]
@@ -149,13 +187,7 @@ async def test_paused_symbol_keeps_exits_and_has_no_entries(trading: RunningSyst
     assert progress.result is not None
     assert progress.result["outcome"] == "done", progress
 
-    async def no_entries() -> bool:
-        return not await trading.rows(
-            "SELECT 1 FROM orders JOIN shards USING (shard) WHERE symbol = 'ETH/USDT'"
-            " AND side = 'buy' AND orders.status IN ('intended', 'unknown', 'open')"
-        )
-
-    await eventually(no_entries, "entries are cancelled")
+    await eventually(lambda: _has_no_entries(trading, "ETH/USDT"), "entries are cancelled")
     resumed = await requests.wait(await requests.resume("ETH/USDT", new_request_id()), 30)
     assert resumed.result is not None
     assert resumed.result["outcome"] == "done", resumed
@@ -198,6 +230,14 @@ async def _all_in(trading: RunningSystem, ids: set[str], statuses: set[str]) -> 
         "SELECT status FROM orders WHERE client_order_id = ANY (:ids)", ids=list(ids)
     )
     return {row.status for row in rows} <= statuses
+
+
+async def _has_no_entries(trading: RunningSystem, symbol: str) -> bool:
+    return not await trading.rows(
+        "SELECT 1 FROM orders JOIN shards USING (shard) WHERE symbol = :symbol AND side = 'buy'"
+        " AND orders.status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')",
+        symbol=symbol,
+    )
 
 
 async def _inventory(trading: RunningSystem) -> Decimal:

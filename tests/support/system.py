@@ -58,7 +58,7 @@ class RunningSystem:
         async def nothing_idle() -> bool:
             try:
                 served = [await self.database.requests.progress(i) for i in self.acknowledged]
-                idle = await registry.idle_symbols()
+                idle = await registry.idle_symbols(self.system.node_pid)
             except StoreUnavailable:
                 return False
             return not idle and all(p is not None and p.is_finished for p in served)

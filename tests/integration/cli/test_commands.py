@@ -46,7 +46,6 @@ def sample(command: CommandLine, postgres_dsn: str) -> CommandLine:
         pytest.param(["order", "why", "9004"], "Why: exit of held inventory.", id="why"),
         pytest.param(["fill", "list", "BTC/USDT"], "0.0000001", id="fills"),
         pytest.param(["position", "show", "BTC/USDT"], "61706.17061706", id="position"),
-        pytest.param(["position", "reconcile", "BTC/USDT"], "external_trade", id="reconcile"),
         pytest.param(["pnl"], "0.037645", id="profit"),
         pytest.param(["workflow", "list", "--failed"], FAILED_PLAN, id="failed workflows"),
         pytest.param(["workflow", "show", PLAN], "submit", id="workflow"),
@@ -66,7 +65,6 @@ def test_read_command_shows_the_sample(
         pytest.param(["order", "show", "nobody"], id="order"),
         pytest.param(["order", "why", "nobody"], id="why"),
         pytest.param(["workflow", "show", "nobody"], id="workflow"),
-        pytest.param(["position", "reconcile", "XRP/USDT"], id="reconcile"),
         pytest.param(["symbol", "pause", "btc"], id="malformed symbol"),
         pytest.param(["rearm", "--reason", " "], id="empty reason"),
         pytest.param(["symbol", "add", "BTC/USDT", "--step", "0"], id="incomplete grid"),
@@ -108,6 +106,13 @@ def test_request_waited_for_in_vain_ends_as_pending(command: CommandLine) -> Non
     )
     assert answer["status"] == "ENQUEUED"
     assert answer["node_runs"] is False
+
+
+def test_reconcile_is_a_request_that_shows_the_findings(sample: CommandLine) -> None:
+    answer = sample.json("position", "reconcile", "BTC/USDT", "--request-id", "r1")
+    assert answer["workflow_id"] == "reconcile:sim-BTC-USDT:r1"
+    assert [finding["kind"] for finding in answer["findings"]] == ["external_trade"]
+    assert answer["reconciled_at"].endswith("Z")
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "remove"])

@@ -110,6 +110,7 @@ def test_commands_drive_a_running_system_from_start_to_stop(processes: Processes
     eventually(lambda: bool(processes.ask("order", "list", "BTC/USDT")))
     order = processes.ask("order", "list", "BTC/USDT", "--all", "--limit", "1")[0]
     assert processes.ask("order", "why", order["client_order_id"])["story"]
+    assert processes.ask("position", "reconcile", "BTC/USDT")["result"]["outcome"] == "done"
     assert processes.ask("kill", "--reason", "drill")["result"]["live_orders"] == 0
 
     assert stop(node) == Exit.OK

@@ -1,0 +1,224 @@
+"""The shard's whole path: rows in a real Postgres, an exchange that may lose replies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.ids import Side
+from domain.orders import VenueStatus
+from integration.store.factories import execute, select, value
+from integration.symbol_manager.harness import Rig, eventually
+from ports.store import Desired, Status
+
+ENTRIES = (-1, -2, -3)
+
+
+@pytest.fixture
+async def rig(clean_engine: AsyncEngine) -> AsyncIterator[Rig]:
+    rig = await Rig.build(clean_engine)
+    yield rig
+    await rig.crash()
+
+
+@pytest.fixture
+async def trading(rig: Rig) -> Rig:
+    """All entries rest."""
+    rig.start()
+    await rig.until_entries(*ENTRIES)
+    return rig
+
+
+async def generations(rig: Rig, slot: int, side: Side = Side.BUY) -> list[tuple[int, str]]:
+    rows = await select(
+        rig.engine,
+        "SELECT generation, status FROM orders WHERE slot = :slot AND side = :side ORDER BY 1",
+        slot=slot,
+        side=side.value,
+    )
+    return [(row.generation, row.status) for row in rows]
+
+
+async def epoch(rig: Rig) -> int:
+    found: int = await value(rig.engine, "SELECT epoch FROM shards")
+    return found
+
+
+async def test_shard_enters_and_every_intent_was_stored_before_it_was_sent(trading: Rig) -> None:
+    await trading.until_status(Status.RUNNING)
+    assert len(trading.exchange.sent) == 3
+    assert trading.exchange.stored_at_sending == ["intended"] * 3
+    assert [await generations(trading, slot) for slot in ENTRIES] == [[(1, "open")]] * 3
+
+
+async def test_shard_fill_becomes_exit_becomes_pair(trading: Rig) -> None:
+    trading.exchange.fill(-1)
+    await trading.until_exits(-1)
+    assert await value(trading.engine, "SELECT inventory FROM slots WHERE slot = -1") == Decimal(
+        "0.09999"
+    )
+    trading.exchange.fill(-1, Side.SELL)
+
+    async def has_pair() -> bool:
+        return bool(await select(trading.engine, "SELECT FROM pairs"))
+
+    await eventually(has_pair)
+    # 0.09999 BTC bought at 99 and sold at 100, less a fee of 1 bp in base and one in quote.
+    assert await value(trading.engine, "SELECT profit FROM pairs") == Decimal("0.0880001")
+    await trading.until_entries(*ENTRIES)
+    assert await generations(trading, -1) == [(1, "filled"), (2, "open")]
+    await trading.assert_books_agree()
+
+
+async def test_shard_partial_fill_is_sold_in_part_and_the_entry_stays(trading: Rig) -> None:
+    entry = trading.exchange.order(-1)
+    trading.exchange.trade(entry, "0.06")
+    await trading.until_exits(-1)
+    assert trading.exchange.order(-1) == entry
+    # The base fee of 0.000006 takes the last lot with it.
+    assert trading.exchange.by_slot(Side.SELL)[-1].quantity == Decimal("0.05999")
+    await trading.assert_books_agree()
+
+
+async def test_shard_fill_missed_by_the_stream_is_found_by_reconciliation(trading: Rig) -> None:
+    trading.exchange.fill(-1, silent=True)
+    await trading.until_exits(-1)
+    await trading.assert_books_agree()
+
+
+async def test_shard_lost_reply_of_an_order_that_rests_is_adopted(rig: Rig) -> None:
+    rig.exchange.lost_replies = 2
+    rig.start()
+    await rig.until_entries(*ENTRIES)
+
+    async def all_known() -> bool:
+        return await value(rig.engine, "SELECT bool_and(status = 'open') FROM orders") is True
+
+    await eventually(all_known)
+    assert len(rig.exchange.sent) == 3
+
+
+async def test_shard_lost_reply_of_an_order_that_never_arrived_is_replaced(rig: Rig) -> None:
+    rig.exchange.lost_replies = 1
+    rig.exchange.lost_orders_rest = False
+    rig.start()
+    await rig.until_entries(*ENTRIES)
+    assert await generations(rig, -1) == [(1, "absent"), (2, "open")]
+    assert len(rig.exchange.sent) == 4
+
+
+async def test_shard_restarted_adopts_everything_and_sends_nothing_twice(trading: Rig) -> None:
+    await trading.crash()
+    trading.exchange.fill(-2, silent=True)
+    trading.start()
+    await trading.until_exits(-2)
+    assert await epoch(trading) == 2
+    assert len(trading.exchange.sent) == 4
+    await trading.assert_books_agree()
+
+
+async def test_shard_crashed_with_unsent_intents_proves_them_absent(trading: Rig) -> None:
+    """As after a kill between the commit and the sending: the rows say more than the venue."""
+    await trading.crash()
+    client_order_id = trading.exchange.order(-1)
+    del trading.exchange.orders[client_order_id]
+    await execute(
+        trading.engine,
+        "UPDATE orders SET status = 'intended', venue_order_id = NULL WHERE slot = -1",
+    )
+    trading.start()
+    await trading.until_entries(*ENTRIES)
+    assert await generations(trading, -1) == [(1, "absent"), (2, "open")]
+
+
+async def test_shard_fill_of_a_cancelled_order_after_a_restart_is_its_own(trading: Rig) -> None:
+    """The venue had told the end of the order before it told this fill."""
+    await trading.crash()
+    report = trading.exchange.by_slot(Side.BUY)[-3]
+    await execute(
+        trading.engine,
+        "UPDATE orders SET status = 'cancelled', ended_at = clock_timestamp() WHERE slot = -3",
+    )
+    trading.exchange.end(-3, VenueStatus.CANCELLED)
+    trading.exchange.trade_unreported(report.venue_order_id, "0.06")
+    trading.start()
+
+    async def is_booked() -> bool:
+        return bool(await select(trading.engine, "SELECT FROM fills WHERE origin <> 'parked'"))
+
+    await eventually(is_booked)
+    assert await value(trading.engine, "SELECT origin FROM fills") == "own"
+
+
+async def test_shard_kill_wish_cancels_all_and_rearming_enters_again(trading: Rig) -> None:
+    trading.exchange.fill(-1)
+    await trading.until_exits(-1)
+    trading.wish(is_killed=True)
+    await trading.until_status(Status.STOPPED)
+    assert trading.exchange.open_orders() == []
+
+    trading.wish()
+    await trading.until_exits(-1)
+    await trading.until_status(Status.RUNNING)
+    await trading.assert_books_agree()
+
+
+async def test_shard_pause_wish_keeps_exits_only(trading: Rig) -> None:
+    trading.exchange.fill(-1)
+    await trading.until_exits(-1)
+    trading.wish(Desired.PAUSED)
+    await trading.until_entries()
+    await trading.until_status(Status.PAUSED)
+    assert set(trading.exchange.by_slot(Side.SELL)) == {-1}
+
+
+async def test_shard_removed_cancels_and_ends(trading: Rig) -> None:
+    trading.wish(Desired.REMOVED)
+    await trading.until_removed()
+    assert trading.exchange.open_orders() == []
+    await trading.until_status(Status.REMOVED)
+
+
+@pytest.mark.parametrize("attribute", ["fail_before_commit", "fail_after_commit"])
+async def test_shard_store_failure_while_recording_fills_reloads_and_loses_nothing(
+    trading: Rig, attribute: str
+) -> None:
+    setattr(trading.store, attribute, 1)
+    trading.exchange.fill(-1)
+    await trading.until_exits(-1)
+    assert await epoch(trading) == 2
+    await trading.assert_books_agree()
+
+
+@pytest.mark.parametrize("attribute", ["fail_before_commit", "fail_after_commit"])
+async def test_shard_store_failure_after_sending_adopts_what_was_sent(
+    rig: Rig, attribute: str
+) -> None:
+    setattr(rig.store, attribute, 1)
+    rig.start()
+    await rig.until_entries(*ENTRIES)
+    assert await epoch(rig) == 2
+    assert len(rig.exchange.sent) == 3
+
+
+async def test_shard_order_cancelled_by_a_person_is_placed_again(trading: Rig) -> None:
+    trading.exchange.end(-2, VenueStatus.CANCELLED)
+    await trading.until_entries(*ENTRIES)
+    assert await generations(trading, -2) == [(1, "cancelled"), (2, "open")]
+
+
+async def test_shard_base_that_is_gone_halts_entries_and_keeps_exits(trading: Rig) -> None:
+    trading.exchange.fill(-1)
+    await trading.until_exits(-1)
+    trading.exchange.balances["BTC"] -= Decimal("0.05")
+    await trading.until_status(Status.HALTED)
+    reason = await value(trading.engine, "SELECT status_reason FROM shards")
+    assert reason == "the account holds 0.05 BTC less than the slots"
+    await trading.until_entries()
+    assert set(trading.exchange.by_slot(Side.SELL)) == {-1}
+
+    trading.exchange.balances["BTC"] += Decimal("0.05")
+    await trading.until_status(Status.RUNNING)
