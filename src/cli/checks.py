@@ -19,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cli.server import database_server
 from domain.errors import GridkeeperError
 from domain.market import Quote
-from exchanges.ccxt_exchange import CcxtExchange
 from ext import ladder
 from orchestrator.bootstrap import open_exchange
 from orchestrator.settings import Settings
+from ports.exchange import ExchangePort
 from store import history
 from store.engine import create_engine, transaction
 from store.migrate import current_revision, newest_revision
@@ -191,12 +191,12 @@ def _reach_remedy(settings: Settings) -> str:
     return "check the network; the exchange may be in maintenance"
 
 
-async def _markets(exchange: CcxtExchange) -> Check:
+async def _markets(exchange: ExchangePort) -> Check:
     instruments = await exchange.load_instruments()
     return Check("exchange", bool(instruments), f"{len(instruments)} spot markets", "add some")
 
 
-async def _clock(exchange: CcxtExchange, settings: Settings) -> Check:
+async def _clock(exchange: ExchangePort, settings: Settings) -> Check:
     symbol = min(await exchange.load_instruments())
     offset_ms = await _clock_offset_ms(exchange, symbol)
     if offset_ms is None:
@@ -206,7 +206,7 @@ async def _clock(exchange: CcxtExchange, settings: Settings) -> Check:
     return Check("exchange clock", is_ok, f"{offset_ms:+d} ms from ours", remedy)
 
 
-async def _clock_offset_ms(exchange: CcxtExchange, symbol: str) -> int | None:
+async def _clock_offset_ms(exchange: ExchangePort, symbol: str) -> int | None:
     """Venue time less ours, by the event that came with the least delay."""
     offset_ms: int | None = None
     with suppress(TimeoutError):
@@ -221,7 +221,7 @@ async def _clock_offset_ms(exchange: CcxtExchange, symbol: str) -> int | None:
     return offset_ms
 
 
-async def _keys(exchange: CcxtExchange) -> Check:
+async def _keys(exchange: ExchangePort) -> Check:
     balances = await exchange.fetch_balances()
     held = sum(1 for amount in balances.values() if amount)
     return Check("exchange keys", True, f"accepted; the account holds {held} assets")

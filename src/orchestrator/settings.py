@@ -93,7 +93,8 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=1.0, ge=0.1, le=60.0)
     #: A node that cannot renew its lease this long stops sending.
     lease_s: float = Field(default=5.0, ge=1.0, le=300.0)
-    clock_skew_ms: int = Field(default=500, ge=0)
+    #: Largest skew between this clock and the venue's; Binance refuses what is 1 s ahead.
+    clock_skew_ms: int = Field(default=1_000, ge=0)
     #: Finished orders, decisions and workflows are kept this long; fills and ledger for ever.
     keep_history_days: float = Field(default=30.0, gt=0)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
