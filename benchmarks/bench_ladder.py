@@ -26,13 +26,8 @@ REPETITION_S = 0.02
 
 
 async def measure() -> Sequence[Result]:
-    limits = {
-        "budget_units": 1 << 60,
-        "free_units": 1 << 60,
-        "max_orders": 1_000,
-        "free_orders": 1_000,
-    }
-    whole_range = array("q", [1_000]) * 2_000, bytearray([WANTED]) * 2_000
+    quantities, marks = array("q", [1_000]) * 2_000, bytearray([WANTED]) * 2_000
+    limits = 1 << 60, 1 << 60, 1_000, 1_000
     decide = decision()
     return [
         _compare(
@@ -47,8 +42,8 @@ async def measure() -> Sequence[Result]:
         ),
         _compare(
             "kernel: budget over 2,000 slots",
-            partial(_ladder.grant_entries, *whole_range, **limits),
-            partial(_ladder_py.grant_entries, *whole_range, **limits),
+            partial(_ladder.grant_entries, quantities, marks, *limits),
+            partial(_ladder_py.grant_entries, quantities, marks, *limits),
         ),
         _compare("desired orders, window of 200", decide, partial(_with_twin, decide)),
     ]

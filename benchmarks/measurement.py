@@ -1,4 +1,4 @@
-"""What a case reports, and how a case and its baseline are timed so that the machine cancels out."""
+"""What a case reports, and how a case and its baseline are timed in turn."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def table(results: Sequence[Result]) -> str:
 
 
 def duration(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.2f} {unit}"
-    return f"{seconds * 1e6:.2f} µs"
+    return f"{seconds * 1e9:.0f} ns"
 
 
 async def _timed(call: Callable[[], Awaitable[object]]) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -160,9 +160,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         serving = asyncio.create_task(node.serve(), name="node")
         stack.push_async_callback(_cancel, serving)
         stack.push_async_callback(node.stop)
-        yield RunningNode(node, database, exchange, settings)
-        if serving.done():
-            serving.result()
+        with _ending_with(serving):
+            yield RunningNode(node, database, exchange, settings)
 
 
 def new_request_id() -> str:
@@ -181,6 +180,28 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",
     }
+
+
+@contextmanager
+def _ending_with(task: asyncio.Task[None]) -> Iterator[None]:
+    """Cancel the body when `task` fails, and raise what it failed with."""
+    body = asyncio.current_task()
+
+    def end_body(ended: asyncio.Task[None]) -> None:
+        if not ended.cancelled() and body is not None:
+            body.cancel()
+
+    task.add_done_callback(end_body)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if task.done() and not task.cancelled():
+            if body is not None:
+                body.uncancel()
+            task.result()
+        raise
+    finally:
+        task.remove_done_callback(end_body)
 
 
 async def _destroy_dbos() -> None:

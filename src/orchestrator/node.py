@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from dbos import SetWorkflowID
+from dbos import SetWorkflowID, error
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable
@@ -41,6 +42,8 @@ PURGE_EVERY_S = 3_600.0
 #: A shard that keeps failing for reasons nobody foresaw is left halted after this many tries.
 CRASHES_MAX = 5
 CRASH_WAIT_S = 1.0
+#: A shard that ran this long before it crashed starts counting anew.
+CRASHES_FORGOTTEN_MS = 600_000
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
@@ -140,8 +143,13 @@ class Node:
             tasks.create_task(self._watch_account(), name="account stream")
 
     async def stop(self) -> None:
-        """End every shard's current plan, and cancel its orders if so configured."""
+        """End every shard's current plan, and cancel its orders if so configured.
+
+        A fenced node has nothing left to end: its shards cannot send.
+        """
         self._stopping = True
+        if not self.is_lease_held:
+            return
         for shard in self._shards.values():
             shard.stop(cancel_orders=self._settings.cancel_on_stop)
         with suppress(TimeoutError):
@@ -201,22 +209,41 @@ class Node:
         return await self._changes.converge(change, recorded)
 
     async def _run_guarded(self, runner: Shard) -> None:
-        """Keep one symbol's unforeseen crash away from the others."""
-        for crash in range(1, CRASHES_MAX + 1):
+        """Keep one symbol's unforeseen crash away from the others.
+
+        It is tried again a few times, then only after an operator paused and resumed it.
+        """
+        crashes = 0
+        while True:
+            started_ms = self._ports.clock.boot_ms()
             try:
                 await runner.run()
             except (OwnershipLost, asyncio.CancelledError):
                 raise
             except Exception as error:  # the border of one symbol's task: others go on
-                log.exception("shard_crashed", symbol=runner.symbol, crash=crash)
-                await self._quarantine(runner.shard, f"crash {crash}: {error!r}")
-                await asyncio.sleep(CRASH_WAIT_S * crash)
+                if self._ports.clock.boot_ms() - started_ms > CRASHES_FORGOTTEN_MS:
+                    crashes = 0
+                crashes += 1
+                log.exception("shard_crashed", symbol=runner.symbol, crashes=crashes)
+                await self._halt(runner.shard, f"crash {crashes} of {CRASHES_MAX}: {error!r}")
+                await asyncio.sleep(CRASH_WAIT_S * crashes)
+                if crashes == CRASHES_MAX:
+                    await self._quarantine(runner, error)
+                    crashes = 0
             else:
                 return
-        log.error("shard_quarantined", symbol=runner.symbol)
-        raise asyncio.CancelledError
 
-    async def _quarantine(self, shard: int, reason: str) -> None:
+    async def _quarantine(self, runner: Shard, error: Exception) -> None:
+        """Wait until an operator wishes something else of the symbol, or the node stops."""
+        log.error("shard_quarantined", symbol=runner.symbol)
+        await self._halt(runner.shard, f"quarantined; pause and resume to try again: {error!r}")
+        wishes = runner.mailbox.wishes
+        while runner.mailbox.wishes == wishes:
+            if self._stopping:
+                raise asyncio.CancelledError
+            await asyncio.sleep(WISHES_EVERY_S)
+
+    async def _halt(self, shard: int, reason: str) -> None:
         with suppress(StoreUnavailable):
             async with transaction(self._ports.engine) as connection:
                 await connection.execute(
@@ -313,8 +340,9 @@ async def _every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await act()
-        except StoreUnavailable as error:
-            log.warning("store_unavailable", task=act.__name__, error=str(error))
+        except (StoreUnavailable, SQLAlchemyError, error.DBOSException) as failure:
+            # Level-triggered: the next round does what this one did not.
+            log.warning("round_failed", task=act.__name__, error=str(failure))
         await asyncio.sleep(period_s)
 
 

@@ -6,7 +6,9 @@ from sqlalchemy import text
 
 CLAIM = text("""
     UPDATE shards
-       SET epoch = epoch + 1, owner = :executor, updated_at = clock_timestamp()
+       SET epoch = epoch + 1, owner = :executor, updated_at = clock_timestamp(),
+           status = CASE status WHEN 'removing' THEN status ELSE 'starting' END,
+           status_reason = 'comparing with the exchange'
      WHERE shard = :shard
        AND status <> 'removed'
        AND EXISTS (SELECT FROM nodes WHERE executor_id = :executor)

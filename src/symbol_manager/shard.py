@@ -16,6 +16,7 @@ import structlog
 from domain.errors import (
     InvariantViolation,
     KillSwitchEngaged,
+    OwnershipLost,
     StoreUnavailable,
     VenueError,
 )
@@ -119,7 +120,7 @@ class Shard:
         Raises
         ------
         OwnershipLost
-            If another node owns the symbol.
+            If the symbol cannot be claimed: another node runs it, or this one was declared dead.
         asyncio.CancelledError
             After `stop`: the workflow stays pending and is resumed by the next process.
         """
@@ -140,6 +141,11 @@ class Shard:
                 wait_s = RETRY_FIRST_S
                 await tenure.serve()
                 return
+            except OwnershipLost as error:
+                if tenure is None:
+                    raise
+                # The lease ran out for a while, or the epoch is newer: claiming anew tells.
+                self._log.warning("tenure_lost", error=str(error))
             except StoreUnavailable as error:
                 self._log.warning("store_unavailable", error=str(error))
             except VenueError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,11 +15,13 @@ from cli.crash_test import kill_postgres
 from cli.local_system import demo_spec
 from orchestrator.bootstrap import new_request_id
 from ports.failpoints import Failpoint
+from store.embedded_postgres import EmbeddedPostgres
 from support.system import RunningSystem, running_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KILLED = -9
+FENCED = 75
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -69,6 +74,40 @@ async def test_postgres_killed_under_a_running_node_recovers(trading: RunningSys
     await trading.assert_sound()
 
 
+async def test_postgres_hung_for_longer_than_the_lease_is_waited_out(
+    trading: RunningSystem,
+) -> None:
+    await trading.until_trading()
+    pid = trading.system.node_pid
+    postmaster = EmbeddedPostgres(trading.system.data_dir).postmaster()
+    assert postmaster is not None
+    group = [postmaster.pid, *_children(postmaster.pid)]
+
+    for member in group:
+        os.kill(member, signal.SIGSTOP)
+    await asyncio.sleep(trading.system.settings.lease_s + 2)
+    for member in group:
+        os.kill(member, signal.SIGCONT)
+
+    await trading.assert_sound()
+    assert trading.system.node_pid == pid
+    assert trading.system.node is not None
+    assert trading.system.node.returncode is None, trading.system.log_tail("node")
+
+
+async def test_node_declared_dead_exits_at_once_and_its_successor_goes_on(
+    trading: RunningSystem,
+) -> None:
+    await trading.until_trading()
+
+    await trading.execute("DELETE FROM nodes")
+
+    async with asyncio.timeout(15):
+        assert await trading.system.wait_node() == FENCED, trading.system.log_tail("node")
+    await trading.system.start_node()
+    await trading.assert_sound()
+
+
 async def test_postgres_and_node_killed_together_resume(trading: RunningSystem) -> None:
     kill_postgres(trading.system.data_dir)
     await trading.restart_node()
@@ -87,3 +126,8 @@ async def test_simulated_exchange_killed_and_restarted_is_reconciled(
     await system.start_simulator()
 
     await trading.assert_sound()
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in listed.split()]

@@ -69,6 +69,10 @@ class RunningSystem:
         async with transaction(self.database.engine) as connection:
             return (await connection.execute(text(query), values)).all()
 
+    async def execute(self, statement: str) -> None:
+        async with transaction(self.database.engine) as connection:
+            await connection.execute(text(statement))
+
     async def value(self, query: str, **values: object) -> Any:
         return (await self.rows(query, **values))[0][0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -41,11 +41,17 @@ from unit.symbol_manager.factories import PassedFailpoints
 #: Long for a loaded machine; every wait ends as soon as what it waits for is so.
 PATIENCE_S = 15.0
 
+_CONFIRMED = frozenset({"open", "partially_filled"})
 
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+
+async def eventually(
+    condition: Callable[[], Awaitable[object]], *, timeout_s: float = PATIENCE_S
+) -> None:
     """Poll until the condition holds."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not await condition():
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if await condition():
+                return
             await asyncio.sleep(0.02)
 
 
@@ -57,6 +63,8 @@ class WatchedExchange(FakeExchange):
     sent: list[ClientOrderId] = field(default_factory=list)
     #: Status in Postgres of each order at the moment of its sending.
     stored_at_sending: list[str | None] = field(default_factory=list)
+    #: The entry of this slot fills right after the balances were read.
+    fills_after_balances: int | None = None
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
@@ -70,6 +78,13 @@ class WatchedExchange(FakeExchange):
             self.sent.append(place.intent.client_order_id)
             self.stored_at_sending.append(stored.get(place.intent.client_order_id))
         return await super().submit(plan, instrument, guard)
+
+    async def fetch_balances(self) -> Mapping[str, Decimal]:
+        balances = await super().fetch_balances()
+        if self.fills_after_balances is not None:
+            self.fill(self.fills_after_balances)
+            self.fills_after_balances = None
+        return balances
 
     def by_slot(self, side: Side) -> dict[int, OrderReport]:
         """Open orders of one side."""
@@ -116,12 +131,13 @@ class WatchedExchange(FakeExchange):
 
 
 class FailingStore(Repository):
-    """Postgres goes away before or after the commit of the next `record` that holds fills."""
+    """Postgres goes away before or after the next commits of orders and fills."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine, EXECUTOR)
         self.fail_before_commit = 0
         self.fail_after_commit = 0
+        self.statuses: list[Status] = []
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         if self.fail_before_commit and (changes.fills or changes.orders):
@@ -131,6 +147,10 @@ class FailingStore(Repository):
         if self.fail_after_commit and (changes.fills or changes.orders):
             self.fail_after_commit -= 1
             raise StoreUnavailable("after the commit")
+
+    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
+        await super().set_status(ownership, status, reason)
+        self.statuses.append(status)
 
 
 class Rig:
@@ -152,11 +172,12 @@ class Rig:
         await join_node(engine)
         await start_workflow(engine, run_shard_id(new_symbol().key, shard))
         rig = cls(engine, shard, Wishes(Desired.RUNNING, is_killed=False))
-        rig.set_price("99.99", "100.01")
+        rig.tick()
         return rig
 
-    def set_price(self, bid: str, ask: str) -> None:
-        self.exchange.set_price(bid, ask, time.time_ns() // 1_000_000)
+    def tick(self) -> None:
+        """The same price again: entries belong into slots -1 to -3, an exit fits at level 0."""
+        self.exchange.set_price("99.49", "99.51", time.time_ns() // 1_000_000)
 
     def start(self) -> None:
         clock = SystemClock()
@@ -211,11 +232,11 @@ class Rig:
 
         await eventually(has_them)
 
-    async def until_exits(self, *slots: int) -> None:
+    async def until_exits(self, *slots: int, timeout_s: float = PATIENCE_S) -> None:
         async def has_them() -> bool:
             return set(self.exchange.by_slot(Side.SELL)) == set(slots) and await self.is_settled()
 
-        await eventually(has_them)
+        await eventually(has_them, timeout_s=timeout_s)
 
     async def until_status(self, status: Status) -> None:
         async def has_it() -> bool:
@@ -223,15 +244,22 @@ class Rig:
 
         await eventually(has_it)
 
+    async def until_epoch(self, epoch: int) -> None:
+        async def is_it() -> bool:
+            return bool(await value(self.engine, "SELECT epoch FROM shards") == epoch)
+
+        await eventually(is_it)
+
     async def is_settled(self) -> bool:
-        """Whether Postgres and the exchange agree on every live order."""
+        """Whether Postgres knows every live order as the exchange does."""
         stored = await select(
             self.engine,
-            "SELECT client_order_id FROM orders WHERE status IN"
+            "SELECT client_order_id, status FROM orders WHERE status IN"
             " ('intended', 'sent', 'unknown', 'open', 'partially_filled')",
         )
+        known = {row.client_order_id for row in stored if row.status in _CONFIRMED}
         shown = {report.client_order_id for report in self.exchange.open_orders()}
-        return {row.client_order_id for row in stored} == shown
+        return len(known) == len(stored) and known == shown
 
     async def assert_books_agree(self) -> None:
         """Fills equal the exchange's trades, and the ledger explains every balance."""
