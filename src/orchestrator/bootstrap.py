@@ -15,6 +15,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from exchanges.account import AccountConfig
+from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.requests import Requests
 from orchestrator.settings import OnShutdown, Settings
@@ -124,10 +125,11 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         registry = Registry(database.engine)
         await registry.installation_nonce()
         clock = SystemClock()
+        lease = Lease(clock, int(settings.lease_s * 1000))
+        membership = Membership(database.engine, executor_id, settings.node_name, clock, lease)
         node = Node(
             NodeSettings(
                 executor_id=executor_id,
-                name=settings.node_name,
                 heartbeat_s=settings.heartbeat_s,
                 dead_after_s=settings.dead_after_s,
                 keep_history_days=settings.keep_history_days,
@@ -143,7 +145,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 registry=registry,
                 exchange=exchange,
                 clock=clock,
-                lease=Lease(clock, int(settings.lease_s * 1000)),
+                lease=lease,
+                membership=membership,
                 failpoints=failpoints,
             ),
         )
@@ -151,8 +154,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         node.bind(register(node))
         DBOS.listen_queues([SHARDS_QUEUE, CHANGES_QUEUE])
         failpoints(Failpoint.START_BEFORE_LAUNCH)
-        await node.join()
-        stack.push_async_callback(node.leave)
+        await membership.join()
+        stack.push_async_callback(membership.leave)
         DBOS.launch()
         stack.push_async_callback(_destroy_dbos)
         for queue in (SHARDS_QUEUE, CHANGES_QUEUE):

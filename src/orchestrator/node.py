@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
 from orchestrator.changes import Changes
-from orchestrator.takeover import Process, take_over
+from orchestrator.membership import Membership
+from orchestrator.takeover import take_over
 from orchestrator.workflows import Document, Workflows, run_shard_id
 from ports.clock import Clock
 from ports.exchange import ExchangePort
@@ -55,7 +56,6 @@ log = structlog.get_logger("orchestrator")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     executor_id: str
-    name: str
     heartbeat_s: float
     dead_after_s: float
     keep_history_days: float
@@ -73,6 +73,7 @@ class NodePorts:
     exchange: ExchangePort
     clock: Clock
     lease: Lease
+    membership: Membership
     failpoints: Failpoints
 
 
@@ -85,7 +86,6 @@ class Node:
         self._changes = Changes(ports.registry, ports.exchange, ports.failpoints)
         self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
         self._shards: dict[int, Shard] = {}
-        self._process = Process.current()
         self._stopping = False
         self._workflows: Workflows | None = None
 
@@ -103,27 +103,6 @@ class Node:
         """Whether this process may send orders now."""
         return self._ports.lease.is_held
 
-    async def join(self) -> None:
-        """Write the row that lets this process act."""
-        asked_ms = self._ports.clock.boot_ms()
-        me = self._process
-        async with transaction(self._ports.engine) as connection:
-            await connection.execute(
-                text("""
-                    INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started)
-                    VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started)
-                """),
-                {
-                    "executor_id": self._settings.executor_id,
-                    "name": self._settings.name,
-                    "host": me.host,
-                    "boot_id": me.boot_id,
-                    "pid": me.pid,
-                    "pid_started": me.pid_started,
-                },
-            )
-        self._ports.lease.renew(asked_ms)
-
     async def serve(self) -> None:
         """Run until cancelled.
 
@@ -136,7 +115,9 @@ class Node:
         await self._watch()
         self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._heartbeat(), name="heartbeat")
+            tasks.create_task(
+                self._ports.membership.keep(self._settings.heartbeat_s), name="heartbeat"
+            )
             tasks.create_task(_every(WATCHDOG_EVERY_S, self._watch), name="watchdog")
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
@@ -157,15 +138,6 @@ class Node:
                 await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
         if self._shards:
             log.warning("shards_still_running", shards=sorted(self._shards))
-
-    async def leave(self) -> None:
-        """Delete the row: what is pending here may be resumed anywhere at once."""
-        with suppress(StoreUnavailable):
-            async with transaction(self._ports.engine) as connection:
-                await connection.execute(
-                    text("DELETE FROM nodes WHERE executor_id = :me"),
-                    {"me": self._settings.executor_id},
-                )
 
     async def run_shard(self, shard: int) -> Document:
         """The body of the `run_shard` workflow: it returns only when the symbol is removed."""
@@ -281,31 +253,12 @@ class Node:
 
         return await asyncio.create_task(start(), context=Context())
 
-    async def _heartbeat(self) -> None:
-        while True:
-            asked_ms = self._ports.clock.boot_ms()
-            with suppress(StoreUnavailable):
-                async with transaction(self._ports.engine) as connection:
-                    renewed = await connection.execute(
-                        text("""
-                            UPDATE nodes SET heartbeat_at = clock_timestamp()
-                             WHERE executor_id = :me RETURNING executor_id
-                        """),
-                        {"me": self._settings.executor_id},
-                    )
-                    is_alive = renewed.one_or_none() is not None
-                if not is_alive:
-                    self._ports.lease.revoke()
-                    raise OwnershipLost("this node was declared dead; its shards moved on")
-                self._ports.lease.renew(asked_ms)
-            await asyncio.sleep(self._settings.heartbeat_s)
-
     async def _watch(self) -> None:
         if not self._stopping:
             await take_over(
                 self._ports.engine,
                 self._settings.executor_id,
-                self._process,
+                self._ports.membership.process,
                 self._settings.dead_after_s,
             )
 
