@@ -39,7 +39,6 @@ _FORGET_STATUS = text("UPDATE shards SET status = 'starting'")
 _RUNNING = text("SELECT count(*) FROM shards WHERE status = 'running'")
 
 
-
 async def measure() -> Sequence[Result]:
     with (
         temporary_data_dir() as data_dir,
@@ -78,7 +77,7 @@ async def _measure(system: LocalSystem, database: Database) -> Result:
 
 async def _until_all_run(database: Database) -> None:
     async with asyncio.timeout(WAIT_S):
-        while await _running(database) < len(SYMBOLS):
+        while await _running(database) < len(SYMBOLS):  # noqa: ASYNC110  # another process's work
             await asyncio.sleep(POLL_S)
 
 

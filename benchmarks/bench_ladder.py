@@ -26,9 +26,7 @@ REPETITION_S = 0.02
 
 
 async def measure() -> Sequence[Result]:
-    quantities, marks = array("q", [1_000]) * 2_000, bytearray([WANTED]) * 2_000
-    limits = 1 << 60, 1 << 60, 1_000, 1_000
-    decide = decision()
+    decide = _decision()
     return [
         _compare(
             "kernel: level below a price, arithmetic",
@@ -42,14 +40,26 @@ async def measure() -> Sequence[Result]:
         ),
         _compare(
             "kernel: budget over 2,000 slots",
-            partial(_ladder.grant_entries, quantities, marks, *limits),
-            partial(_ladder_py.grant_entries, quantities, marks, *limits),
+            _budget(_ladder.grant_entries),
+            _budget(_ladder_py.grant_entries),
         ),
         _compare("desired orders, window of 200", decide, partial(_with_twin, decide)),
     ]
 
 
-def decision() -> Callable[[], object]:
+def _budget(grant_entries: Callable[..., object]) -> Callable[[], object]:
+    return partial(
+        grant_entries,
+        array("q", [1_000]) * 2_000,
+        bytearray([WANTED]) * 2_000,
+        budget_units=1 << 60,
+        free_units=1 << 60,
+        max_orders=1_000,
+        free_orders=1_000,
+    )
+
+
+def _decision() -> Callable[[], object]:
     """The orders wanted in a wide window, on an idle book."""
     instrument = Instrument(
         account="sim",

@@ -154,13 +154,14 @@ def upgrade() -> None:
         sa.Column("symbol_key", sa.Text(), nullable=False, comment="account-BASE-QUOTE"),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("symbol", sa.Text(), nullable=False),
-        sa.Column(
-            "spec",
-            postgresql.JSONB(),
-            nullable=False,
-            comment="the grid as requested",
-        ),
+        sa.Column("spec", postgresql.JSONB(), nullable=False, comment="the grid as requested"),
         sa.Column("desired", sa.Text(), nullable=False, comment="what the operator wants"),
+        sa.Column(
+            "desired_ms",
+            sa.BigInteger(),
+            nullable=False,
+            comment="when that was asked for, ms since 1970: an older request does not undo it",
+        ),
         sa.Column("status", sa.Text(), nullable=False, comment="what is"),
         sa.Column("status_reason", sa.Text(), server_default="", nullable=False),
         sa.Column("anchor", sa.Numeric(), nullable=False, comment="price of level 0; never moves"),
@@ -256,18 +257,8 @@ def upgrade() -> None:
             nullable=False,
             comment="events consumed since the one before",
         ),
-        sa.Column(
-            "cancels",
-            postgresql.JSONB(),
-            nullable=False,
-            comment="client ids and reasons",
-        ),
-        sa.Column(
-            "places",
-            postgresql.JSONB(),
-            nullable=False,
-            comment="client ids and reasons",
-        ),
+        sa.Column("cancels", postgresql.JSONB(), nullable=False, comment="client ids and reasons"),
+        sa.Column("places", postgresql.JSONB(), nullable=False, comment="client ids and reasons"),
         sa.Column(
             "refused",
             postgresql.JSONB(),
@@ -288,6 +279,7 @@ def upgrade() -> None:
         ),
         comment="one row for each batch of orders decided; its id is the plan's workflow id",
     )
+    op.create_index(op.f("decisions_decided_at_index"), "decisions", ["decided_at"], unique=False)
     op.create_index(
         op.f("decisions_shard_decided_at_index"), "decisions", ["shard", "decided_at"], unique=False
     )
@@ -417,6 +409,13 @@ def upgrade() -> None:
         ),
         sa.Column("cancel_requested", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
+            "is_settled",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="ended, and every trade of it is recorded",
+        ),
+        sa.Column(
             "intended_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),
@@ -471,6 +470,20 @@ def upgrade() -> None:
     op.create_index(
         op.f("orders_shard_intended_at_index"), "orders", ["shard", "intended_at"], unique=False
     )
+    op.create_index(
+        "orders_unfilled_ended",
+        "orders",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("filled = 0"),
+    )
+    op.create_index(
+        "orders_unsettled",
+        "orders",
+        ["shard"],
+        unique=False,
+        postgresql_where=sa.text("NOT is_settled"),
+    )
     op.create_index(op.f("orders_venue_order_id_index"), "orders", ["venue_order_id"], unique=False)
     op.create_table(
         "fills",
@@ -510,7 +523,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "symbol", "trade_id", name=op.f("fills_pkey")),
         comment="every trade of the account in our symbols, keyed by the venue's trade id",
     )
+    op.create_index(
+        op.f("fills_account_symbol_recorded_at_index"),
+        "fills",
+        ["account", "symbol", "recorded_at"],
+        unique=False,
+    )
     op.create_index(op.f("fills_client_order_id_index"), "fills", ["client_order_id"], unique=False)
+    op.create_index(
+        "fills_parked",
+        "fills",
+        ["shard"],
+        unique=False,
+        postgresql_where=sa.text("origin = 'parked'"),
+    )
     op.create_index(
         op.f("fills_shard_traded_at_index"), "fills", ["shard", "traded_at"], unique=False
     )
@@ -518,9 +544,17 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(op.f("fills_shard_traded_at_index"), table_name="fills")
+    op.drop_index("fills_parked", table_name="fills", postgresql_where=sa.text("origin = 'parked'"))
     op.drop_index(op.f("fills_client_order_id_index"), table_name="fills")
+    op.drop_index(op.f("fills_account_symbol_recorded_at_index"), table_name="fills")
     op.drop_table("fills")
     op.drop_index(op.f("orders_venue_order_id_index"), table_name="orders")
+    op.drop_index(
+        "orders_unsettled", table_name="orders", postgresql_where=sa.text("NOT is_settled")
+    )
+    op.drop_index(
+        "orders_unfilled_ended", table_name="orders", postgresql_where=sa.text("filled = 0")
+    )
     op.drop_index(op.f("orders_shard_intended_at_index"), table_name="orders")
     op.drop_index(
         "orders_one_live_per_slot_side",
@@ -535,6 +569,7 @@ def downgrade() -> None:
     op.drop_table("pairs")
     op.drop_table("findings")
     op.drop_index(op.f("decisions_shard_decided_at_index"), table_name="decisions")
+    op.drop_index(op.f("decisions_decided_at_index"), table_name="decisions")
     op.drop_table("decisions")
     op.drop_index(
         "shards_active_symbol", table_name="shards", postgresql_where=sa.text("status <> 'removed'")

@@ -244,9 +244,9 @@ def merge_report(order: Order, status: VenueStatus, venue_id: VenueOrderId, fill
     state: OrderState
     if filled == quantity:
         state = Filled(venue_id, filled)
-    elif status is VenueStatus.REJECTED:
+    elif status is VenueStatus.REJECTED and not filled:
         state = Rejected("refused by the venue")
-    elif status is VenueStatus.CANCELLED or ended:
+    elif status in {VenueStatus.CANCELLED, VenueStatus.REJECTED} or ended:
         state = Cancelled(venue_id, filled)
     elif filled:
         state = PartiallyFilled(venue_id, filled)

@@ -41,8 +41,6 @@ class Venue:
     subscribe_every_s: float
     #: Whether a signed request dies at the venue after recvWindow.
     expires_requests: bool
-    lookup_by_client_id: bool
-    post_only: bool
     ids: ClientIdCodec
     limits: RateLimits
     costs: Mapping[Call, Cost]
@@ -53,8 +51,6 @@ class Venue:
         return Capabilities(
             request_expiry_ms=account.recv_window_ms if self.expires_requests else None,
             clock_skew_ms=account.clock_skew_ms,
-            lookup_by_client_id=self.lookup_by_client_id,
-            post_only=self.post_only,
         )
 
 
@@ -68,8 +64,6 @@ BINANCE = Venue(
     # Two subscriptions a symbol; a socket takes five messages a second.
     subscribe_every_s=0.5,
     expires_requests=True,
-    lookup_by_client_id=True,
-    post_only=True,
     ids=Base62Codec(),
     limits=RateLimits(weight_per_minute=6_000, orders_per_10s=100),
     costs=MappingProxyType(

@@ -124,16 +124,20 @@ class CcxtExchange:
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        cancels = await asyncio.gather(
-            *(
-                self._cancel(cancel.client_order_id, instrument.symbol, guard)
+        # Groups, so that no request outlives its plan if another one fails unforeseen.
+        async with asyncio.TaskGroup() as sending:
+            cancels = [
+                sending.create_task(self._cancel(cancel.client_order_id, instrument.symbol, guard))
                 for cancel in plan.plan.cancels
-            )
+            ]
+        async with asyncio.TaskGroup() as sending:
+            places = [
+                sending.create_task(self._place(place.intent, instrument, guard))
+                for place in plan.plan.places
+            ]
+        return Outcomes(
+            tuple(task.result() for task in cancels), tuple(task.result() for task in places)
         )
-        places = await asyncio.gather(
-            *(self._place(place.intent, instrument, guard) for place in plan.plan.places)
-        )
-        return Outcomes(tuple(cancels), tuple(places))
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         async with self._asking(Call.OPEN_ORDERS) as client:

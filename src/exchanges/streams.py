@@ -90,8 +90,8 @@ class QuoteStreams:
         asyncio.get_running_loop().call_later(self._subscribe_every_s, self._may_subscribe.release)
         market = _Market(symbol)
         async with asyncio.TaskGroup() as pumps:
-            pumps.create_task(self._pump_books(connection.client, market, channel))
-            pumps.create_task(self._pump_times(connection, market, channel, up))
+            pumps.create_task(_pump(self._pump_books(connection.client, market, channel)))
+            pumps.create_task(_pump(self._pump_times(connection, market, channel, up)))
 
     async def _pump_books(self, client: Any, market: _Market, channel: Channel[QuoteEvent]) -> None:
         while True:
@@ -178,8 +178,8 @@ class AccountStream:
             self._expected.clear()
             up()
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump_orders(client, channel))
-                pumps.create_task(self._pump_trades(client, channel))
+                pumps.create_task(_pump(self._pump_orders(client, channel)))
+                pumps.create_task(_pump(self._pump_trades(client, channel)))
                 pumps.create_task(self._await_expected())
         finally:
             # ccxt would take a half-open subscription for a working one.
@@ -210,6 +210,17 @@ class AccountStream:
             for client_order_id, overdue_s in self._expected.items():
                 if overdue_s is not None and overdue_s < now_s:
                     raise Silent(f"no event of the accepted order {client_order_id}")
+
+
+async def _pump(forever: Awaitable[None]) -> None:
+    """Notice when ccxt cancels its own watch: the group would take that for a quiet end."""
+    try:
+        await forever
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise Silent("the client cancelled its watch") from None
+        raise
 
 
 async def _keep_connected(

@@ -35,11 +35,12 @@ from store.migrate import migrate, sqlalchemy_url
 from store.registry import Registry
 from store.repository import Repository
 from symbol_manager.lease import Lease
-from symbol_manager.shard import ShardSettings
+from symbol_manager.tenure import ShardSettings
 from telemetry.clock import SystemClock
 from telemetry.failpoints import KillAt
 
-#: DBOS runs our async code on our loop; its threads only serve its own polling.
+#: DBOS makes its pool the loop's default one, and waits in it while Postgres does not answer:
+#: nothing of ours that must go on then may use it.
 DBOS_THREADS = 4
 
 log = structlog.get_logger("orchestrator")
@@ -126,7 +127,10 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         await registry.installation_nonce()
         clock = SystemClock()
         lease = Lease(clock, int(settings.lease_s * 1000))
-        membership = Membership(database.engine, executor_id, settings.node_name, clock, lease)
+        # A connection of its own: many shards that start at once must not delay the heartbeat.
+        heartbeat_engine = create_engine(database.dsn, pool_size=1)
+        stack.push_async_callback(heartbeat_engine.dispose)
+        membership = Membership(heartbeat_engine, executor_id, settings.node_name, clock, lease)
         node = Node(
             NodeSettings(
                 executor_id=executor_id,

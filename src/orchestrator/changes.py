@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import ValidationError
 
-from domain.errors import ConfigurationError, RequestRefused, TransientVenueError
+from domain.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    RequestRefused,
+    TransientVenueError,
+    VenueError,
+)
 from domain.ids import SymbolKey, symbol_key
 from domain.instrument import Instrument
 from grid.check import SpecReport, check_spec
@@ -27,11 +32,15 @@ from orchestrator.workflows import (
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Desired, Status
+from store.engine import until_store_answers
 from store.registry import NewSymbol, RegisteredSymbol, Registry
 
 #: How long a change is waited for before its result says that it is still going on.
 CONVERGE_S = 60.0
 POLL_S = 0.1
+#: How long an add waits for an exchange that does not answer before it is refused.
+VENUE_PATIENCE_S = 60.0
+VENUE_RETRY_S = 1.0
 #: Tries to see the account's balances and trades at one and the same moment.
 CONSISTENT_READS = 20
 
@@ -79,8 +88,8 @@ class Changes:
         if Verb(change["verb"]) is not Verb.ADD:
             return {"outcome": "prepared"}
         try:
-            return await self._prepare_add(change)
-        except (ConfigurationError, RequestRefused) as error:
+            return await until_venue_answers(lambda: self._prepare_add(change))
+        except (ConfigurationError, RequestRefused, VenueError) as error:
             return refused(str(error))
         except ValidationError as error:
             return refused(describe_invalid(error))
@@ -89,7 +98,9 @@ class Changes:
         """Write the wish down, in one transaction."""
         self._failpoints(Failpoint.CHANGE_BEFORE_RECORD)
         try:
-            recorded = await self._record(change, prepared, workflow_id)
+            recorded = await until_store_answers(
+                lambda: self._record(change, prepared, workflow_id)
+            )
         except RequestRefused as error:
             return refused(str(error))
         self._failpoints(Failpoint.CHANGE_AFTER_RECORD)
@@ -101,7 +112,10 @@ class Changes:
         if verb is Verb.KILL:
             result = await _eventually(self._killed)
         elif verb is Verb.REARM:
-            result = {"outcome": "done"}
+            engaged = await self._registry.is_killed()
+            result = {"outcome": "refused" if engaged else "done"}
+            if engaged:
+                result["reason"] = "the kill switch was thrown again since"
         else:
             shard = int(recorded["shard"])
             result = await _eventually(lambda: self._reached(verb, shard))
@@ -153,10 +167,11 @@ class Changes:
 
     async def _record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
         verb = Verb(change["verb"])
-        if verb in {Verb.KILL, Verb.REARM}:
-            await self._registry.throw_kill_switch(
-                engaged=verb is Verb.KILL, reason=str(change["reason"]), request_id=workflow_id
-            )
+        if verb is Verb.KILL:
+            # It took effect when it was asked for; doing it again might undo a later re-arm.
+            return {"outcome": "recorded"}
+        if verb is Verb.REARM:
+            await self._registry.rearm(reason=str(change["reason"]), workflow_id=workflow_id)
             return {"outcome": "recorded"}
         account, symbol = str(change["account"]), str(change["symbol"])
         key = symbol_key(account, symbol)
@@ -179,9 +194,9 @@ class Changes:
                 "check": prepared["check"],
             }
         registered = (
-            await self._registry.ask_reconcile(account, symbol, datetime.now(UTC))
+            await self._registry.ask_reconcile(account, symbol)
             if verb is Verb.RECONCILE
-            else await self._registry.desire(account, symbol, _DESIRED[verb])
+            else await self._registry.desire(account, symbol, _DESIRED[verb], workflow_id)
         )
         if registered is None:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
@@ -212,10 +227,22 @@ def describe_invalid(error: ValidationError) -> str:
     )
 
 
+async def until_venue_answers(ask: Callable[[], Awaitable[Document]]) -> Document:
+    """Ask again for a while when the exchange does not answer or trades too fast to look at."""
+    deadline = asyncio.get_running_loop().time() + VENUE_PATIENCE_S
+    while True:
+        try:
+            return await ask()
+        except (TransientVenueError, OutcomeUnknown):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(VENUE_RETRY_S)
+
+
 async def _eventually(look: Callable[[], Awaitable[Document]]) -> Document:
     deadline = asyncio.get_running_loop().time() + CONVERGE_S
     while True:
-        seen = await look()
+        seen = await until_store_answers(look)
         if seen["outcome"] != "pending" or asyncio.get_running_loop().time() > deadline:
             return seen
         await asyncio.sleep(POLL_S)

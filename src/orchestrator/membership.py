@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable
@@ -58,7 +59,7 @@ class Membership:
         """
         while True:
             asked_ms = self._clock.boot_ms()
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailable, SQLAlchemyError):
                 if not await self._beat():
                     self._lease.revoke()
                     raise OwnershipLost("this node was declared dead; its shards moved on")
@@ -66,7 +67,8 @@ class Membership:
             await asyncio.sleep(heartbeat_s)
 
     async def leave(self) -> None:
-        """Delete the row: what is pending here may be resumed anywhere at once."""
+        """Send nothing any more and delete the row: what is pending here may be resumed."""
+        self._lease.revoke()
         with suppress(StoreUnavailable):
             async with transaction(self._engine) as connection:
                 await connection.execute(

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from contextvars import Context
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 from dbos import SetWorkflowID, error
@@ -23,18 +22,19 @@ from domain.orders import OrderReport, Trade
 from orchestrator.changes import Changes
 from orchestrator.membership import Membership
 from orchestrator.takeover import take_over
-from orchestrator.workflows import Document, Workflows, run_shard_id
+from orchestrator.workflows import Document, Workflows, run_shard_again
 from ports.clock import Clock
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
-from store.engine import transaction
+from store.engine import transaction, until_store_answers
 from store.registry import Registry
 from store.retention import purge_history
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
-from symbol_manager.shard import Shard, ShardPorts, ShardSettings
+from symbol_manager.shard import Shard
+from symbol_manager.tenure import ShardPorts, ShardSettings
 from symbol_manager.view import ShardView
 
 WATCHDOG_EVERY_S = 2.0
@@ -48,7 +48,8 @@ CRASHES_FORGOTTEN_MS = 600_000
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
-T = TypeVar("T")
+#: What may fail in a round of something periodic; the next round does what this one did not.
+_ROUND_FAILURES = (StoreUnavailable, SQLAlchemyError, error.DBOSException)
 
 log = structlog.get_logger("orchestrator")
 
@@ -111,14 +112,11 @@ class Node:
         OwnershipLost
             If this node was declared dead: the process must end at once.
         """
-        self._ports.failpoints(Failpoint.START_BEFORE_TAKE_OVER)
-        await self._watch()
-        self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 self._ports.membership.keep(self._settings.heartbeat_s), name="heartbeat"
             )
-            tasks.create_task(_every(WATCHDOG_EVERY_S, self._watch), name="watchdog")
+            tasks.create_task(self._watch_over(), name="watchdog")
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
             tasks.create_task(self._watch_account(), name="account stream")
@@ -139,27 +137,29 @@ class Node:
         if self._shards:
             log.warning("shards_still_running", shards=sorted(self._shards))
 
-    async def run_shard(self, shard: int) -> Document:
+    async def run_shard(self, shard: int, workflow_id: str) -> Document:
         """The body of the `run_shard` workflow: it returns only when the symbol is removed."""
-        registered = await _until_store_answers(lambda: self._ports.registry.symbol(shard))
+        registry = self._ports.registry
+        registered = await until_store_answers(lambda: registry.symbol(shard))
+        killed = await until_store_answers(registry.is_killed)
         if registered.status is Status.REMOVED:
             return {"shard": shard, "status": Status.REMOVED.value}
-        killed = await _until_store_answers(self._ports.registry.is_killed)
+        if self._stopping or shard in self._shards:
+            # A late resume started it a second time: the one that runs goes on alone.
+            raise asyncio.CancelledError
         runner = Shard(
             shard=shard,
             symbol=registered.symbol,
-            workflow_id=run_shard_id(registered.key, shard),
+            workflow_id=workflow_id,
             mailbox=Mailbox(Wishes(registered.desired, killed)),
             ports=self._shard_ports(),
             settings=self._settings.shard,
         )
         self._shards[shard] = runner
         try:
-            if self._stopping:
-                raise asyncio.CancelledError
             await self._run_guarded(runner)
-        except OwnershipLost as error:
-            log.info("ownership_lost", symbol=registered.symbol, reason=str(error))
+        except OwnershipLost as failure:
+            log.info("ownership_lost", symbol=registered.symbol, reason=str(failure))
             raise asyncio.CancelledError from None
         finally:
             del self._shards[shard]
@@ -253,14 +253,28 @@ class Node:
 
         return await asyncio.create_task(start(), context=Context())
 
+    async def _watch_over(self) -> None:
+        self._ports.failpoints(Failpoint.START_BEFORE_TAKE_OVER)
+        await self._watch()
+        self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
+        await _every(WATCHDOG_EVERY_S, self._watch)
+
     async def _watch(self) -> None:
-        if not self._stopping:
+        """One round of the watchdog: hand on what dead nodes left, and miss nothing."""
+        if self._stopping:
+            return
+        try:
             await take_over(
                 self._ports.engine,
                 self._settings.executor_id,
                 self._ports.membership.process,
                 self._settings.dead_after_s,
             )
+            for orphan in await self._ports.registry.orphans():
+                log.error("shard_without_workflow", symbol=orphan.symbol, shard=orphan.shard)
+                await self._ports.registry.enqueue(run_shard_again(orphan))
+        except _ROUND_FAILURES as failure:
+            log.warning("round_failed", task="watchdog", error=str(failure))
 
     async def _read_wishes(self) -> None:
         if not self._shards:
@@ -293,16 +307,6 @@ async def _every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await act()
-        except (StoreUnavailable, SQLAlchemyError, error.DBOSException) as failure:
-            # Level-triggered: the next round does what this one did not.
+        except _ROUND_FAILURES as failure:
             log.warning("round_failed", task=act.__name__, error=str(failure))
         await asyncio.sleep(period_s)
-
-
-async def _until_store_answers(ask: Callable[[], Awaitable[T]]) -> T:
-    while True:
-        try:
-            return await ask()
-        except StoreUnavailable as error:
-            log.warning("store_unavailable", error=str(error))
-            await asyncio.sleep(1.0)

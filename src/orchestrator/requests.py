@@ -98,7 +98,7 @@ class Requests:
     async def kill(self, reason: str, request_id: str) -> str:
         """Stop everything: effective with this call, confirmed by the workflow's result."""
         workflow_id = self._id(Verb.KILL, "all", request_id)
-        await self._registry.throw_kill_switch(engaged=True, reason=reason, request_id=workflow_id)
+        await self._registry.engage_kill_switch(reason=reason, request_id=workflow_id)
         return await self._enqueue(workflow_id, {"verb": Verb.KILL.value, "reason": reason})
 
     async def rearm(self, reason: str, request_id: str) -> str:

@@ -53,7 +53,8 @@ class Process:
     def current() -> Process:
         pid = os.getpid()
         return Process(
-            host=os.uname().nodename,
+            # A pid means something only inside its namespace: another one is another host.
+            host=f"{os.uname().nodename}/{Path('/proc/self/ns/pid').readlink()}",
             boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
             pid=pid,
             pid_started=_started_ticks(pid) or 0,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from dbos import DBOS, WorkflowSerializationFormat
 
 from domain.ids import SymbolKey
+from store.registry import Enqueued, RegisteredSymbol
 
 #: Pinned, so that an upgrade finds the work of the version before.
 APPLICATION_VERSION = "1"
@@ -35,6 +36,19 @@ def run_shard_id(key: SymbolKey, shard: int) -> str:
     return f"run_shard:{key}:{shard}"
 
 
+def run_shard_again(symbol: RegisteredSymbol) -> Enqueued:
+    """A successor of a `run_shard` that ended although its symbol was not removed."""
+    first = run_shard_id(symbol.key, symbol.shard)
+    return Enqueued(
+        name=RUN_SHARD,
+        queue=SHARDS_QUEUE,
+        workflow_id=f"{first}:{symbol.runs + 1}",
+        argument=symbol.shard,
+        app_version=APPLICATION_VERSION,
+        app_name=APPLICATION_NAME,
+    )
+
+
 def change_id(verb: str, key: str, request_id: str) -> str:
     return f"{verb}:{key}:{request_id}"
 
@@ -42,7 +56,7 @@ def change_id(verb: str, key: str, request_id: str) -> str:
 class Handlers(Protocol):
     """What the workflows do; a node implements it."""
 
-    async def run_shard(self, shard: int) -> Document: ...
+    async def run_shard(self, shard: int, workflow_id: str) -> Document: ...
 
     async def submit_plan(self, plan: Document) -> Document: ...
 
@@ -86,7 +100,7 @@ def register(handlers: Handlers) -> Workflows:
     @DBOS.workflow(name=RUN_SHARD, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def run_shard(shard: int) -> Document:
         """No steps: what it decides is durable in plans of its own, so its history stays short."""
-        return await handlers.run_shard(shard)
+        return await handlers.run_shard(shard, str(DBOS.workflow_id))
 
     @DBOS.workflow(name=EXECUTE_PLAN, serialization_type=_PORTABLE)
     async def execute_plan(plan: Document) -> Document:
@@ -97,8 +111,7 @@ def register(handlers: Handlers) -> Workflows:
         prepared = await prepare(change)
         if prepared["outcome"] == "refused":
             return prepared
-        workflow_id = DBOS.workflow_id
-        recorded = await record(change, prepared, str(workflow_id))
+        recorded = await record(change, prepared, str(DBOS.workflow_id))
         if recorded["outcome"] == "refused":
             return recorded
         return await converge(change, recorded)

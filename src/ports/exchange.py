@@ -17,7 +17,7 @@ from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 
 #: Called after a request is signed and right before its socket is written; raises
-#: `OwnershipLost` when the lease is gone, and then nothing is sent.
+#: `OwnershipLost` when it must not be sent any more, and then it is not.
 SendGuard = Callable[[], None]
 
 
@@ -29,8 +29,6 @@ class Capabilities:
     request_expiry_ms: int | None
     #: Largest skew between our clock and the venue's that the proofs allow for.
     clock_skew_ms: int
-    lookup_by_client_id: bool
-    post_only: bool
 
 
 @dataclass(frozen=True, slots=True)

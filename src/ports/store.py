@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from domain.ids import ClientOrderId, DecisionId, SymbolKey
+from domain.ids import ClientOrderId, DecisionId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import BookTop
 from domain.orders import Order, Trade
@@ -160,17 +160,21 @@ class ShardStore(Protocol):
     async def load(self, claim: Claim) -> Loaded: ...
 
     async def find_order(
-        self, claim: Claim, client_order_id: ClientOrderId
+        self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, int] | None:
-        """An order that left memory, with its settled lots; `None` if it was never intended."""
+        """An order that left memory, with its settled lots; `None` if it is not one of ours."""
         ...
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         """Commit intents, generations and the decision's record; nothing was sent before."""
         ...
 
-    async def holds(self, ownership: Ownership) -> bool:
-        """Whether the epoch is still the shard's current one."""
+    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
+        """Whether the epoch is current and, for a plan that places, the kill switch is off."""
+        ...
+
+    async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
+        """The recorded trades of one order."""
         ...
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
@@ -181,8 +185,4 @@ class ShardStore(Protocol):
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         """Base that all slots of the account's symbols hold."""
-        ...
-
-    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
-        """Record changed trading rules as the next version, and use it from now on."""
         ...

@@ -15,11 +15,13 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -125,11 +127,20 @@ class EmbeddedPostgres:
 
     async def supervise(self) -> None:
         """Start the server again whenever it dies, until cancelled; a hung one is only reported."""
+        loop = asyncio.get_running_loop()
+        # The loop's own pool may be full of work that waits for this very server.
+        thread = ThreadPoolExecutor(1, "postgres supervisor")
+        try:
+            await self._supervise(partial(loop.run_in_executor, thread))
+        finally:
+            thread.shutdown(wait=False)
+
+    async def _supervise(self, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
         answered = True
         backoff_s = _SUPERVISION_PERIOD_S
         while True:
             await asyncio.sleep(_SUPERVISION_PERIOD_S)
-            answers = await asyncio.to_thread(self._answers)
+            answers = await in_thread(self._answers)
             if answers:
                 backoff_s = _SUPERVISION_PERIOD_S
                 if not answered:
@@ -137,7 +148,7 @@ class EmbeddedPostgres:
             elif not self.is_running():
                 _LOG.error("the server has died; starting it again")
                 try:
-                    await asyncio.to_thread(self._restart)
+                    await in_thread(self._restart)
                 except (GridkeeperError, OSError) as error:
                     _LOG.error("the server did not start, next try in %g s: %s", backoff_s, error)
                     await asyncio.sleep(backoff_s)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -15,6 +17,11 @@ from store.migrate import sqlalchemy_url
 
 #: A transaction of ours takes milliseconds; a server that holds one this long is hung.
 TRANSACTION_TIMEOUT_S = 10.0
+_RETRY_S = 0.5
+
+T = TypeVar("T")
+
+log = structlog.get_logger("store")
 
 
 def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
@@ -39,3 +46,13 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if error.connection_invalidated:
             raise StoreUnavailable(str(error)) from error
         raise
+
+
+async def until_store_answers(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again for as long as Postgres does not answer."""
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error))
+            await asyncio.sleep(_RETRY_S)

@@ -29,6 +29,8 @@ _LOG_TAIL_LINES = 15
 _INITIAL_SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "128MB",
+    # An auditor can see when a decision was committed, not only when it was made.
+    "track_commit_timestamp": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "logging_collector": "on",

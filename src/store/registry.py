@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import text
@@ -27,12 +26,15 @@ _ENQUEUE = text("""
         app_version => :app_version, application_name => :app_name)
 """)
 
-#: A symbol added again goes on with its epochs: they are part of the decisions' ids.
+#: A symbol added again goes on with its epochs, which are part of the decisions' ids, and from the
+#: last trade that was recorded: what a person traded in between belongs in the ledger.
 _ADD_SHARD = text("""
-    INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, anchor, epoch,
-                        instrument_version, requested_by, reconciled_trade_id)
-    SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running', 'starting', :anchor,
-           coalesce(max(epoch), 0), :instrument_version, :requested_by, :reconciled_trade_id
+    INSERT INTO shards (symbol_key, account, symbol, spec, desired, desired_ms, status, anchor,
+                        epoch, instrument_version, requested_by, reconciled_trade_id)
+    SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running',
+           (SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :requested_by),
+           'starting', :anchor, coalesce(max(epoch), 0), :instrument_version, :requested_by,
+           coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
       FROM shards WHERE symbol_key = :symbol_key
     ON CONFLICT (account, symbol) WHERE status <> 'removed' DO NOTHING
     RETURNING shard
@@ -88,6 +90,8 @@ class RegisteredSymbol:
     reason: str
     #: An operator asked for a comparison with the exchange that has not been made yet.
     awaits_reconcile: bool
+    #: How many workflows ran it so far, where that was asked for.
+    runs: int = 0
 
 
 class Registry:
@@ -172,33 +176,53 @@ class Registry:
             )
             return int(shard)
 
-    async def desire(self, account: str, symbol: str, desired: Desired) -> RegisteredSymbol | None:
-        """Write down what an operator wants of a symbol; `None` if it is not registered."""
+    async def desire(
+        self, account: str, symbol: str, desired: Desired, workflow_id: str
+    ) -> RegisteredSymbol | None:
+        """Write down what an operator wants of a symbol; `None` if it is not registered.
+
+        Requests count in the order in which they were made, whenever and however often they are
+        applied: one that is applied late, or again after a crash, does not undo a newer one.
+        """
         async with transaction(self._engine) as connection:
-            changed = await connection.execute(
+            await connection.execute(
                 text("""
-                    UPDATE shards SET desired = :desired, updated_at = clock_timestamp()
+                    UPDATE shards SET desired = :desired, desired_ms = asked.created_at,
+                                      updated_at = clock_timestamp()
+                      FROM dbos.workflow_status AS asked
+                     WHERE asked.workflow_uuid = :workflow_id
+                       AND account = :account AND symbol = :symbol AND shards.status <> 'removed'
+                       AND desired_ms <= asked.created_at
+                       AND (desired <> 'removed' OR :desired = 'removed')
+                """),
+                {
+                    "account": account,
+                    "symbol": symbol,
+                    "desired": desired.value,
+                    "workflow_id": workflow_id,
+                },
+            )
+            found = await connection.execute(
+                text("""
+                    SELECT * FROM shards
                      WHERE account = :account AND symbol = :symbol AND status <> 'removed'
                        AND (desired <> 'removed' OR :desired = 'removed')
-                    RETURNING *
                 """),
                 {"account": account, "symbol": symbol, "desired": desired.value},
             )
-            row = changed.one_or_none()
+            row = found.one_or_none()
         return None if row is None else _registered(row)
 
-    async def ask_reconcile(
-        self, account: str, symbol: str, asked_at: datetime
-    ) -> RegisteredSymbol | None:
+    async def ask_reconcile(self, account: str, symbol: str) -> RegisteredSymbol | None:
         """Ask for a comparison with the exchange; `None` if the symbol is not registered."""
         async with transaction(self._engine) as connection:
             changed = await connection.execute(
                 text("""
-                    UPDATE shards SET reconcile_asked_at = greatest(reconcile_asked_at, :asked_at)
+                    UPDATE shards SET reconcile_asked_at = clock_timestamp()
                      WHERE account = :account AND symbol = :symbol AND status <> 'removed'
                     RETURNING *
                 """),
-                {"account": account, "symbol": symbol, "asked_at": asked_at},
+                {"account": account, "symbol": symbol},
             )
             row = changed.one_or_none()
         return None if row is None else _registered(row)
@@ -209,6 +233,24 @@ class Registry:
                 text("SELECT * FROM shards WHERE shard = :shard"), {"shard": shard}
             )
             return _registered(found.one())
+
+    async def orphans(self) -> Sequence[RegisteredSymbol]:
+        """Symbols that are not removed and that no pending `run_shard` serves."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT *, (SELECT count(*) FROM dbos.workflow_status
+                                WHERE starts_with(workflow_uuid, first_id)) AS runs
+                      FROM (SELECT *, 'run_shard:' || symbol_key || ':' || shard AS first_id
+                              FROM shards WHERE status <> 'removed') AS active
+                     WHERE NOT EXISTS (
+                           SELECT FROM dbos.workflow_status
+                            WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+                              AND (workflow_uuid = first_id
+                                   OR starts_with(workflow_uuid, first_id || ':')))
+                """)
+            )
+            return [_registered(row) for row in found]
 
     async def active_symbols(self) -> Sequence[RegisteredSymbol]:
         async with transaction(self._engine) as connection:
@@ -240,19 +282,34 @@ class Registry:
             )
             return bool(found.scalar_one())
 
-    async def throw_kill_switch(self, *, engaged: bool, reason: str, request_id: str) -> None:
-        """Engage or re-arm; the same request again changes nothing."""
+    async def engage_kill_switch(self, *, reason: str, request_id: str) -> None:
+        """Forbid every placement from now on; the same request again changes nothing."""
         async with transaction(self._engine) as connection:
             await connection.execute(
                 text("""
                     INSERT INTO kill_switch (id, engaged, reason, request_id)
-                    VALUES (1, :engaged, :reason, :request_id)
+                    VALUES (1, true, :reason, :request_id)
                     ON CONFLICT (id) DO UPDATE
-                       SET engaged = excluded.engaged, reason = excluded.reason,
+                       SET engaged = true, reason = excluded.reason,
                            request_id = excluded.request_id, changed_at = clock_timestamp()
                      WHERE kill_switch.request_id <> excluded.request_id
                 """),
-                {"engaged": engaged, "reason": reason, "request_id": request_id},
+                {"reason": reason, "request_id": request_id},
+            )
+
+    async def rearm(self, *, reason: str, workflow_id: str) -> None:
+        """Allow placements again, unless a kill is newer than the request to re-arm."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("""
+                    UPDATE kill_switch
+                       SET engaged = false, reason = :reason, request_id = :workflow_id,
+                           changed_at = clock_timestamp()
+                      FROM dbos.workflow_status AS asked
+                     WHERE asked.workflow_uuid = :workflow_id AND engaged
+                       AND floor(extract(epoch FROM changed_at) * 1000) <= asked.created_at
+                """),
+                {"reason": reason, "workflow_id": workflow_id},
             )
 
     async def live_order_count(self) -> int:
@@ -279,4 +336,5 @@ def _registered(row: object) -> RegisteredSymbol:
         reason=values["status_reason"],
         awaits_reconcile=asked_at is not None
         and (values["reconciled_at"] is None or values["reconciled_at"] < asked_at),
+        runs=values.get("runs", 0),
     )

@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
-from domain.ids import ClientOrderId, SymbolKey
+from domain.ids import ClientOrderId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Order
 from domain.plans import CommittedPlan, Place
@@ -21,7 +21,6 @@ from store.engine import transaction
 from store.rows import (
     fill_values,
     instrument_of,
-    instrument_values,
     ledger_values,
     moment,
     order_of,
@@ -98,12 +97,12 @@ class Repository:
             )
 
     async def find_order(
-        self, claim: Claim, client_order_id: ClientOrderId
+        self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, int] | None:
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 sql.ONE_ORDER,
-                {"shard": claim.ownership.shard, "client_order_id": client_order_id},
+                {"shard": claim.ownership.shard, "order_id": order_id},
             )
             row = found.one_or_none()
         if row is None:
@@ -129,18 +128,24 @@ class Repository:
             plan=plan,
         )
 
-    async def holds(self, ownership: Ownership) -> bool:
+    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
         async with transaction(self._engine) as connection:
             result = await connection.execute(
-                sql.HOLDS, {"shard": ownership.shard, "epoch": ownership.epoch}
+                sql.MAY_SEND,
+                {"shard": ownership.shard, "epoch": ownership.epoch, "places": places},
             )
             return bool(result.scalar_one())
+
+    async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                sql.OWN_TRADE_IDS, {"client_order_id": client_order_id}
+            )
+            return frozenset(found.scalars())
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
         async with self._owned(ownership) as connection:
-            for order in changes.orders.values():
-                await connection.execute(sql.UPDATE_ORDER, order_values(order, instrument))
             for fill in changes.fills.values():
                 recorded = await connection.execute(
                     sql.RECORD_FILL, fill_values(fill, instrument.account, shard)
@@ -148,6 +153,10 @@ class Repository:
                 if recorded.one_or_none() is None:
                     raise InvariantViolation(f"trade {fill.trade.trade_id} is already recorded")
                 await connection.execute(sql.RECORD_LEDGER, ledger_values(fill.trade, instrument))
+            # After the fills: whether an order is settled is read from them.
+            # Ended ones first: they make room for others on their slot and side.
+            for order in sorted(changes.orders.values(), key=lambda order: order.is_live):
+                await connection.execute(sql.UPDATE_ORDER, order_values(order, instrument))
             for slot in changes.slots.values():
                 await connection.execute(sql.RECORD_SLOT, slot_values(slot, shard, instrument))
             for closed in changes.pairs:
@@ -185,13 +194,6 @@ class Repository:
         async with transaction(self._engine) as connection:
             held = await connection.execute(sql.HELD_INVENTORY, {"account": account, "base": base})
             return Decimal(held.scalar_one())
-
-    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
-        async with self._owned(ownership) as connection:
-            await connection.execute(sql.ADD_INSTRUMENT, instrument_values(instrument))
-            await connection.execute(
-                sql.USE_INSTRUMENT, {"shard": ownership.shard, "version": instrument.version}
-            )
 
     @asynccontextmanager
     async def _owned(self, ownership: Ownership) -> AsyncIterator[AsyncConnection]:

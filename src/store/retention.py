@@ -14,6 +14,7 @@ _ORDERS = text("""
     DELETE FROM orders WHERE client_order_id IN (
         SELECT client_order_id FROM orders
          WHERE ended_at < clock_timestamp() - make_interval(secs => :seconds)
+           AND filled = 0
            AND NOT EXISTS (SELECT FROM fills WHERE fills.client_order_id = orders.client_order_id)
          LIMIT :batch)
 """)

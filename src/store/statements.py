@@ -32,18 +32,17 @@ SLOTS = text("""
 
 #: Live orders, and ended ones whose recorded trades do not yet add up to what was filled.
 UNFINISHED_ORDERS = text("""
-    SELECT orders.*, coalesce(sum(fills.quantity), 0) AS settled
-      FROM orders LEFT JOIN fills USING (client_order_id)
-     WHERE orders.shard = :shard
-     GROUP BY orders.client_order_id
-    HAVING orders.status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
-        OR coalesce(sum(fills.quantity), 0) < orders.filled
+    SELECT orders.*, (SELECT coalesce(sum(quantity), 0) FROM fills
+                       WHERE fills.client_order_id = orders.client_order_id) AS settled
+      FROM orders
+     WHERE shard = :shard AND NOT is_settled
 """)
 
 ONE_ORDER = text("""
     SELECT orders.*, coalesce(sum(fills.quantity), 0) AS settled
       FROM orders LEFT JOIN fills USING (client_order_id)
-     WHERE orders.shard = :shard AND orders.client_order_id = :client_order_id
+     WHERE orders.shard = :shard
+       AND (orders.client_order_id = :order_id OR orders.venue_order_id = :order_id)
      GROUP BY orders.client_order_id
 """)
 
@@ -100,9 +99,12 @@ COMMIT_DECISION = text("""
     SELECT EXISTS (SELECT FROM owned) AS is_owned, EXISTS (SELECT FROM allowed) AS is_allowed
 """)
 
-HOLDS = text("""
+MAY_SEND = text("""
     SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)
+       AND NOT (:places AND EXISTS (SELECT FROM kill_switch WHERE engaged))
 """)
+
+OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
 
 LOCK_OWNED = text("SELECT FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE")
 
@@ -111,12 +113,16 @@ UPDATE_ORDER = text("""
        SET status = :status, status_reason = :status_reason,
            venue_order_id = coalesce(:venue_order_id, venue_order_id),
            filled = :filled, cancel_requested = :cancel_requested,
+           is_settled = :is_ended AND :filled <= (
+               SELECT coalesce(sum(quantity), 0) FROM fills
+                WHERE fills.client_order_id = :client_order_id),
            ended_at = CASE WHEN :is_ended THEN coalesce(ended_at, clock_timestamp()) END,
            updated_at = clock_timestamp()
      WHERE client_order_id = :client_order_id
 """)
 
-#: A trade is recorded once; only its attribution may still change, from parked to known.
+#: A trade is recorded once; only its attribution may still change: to an order of ours that was
+#: not known or taken for absent, or to somebody else.
 RECORD_FILL = text("""
     INSERT INTO fills (account, symbol, trade_id, shard, venue_order_id, client_order_id, origin,
                        side, price, quantity, fee, fee_asset, is_maker, traded_at)
@@ -124,7 +130,7 @@ RECORD_FILL = text("""
             :side, :price, :quantity, :fee, :fee_asset, :is_maker, :traded_at)
     ON CONFLICT (account, symbol, trade_id) DO UPDATE
        SET origin = excluded.origin, client_order_id = excluded.client_order_id
-     WHERE fills.origin = 'parked'
+     WHERE fills.origin = 'parked' OR (fills.origin = 'external' AND excluded.origin = 'own')
     RETURNING trade_id
 """)
 
@@ -188,5 +194,3 @@ ADD_INSTRUMENT = text("""
     VALUES (:account, :symbol, :version, :base, :quote, :tick_size, :lot_size, :min_quantity,
             :min_notional, :maker_fee, :taker_fee, :base_decimals, :quote_decimals)
 """)
-
-USE_INSTRUMENT = text("UPDATE shards SET instrument_version = :version WHERE shard = :shard")

@@ -103,6 +103,12 @@ shards = Table(
     Column("symbol", Text, nullable=False),
     Column("spec", JSONB, nullable=False, comment="the grid as requested"),
     Column("desired", Text, nullable=False, comment="what the operator wants"),
+    Column(
+        "desired_ms",
+        BigInteger,
+        nullable=False,
+        comment="when that was asked for, ms since 1970: an older request does not undo it",
+    ),
     Column("status", Text, nullable=False, comment="what is"),
     Column("status_reason", Text, nullable=False, server_default=""),
     Column("anchor", Numeric, nullable=False, comment="price of level 0; never moves"),
@@ -168,6 +174,7 @@ decisions = Table(
     _moment("decided_at", "when it was committed, before anything was sent", default=True),
     UniqueConstraint("shard", "epoch", "sequence"),
     Index(None, "shard", "decided_at"),
+    Index(None, "decided_at"),
     comment="one row for each batch of orders decided; its id is the plan's workflow id",
 )
 
@@ -191,6 +198,13 @@ orders = Table(
     Column("venue_order_id", Text),
     Column("filled", Numeric, nullable=False, server_default="0", comment="cumulative, in base"),
     Column("cancel_requested", Boolean, nullable=False, server_default="false"),
+    Column(
+        "is_settled",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="ended, and every trade of it is recorded",
+    ),
     _moment("intended_at", "when the intent was committed, before it was sent", default=True),
     _moment("updated_at", "last change of this row", default=True),
     _moment("ended_at", "when it was filled, cancelled, rejected or proven absent"),
@@ -213,6 +227,8 @@ orders = Table(
         postgresql_where=LIVE_ORDER,
     ),
     Index(None, "shard", "intended_at"),
+    Index("orders_unfilled_ended", "ended_at", postgresql_where=text("filled = 0")),
+    Index("orders_unsettled", "shard", postgresql_where=text("NOT is_settled")),
     Index(None, "decision_id"),
     Index(None, "venue_order_id"),
     comment="every order intended: the intent is committed before the order is sent",
@@ -240,6 +256,8 @@ fills = Table(
     CheckConstraint("(origin = 'own') = (client_order_id IS NOT NULL)", name="own"),
     Index(None, "shard", "traded_at"),
     Index(None, "client_order_id"),
+    Index(None, "account", "symbol", "recorded_at"),
+    Index("fills_parked", "shard", postgresql_where=text("origin = 'parked'")),
     comment="every trade of the account in our symbols, keyed by the venue's trade id",
 )
 

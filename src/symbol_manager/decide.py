@@ -9,7 +9,7 @@ from domain.errors import ConfigurationError
 from domain.ids import ClientOrderId, OrderTag, Side
 from domain.instrument import Instrument, Rounding
 from domain.market import BookTop, Quote
-from domain.plans import Plan, RiskApproved
+from domain.plans import Cancel, Plan, RiskApproved
 from grid.desired import desired_orders
 from grid.grid import SlotSide
 from grid.plan import IntentFactory, diff
@@ -34,6 +34,8 @@ class Permissions:
 
 def to_book(quote: Quote, instrument: Instrument) -> BookTop | None:
     """A quote in ticks; `None` for one that makes no sense."""
+    if any(side is not None and not side.is_finite() for side in (quote.bid, quote.ask)):
+        return None
     try:
         bid = None if quote.bid is None else instrument.price_to_ticks(quote.bid, Rounding.FLOOR)
         ask = None if quote.ask is None else instrument.price_to_ticks(quote.ask, Rounding.CEIL)
@@ -91,6 +93,7 @@ def decide(
         ),
         blocked={*waiting, *state.unsettled(), *state.ahead_of_trades()},
     )
+    plan = Plan(plan.cancels + _cancels_of_strays(state), plan.places)
     if not permissions.placing:
         plan = Plan(plan.cancels)
     if not plan:
@@ -102,6 +105,19 @@ def decide(
         limits=limits,
         exposure=_exposure(state, len(live), sent_last_minute),
         is_killed=not permissions.orders,
+    )
+
+
+def _cancels_of_strays(state: ShardState) -> tuple[Cancel, ...]:
+    return tuple(
+        Cancel(
+            client_order_id=client_order_id,
+            slot=stray.intent.tag.slot,
+            side=stray.intent.side,
+            reason="stray",
+        )
+        for client_order_id, stray in state.strays.items()
+        if not state.order(client_order_id).cancel_requested
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from domain.ids import ClientOrderId
 from grid.grid import SlotSide
 from ports.clock import Clock
@@ -11,6 +13,10 @@ from ports.exchange import Capabilities
 GRACE_WITHOUT_EXPIRY_MS = 60_000
 FIRST_BACKOFF_MS = 1_000
 LONGEST_BACKOFF_MS = 60_000
+FIRST_LOOK_UP_MS = 500
+LONGEST_LOOK_UP_MS = 30_000
+
+Key = TypeVar("Key")
 
 
 class Doubts:
@@ -27,6 +33,9 @@ class Doubts:
             GRACE_WITHOUT_EXPIRY_MS if expiry is None else expiry + capabilities.clock_skew_ms
         )
         self._absent_after_ms: dict[ClientOrderId, int] = {}
+        self._pace: Pace[ClientOrderId] = Pace(
+            clock, first_ms=FIRST_LOOK_UP_MS, longest_ms=LONGEST_LOOK_UP_MS
+        )
 
     def raise_for(self, client_order_id: ClientOrderId) -> None:
         """The order may have been sent up to this instant."""
@@ -34,6 +43,11 @@ class Doubts:
 
     def clear(self, client_order_id: ClientOrderId) -> None:
         self._absent_after_ms.pop(client_order_id, None)
+        self._pace.reset(client_order_id)
+
+    def is_due(self, client_order_id: ClientOrderId) -> bool:
+        """Whether to ask the venue about it now; each time the next wait is twice as long."""
+        return self._pace.take(client_order_id)
 
     def __contains__(self, client_order_id: ClientOrderId) -> bool:
         return client_order_id in self._absent_after_ms
@@ -47,6 +61,38 @@ class Doubts:
         return self._clock.boot_ms() >= after_ms
 
 
+class Pace(Generic[Key]):
+    """For each key a wait that doubles every time it is taken, up to a bound."""
+
+    def __init__(self, clock: Clock, *, first_ms: int, longest_ms: int) -> None:
+        self._clock = clock
+        self._first_ms = first_ms
+        self._longest_ms = longest_ms
+        #: Until when to wait, and how long the wait is.
+        self._waits: dict[Key, tuple[int, int]] = {}
+
+    def take(self, key: Key) -> bool:
+        """Whether the wait is over; if so the next one begins."""
+        until_ms, _ = self._waits.get(key, (0, 0))
+        if self._clock.boot_ms() < until_ms:
+            return False
+        self.begin(key)
+        return True
+
+    def begin(self, key: Key) -> None:
+        """Start waiting, twice as long as the last time."""
+        _, waited_ms = self._waits.get(key, (0, 0))
+        wait_ms = min(max(waited_ms * 2, self._first_ms), self._longest_ms)
+        self._waits[key] = (self._clock.boot_ms() + wait_ms, wait_ms)
+
+    def reset(self, key: Key) -> None:
+        self._waits.pop(key, None)
+
+    def waiting(self) -> set[Key]:
+        now_ms = self._clock.boot_ms()
+        return {key for key, (until_ms, _) in self._waits.items() if now_ms < until_ms}
+
+
 class Backoff:
     """Slot-sides whose last order was refused wait, twice as long each time, up to a bound."""
 
@@ -54,7 +100,9 @@ class Backoff:
         self._clock = clock
         self._funds_lock_ms = funds_lock_ms
         self._entries_locked_until_ms = 0
-        self._waits: dict[SlotSide, tuple[int, int]] = {}
+        self._pace: Pace[SlotSide] = Pace(
+            clock, first_ms=FIRST_BACKOFF_MS, longest_ms=LONGEST_BACKOFF_MS
+        )
 
     def lock_entries(self) -> None:
         """The venue says that funds are short: no entries for a while, exits go on."""
@@ -65,13 +113,10 @@ class Backoff:
         return self._clock.boot_ms() < self._entries_locked_until_ms
 
     def refuse(self, slot_side: SlotSide) -> None:
-        _, waited_ms = self._waits.get(slot_side, (0, FIRST_BACKOFF_MS // 2))
-        wait_ms = min(waited_ms * 2, LONGEST_BACKOFF_MS)
-        self._waits[slot_side] = (self._clock.boot_ms() + wait_ms, wait_ms)
+        self._pace.begin(slot_side)
 
     def succeed(self, slot_side: SlotSide) -> None:
-        self._waits.pop(slot_side, None)
+        self._pace.reset(slot_side)
 
     def waiting(self) -> set[SlotSide]:
-        now_ms = self._clock.boot_ms()
-        return {slot_side for slot_side, (until_ms, _) in self._waits.items() if now_ms < until_ms}
+        return self._pace.waiting()

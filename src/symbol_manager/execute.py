@@ -12,7 +12,16 @@ from domain.errors import OwnershipLost
 from domain.ids import DecisionId
 from domain.orders import Absent, Rejected, Unknown
 from domain.plans import Cancel, CommittedPlan, Place
-from ports.exchange import Accepted, ExchangePort, NotSent, Outcome, Outcomes, Refused, Undetermined
+from ports.exchange import (
+    Accepted,
+    ExchangePort,
+    NotSent,
+    Outcome,
+    Outcomes,
+    Refused,
+    SendGuard,
+    Undetermined,
+)
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Changes, Ownership, ShardStore
 from symbol_manager.doubts import Backoff, Doubts
@@ -31,6 +40,8 @@ class Held:
     state: ShardState
     doubts: Doubts
     backoff: Backoff
+    #: Asked with each request right before its socket is written.
+    guard: SendGuard
 
 
 class PlanExecutor:
@@ -62,16 +73,22 @@ class PlanExecutor:
             return {"plan": "stale: not sent"}
         ownership = Ownership(held.plan.shard, held.plan.epoch)
         self._lease.check()
-        if not await self._store.holds(ownership):
-            raise OwnershipLost(f"plan {decision_id}: a newer epoch owns the shard")
+        plan = held.plan.plan
+        if not await self._store.may_send(ownership, places=bool(plan.places)):
+            raise OwnershipLost(f"plan {decision_id}: the shard or the permission to place is gone")
         self._failpoints(Failpoint.PLAN_BEFORE_SEND)
         instrument = held.state.claim.instrument
-        outcomes = await self._exchange.submit(held.plan, instrument, self._lease.check)
+        held.state.mark_sent(plan)
+
+        def guard() -> None:
+            self._lease.check()
+            held.guard()
+
+        outcomes = await self._exchange.submit(held.plan, instrument, guard)
         self._failpoints(Failpoint.PLAN_AFTER_SEND)
         changes = _apply(outcomes, held)
         await self._store.record(ownership, instrument, changes)
         self._failpoints(Failpoint.PLAN_AFTER_OUTCOMES)
-        plan = held.plan.plan
         touched = [action.client_order_id for action in plan.cancels]
         touched += [place.intent.client_order_id for place in plan.places]
         return {str(name): held.state.order(name).status.value for name in touched}
@@ -120,10 +137,9 @@ def _apply_cancel(cancel: Cancel, outcome: Outcome, held: Held, into: Changes) -
     match outcome:
         case Accepted(report):
             held.state.absorb_report(report, into)
-        case NotSent():
-            held.state.retry_cancel(cancel.client_order_id, into)
-        case Refused() | Undetermined():
-            """The order ended by itself or the answer is lost: a look-up will tell."""
+        case Refused() | Undetermined() | NotSent():
+            # It ended by itself, the answer is lost, or nothing may be sent for now: a look-up,
+            # which keeps its distance, tells whether to ask again.
             held.doubts.raise_for(cancel.client_order_id)
 
 

@@ -39,6 +39,8 @@ class Mailbox:
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
         self._quote: Quote | None = None
+        #: The last one that came in, taken or not.
+        self.latest_quote: Quote | None = None
         self._order_events: list[OrderReport | Trade] = []
         self._must_reconcile = False
         self._news = asyncio.Event()
@@ -50,10 +52,10 @@ class Mailbox:
     def put_quote(self, event: Quote | StreamLost | StreamRestored) -> None:
         match event:
             case Quote():
-                self._quote = event
+                self._quote = self.latest_quote = event
                 self._news.set()
             case StreamLost() | StreamRestored():
-                """The quote's own age tells: a lost stream goes stale, a restored one does not."""
+                pass  # the quote's own age tells: a lost stream goes stale, a restored does not
 
     def put_order_event(self, event: OrderReport | Trade | StreamLost | StreamRestored) -> None:
         match event:

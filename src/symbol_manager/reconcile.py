@@ -41,15 +41,33 @@ async def survey(exchange: ExchangePort, symbol: str, reconciled_trade_id: str |
 
 
 async def absorb_survey(
-    found: Survey, state: ShardState, exchange: ExchangePort, store: ShardStore, into: Changes
+    found: Survey,
+    state: ShardState,
+    doubts: Doubts,
+    exchange: ExchangePort,
+    store: ShardStore,
+    into: Changes,
 ) -> None:
-    """Fold a survey in: reports first, so that their trades find their orders."""
+    """Fold a survey in: reports first, so that their trades find their orders.
+
+    An own order that should rest and is not shown is doubted; one that is shown is not.
+    """
+    shown = set()
     for report in found.open_orders:
         await absorb_report(report, state, exchange, store, into)
+        if state.knows(report.client_order_id):
+            shown.add(report.client_order_id)
+            doubts.clear(report.client_order_id)
+            if not state.order(report.client_order_id).is_live:
+                state.mark_stray(report.client_order_id)
     for trade in found.trades:
         state.absorb_trade(trade, into)
     if found.trades:
         into.reconciled_trade_id = found.trades[-1].trade_id
+    for order in state.live_orders().values():
+        client_order_id = order.intent.client_order_id
+        if client_order_id not in shown and client_order_id not in doubts:
+            doubts.raise_for(client_order_id)
 
 
 async def absorb_report(
@@ -90,27 +108,28 @@ def other_installation(found: Survey, state: ShardState, exchange: ExchangePort)
     return None
 
 
-def missing_orders(found: Survey, state: ShardState) -> list[Order]:
-    """Own orders that may live although the exchange does not show them as open."""
-    shown = {report.client_order_id for report in found.open_orders}
-    return [
-        order for order in state.live_orders().values() if order.intent.client_order_id not in shown
-    ]
-
-
 def doubtful_orders(state: ShardState, doubts: Doubts) -> list[Order]:
     """Orders that need a look-up: unconfirmed, doubted, or ended without all their trades."""
+    strays = [state.order(client_order_id) for client_order_id in state.strays]
     return [
         order
         for order in state.active_orders()
-        if order.status in _UNCONFIRMED
-        or order.intent.client_order_id in doubts
-        or not order.is_live
-    ]
+        if is_unconfirmed(order) or order.intent.client_order_id in doubts or not order.is_live
+    ] + [stray for stray in strays if stray.intent.client_order_id in doubts]
+
+
+def is_unconfirmed(order: Order) -> bool:
+    """Whether the venue has never said a word about it."""
+    return order.status in _UNCONFIRMED
 
 
 async def look_up(
-    order: Order, state: ShardState, doubts: Doubts, exchange: ExchangePort, into: Changes
+    order: Order,
+    state: ShardState,
+    doubts: Doubts,
+    exchange: ExchangePort,
+    store: ShardStore,
+    into: Changes,
 ) -> None:
     """Ask the venue for one order and its trades; absence counts only after the grace.
 
@@ -121,22 +140,35 @@ async def look_up(
     try:
         report = await exchange.fetch_order(symbol, client_order_id)
     except OrderNotFound:
+        if not is_unconfirmed(order):
+            return  # the venue has shown it before: that it does not now proves nothing
         if doubts.may_be_absent(client_order_id) and not await _rests(order, exchange, symbol):
             reason = "the venue does not know it and the request has expired"
             state.set_state(client_order_id, Absent(reason), into)
             doubts.clear(client_order_id)
         return
-    doubts.clear(client_order_id)
     state.absorb_report(report, into)
-    settled = state.order(client_order_id)
-    if settled.is_live and settled.cancel_requested:
+    seen = state.order(client_order_id)
+    if seen.cancel_requested and (seen.is_live or client_order_id in state.strays):
         state.retry_cancel(client_order_id, into)
-    if settled in state.unsettled().values():
-        await _absorb_trades_of(settled, state, exchange, into)
+    if seen in state.unsettled().values():
+        await _absorb_trades_of(seen, state, exchange, store, into)
+    else:
+        doubts.clear(client_order_id)
 
 
-def settle_parked(state: ShardState, doubts: Doubts, into: Changes) -> None:
-    """Once every own order is accounted for, trades without an order are somebody else's."""
+async def settle_parked(
+    state: ShardState, doubts: Doubts, store: ShardStore, into: Changes
+) -> None:
+    """Give parked trades to orders that left memory; the others are somebody else's.
+
+    The latter only once every own order is accounted for.
+    """
+    for venue_order_id in list(state.parked):
+        stored = await store.find_order(state.claim, venue_order_id)
+        if stored is not None:
+            state.remember(*stored)
+            state.settle_parked(venue_order_id, into)
     if not doubtful_orders(state, doubts):
         state.declare_external(list(state.parked), into)
 
@@ -153,11 +185,19 @@ async def _rests(order: Order, exchange: ExchangePort, symbol: str) -> bool:
 
 
 async def _absorb_trades_of(
-    order: Order, state: ShardState, exchange: ExchangePort, into: Changes
+    order: Order,
+    state: ShardState,
+    exchange: ExchangePort,
+    store: ShardStore,
+    into: Changes,
 ) -> None:
+    """Book an order's trades, also those that were taken for somebody else's before."""
     venue_order_id = venue_order_id_of(order)
     if venue_order_id is None:
         return
+    client_order_id = order.intent.client_order_id
     trades = await exchange.fetch_trades(state.claim.symbol, venue_order_id=venue_order_id)
+    booked = await store.own_trade_ids(client_order_id) | into.fills.keys()
     for trade in trades:
-        state.absorb_trade(trade, into)
+        if trade.trade_id not in booked:
+            state.claim_trade(trade, client_order_id, into)

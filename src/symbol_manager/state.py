@@ -32,6 +32,7 @@ from domain.orders import (
 )
 from domain.plans import Plan
 from grid.grid import Grid, SlotSide
+from grid.plan import live_by_slot
 from grid.slots import Slot, apply_trade, record_intent
 from ports.store import Changes, Claim, ClosedPair, Fill, Finding, Loaded, Origin
 
@@ -53,6 +54,8 @@ class ShardState:
         self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
         self._parked: dict[VenueOrderId, list[Trade]] = {}
         self._trade_ids = set(loaded.trade_ids)
+        #: Own orders that rest although their slot and side went on without them.
+        self._strays: dict[ClientOrderId, Order] = {}
         for order in loaded.orders:
             self.remember(order, loaded.settled_lots[order.intent.client_order_id])
         for trade in loaded.parked:
@@ -90,7 +93,7 @@ class ShardState:
 
     def live_orders(self) -> dict[SlotSide, Order]:
         """By slot and side; there is never more than one."""
-        return {slot_side(order): order for order in self._active.values() if order.is_live}
+        return live_by_slot(self._active.values())
 
     def unsettled(self) -> dict[SlotSide, Order]:
         """Ended orders whose trades are not all known yet: their slots must not act."""
@@ -117,6 +120,20 @@ class ShardState:
     def parked(self) -> Mapping[VenueOrderId, list[Trade]]:
         return self._parked
 
+    @property
+    def strays(self) -> Mapping[ClientOrderId, Order]:
+        """To be cancelled on sight."""
+        return self._strays
+
+    def mark_stray(self, client_order_id: ClientOrderId) -> None:
+        """The venue shows it as open although it has ended here."""
+        self._strays.setdefault(client_order_id, self.order(client_order_id))
+
+    def mark_sent(self, plan: Plan) -> None:
+        """The plan's orders are being handed to the socket; Postgres still says intended."""
+        for place in plan.places:
+            self._file(replace(self.order(place.intent.client_order_id), state=Sent()))
+
     def set_state(self, client_order_id: ClientOrderId, state: OrderState, into: Changes) -> None:
         """An order's fate as the shard itself determined it, such as unknown or absent."""
         order = replace(self.order(client_order_id), state=state, cancel_requested=False)
@@ -142,18 +159,18 @@ class ShardState:
         filled = instrument.quantity_to_lots(report.filled)
         merged = merge_report(order, report.status, report.venue_order_id, filled)
         self._by_venue_id[report.venue_order_id] = report.client_order_id
-        if isinstance(order.state, Absent):
-            into.findings.append(
-                Finding(
-                    kind="stray",
-                    subject=report.client_order_id,
-                    detail={"status": report.status.value, "was": order.state.reason},
-                )
-            )
+        if not order.is_live and merged.is_live:
+            merged = self._returned(order, merged, report, into)
+        if report.status is not VenueStatus.OPEN:
+            self._strays.pop(report.client_order_id, None)
         if merged != order:
             self._keep(merged, into)
-        for trade in self._parked.pop(report.venue_order_id, []):
-            self._settle(trade, report.client_order_id, into)
+        self.settle_parked(report.venue_order_id, into)
+
+    def settle_parked(self, venue_order_id: VenueOrderId, into: Changes) -> None:
+        """Book the parked trades of an order that is known now."""
+        for trade in self._parked.pop(venue_order_id, []):
+            self._settle(trade, self._by_venue_id[venue_order_id], into)
 
     def absorb_trade(self, trade: Trade, into: Changes) -> None:
         """Book a trade once; park it while its order is not known."""
@@ -165,6 +182,11 @@ class ShardState:
             self._parked.setdefault(trade.venue_order_id, []).append(trade)
             into.fills[trade.trade_id] = Fill(trade=trade, origin=Origin.PARKED)
             return
+        self._settle(trade, client_order_id, into)
+
+    def claim_trade(self, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
+        """Book a trade that was recorded as somebody else's to the order it belongs to."""
+        self._trade_ids.add(trade.trade_id)
         self._settle(trade, client_order_id, into)
 
     def declare_external(self, venue_order_ids: Iterable[VenueOrderId], into: Changes) -> None:
@@ -184,6 +206,23 @@ class ShardState:
                     )
                 )
 
+    def _returned(self, order: Order, merged: Order, report: OrderReport, into: Changes) -> Order:
+        """An order that was taken for ended rests after all: adopt it, or mark it for the end.
+
+        Where its slot and side have another order by now it stays ended here, and is cancelled.
+        """
+        into.findings.append(
+            Finding(
+                kind="stray",
+                subject=report.client_order_id,
+                detail={"status": report.status.value, "was": order.status.value},
+            )
+        )
+        if slot_side(order) not in self.live_orders():
+            return merged
+        self._strays[report.client_order_id] = merged
+        return replace(merged, state=Cancelled(report.venue_order_id, merged.filled_lots))
+
     def _settle(self, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
         order = self.order(client_order_id)
         instrument = self.claim.instrument
@@ -193,11 +232,10 @@ class ShardState:
         )
         self._settled[client_order_id] += instrument.quantity_to_lots(trade.quantity)
         settled = self._settled[client_order_id]
-        merged = merge_report(order, VenueStatus.OPEN, trade.venue_order_id, settled)
-        if merged != order:
-            self._keep(merged, into)
-        else:
-            self._file(order)
+        # A trade says how much was filled, not that the order rests.
+        status = VenueStatus.OPEN if order.is_live else VenueStatus.CANCELLED
+        merged = merge_report(order, status, trade.venue_order_id, settled)
+        self._keep(merged, into)
         exit_side = (tag.slot, Side.SELL)
         slot, pair = apply_trade(
             self.slot(tag.slot),
@@ -205,9 +243,7 @@ class ShardState:
             tag.purpose,
             instrument,
             exit_level_ticks=self.grid.ladder.price_ticks(tag.slot + 1),
-            exit_live=any(
-                slot_side(live) == exit_side and live.is_live for live in self._active.values()
-            ),
+            exit_live=any(slot_side(live) == exit_side for live in self._active.values()),
         )
         self.slots[slot.index] = slot
         into.slots[slot.index] = slot

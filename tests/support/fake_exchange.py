@@ -60,7 +60,7 @@ class FakeExchange:
     account: str = "sim"
     capabilities: Capabilities = field(
         default_factory=lambda: Capabilities(
-            request_expiry_ms=50, clock_skew_ms=50, lookup_by_client_id=True, post_only=True
+            request_expiry_ms=50, clock_skew_ms=50
         )
     )
     ids: HexIds = field(default_factory=HexIds)

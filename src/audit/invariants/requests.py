@@ -8,11 +8,14 @@ from audit.report import Result, Violation
 
 _WORKFLOW = "apply_change"
 #: Done, or sure to be done.
-_SURVIVING = frozenset({"SUCCESS", "ERROR", "PENDING", "ENQUEUED", "DELAYED"})
+_SURVIVING = frozenset({"SUCCESS", "PENDING", "ENQUEUED", "DELAYED"})
 
 
 def check_requests(evidence: Evidence) -> Result:
-    """I10: every acknowledged request is in Postgres, answered or still to be."""
+    """I10: every acknowledged request is in Postgres, answered or still to be.
+
+    One that ended in an error was neither done nor refused: it is lost.
+    """
     violations: list[Violation] = []
     for workflow_id in evidence.acknowledged:
         workflow = evidence.database.workflows.get(workflow_id)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, table, text
+from sqlalchemy import select as sql_select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.ids import Side, decision_id, symbol_key
 from domain.instrument import Instrument
 from domain.market import BookTop
-from domain.orders import Intent
+from domain.orders import Intent, Order, PartiallyFilled
 from domain.plans import CommittedPlan, Plan, RiskApproved
 from orchestrator.workflows import (
     APPLICATION_NAME,
@@ -21,12 +22,20 @@ from orchestrator.workflows import (
     SHARDS_QUEUE,
     run_shard_id,
 )
-from ports.store import Changes, Claim, Decision
+from ports.store import Changes, Claim, Decision, Fill, Origin
 from store.engine import transaction
 from store.registry import NewSymbol, Registry
 from store.repository import Repository
 from support.fake_exchange import BTC
-from unit.symbol_manager.factories import ENTRY_LOTS, make_intent, make_spec, placing
+from unit.symbol_manager.factories import (
+    ENTRY_LOTS,
+    make_intent,
+    make_slot,
+    make_spec,
+    make_trade,
+    placing,
+    venue_id,
+)
 
 EXECUTOR = "node-1:start-1"
 RUN: dict[str, str] = {
@@ -148,3 +157,24 @@ async def make_owner(engine: AsyncEngine, new: NewSymbol | None = None) -> Owner
     await start_workflow(engine, workflow_id)
     repository = Repository(engine, EXECUTOR)
     return Owner(engine, repository, await repository.claim(shard, workflow_id))
+
+
+def own_fill(intent: Intent, trade_id: str, lots: int, **changes: Any) -> Changes:
+    """What a fill of an entry does, as the shard records it."""
+    trade = make_trade(intent, trade_id, lots, **changes)
+    order = Order(intent=intent, state=PartiallyFilled(venue_id(intent), lots))
+    return Changes(
+        orders={intent.client_order_id: order},
+        fills={
+            trade_id: Fill(trade=trade, origin=Origin.OWN, client_order_id=intent.client_order_id)
+        },
+        slots={intent.tag.slot: make_slot(intent.tag.slot, lots)},
+    )
+
+
+async def rows_of(engine: AsyncEngine, *tables: str) -> dict[str, int]:
+    async with engine.connect() as connection:
+        return {
+            name: await connection.scalar(sql_select(func.count()).select_from(table(name))) or 0
+            for name in tables
+        }

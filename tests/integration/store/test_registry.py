@@ -154,16 +154,19 @@ async def test_kill_switch_request_told_again_does_not_engage_again(registry: Re
     assert await registry.is_killed()
 
 
-async def test_idle_symbols_are_those_nobody_runs(
+async def test_idle_symbols_are_those_the_process_does_not_run(
     clean_engine: AsyncEngine, registry: Registry
 ) -> None:
+    pid = 77
     owner = await make_owner(clean_engine)
-    assert await registry.idle_symbols() == ["BTC/USDT"]
+    await execute(clean_engine, "UPDATE nodes SET pid = :pid", pid=pid)
+    assert await registry.idle_symbols(pid) == ["BTC/USDT"]
     await owner.repository.set_status(owner.claim.ownership, Status.RUNNING, "")
-    assert await registry.idle_symbols() == []
+    assert await registry.idle_symbols(pid) == []
+    assert await registry.idle_symbols(pid + 1) == ["BTC/USDT"]
     await execute(clean_engine, "DELETE FROM nodes")
-    await join_node(clean_engine, EXECUTOR, silent_s=60.0)
-    assert await registry.idle_symbols() == ["BTC/USDT"]
+    await join_node(clean_engine, EXECUTOR, pid=pid, silent_s=60.0)
+    assert await registry.idle_symbols(pid) == ["BTC/USDT"]
 
 
 async def test_live_order_count_counts_what_may_rest(

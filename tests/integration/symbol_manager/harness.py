@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import StoreUnavailable
+from domain.errors import OwnershipLost, StoreUnavailable
 from domain.ids import ClientOrderId, Side, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import OrderReport, Trade, VenueStatus
@@ -163,6 +163,7 @@ class Rig:
         self.store = FailingStore(engine)
         self.mailbox = Mailbox(wishes)
         self.key = new_symbol().key
+        self.runner: Shard | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -179,7 +180,7 @@ class Rig:
         """The same price again: entries belong into slots -1 to -3, an exit fits at level 0."""
         self.exchange.set_price("99.49", "99.51", time.time_ns() // 1_000_000)
 
-    def start(self) -> None:
+    def start(self, *, reconcile_every_ms: int = 300) -> None:
         clock = SystemClock()
         lease = Lease(clock, 600_000)
         lease.renew(clock.boot_ms())
@@ -190,7 +191,7 @@ class Rig:
             return await executor.submit(decision_id_of(record))
 
         self.mailbox = Mailbox(self.mailbox.wishes)
-        runner = Shard(
+        self.runner = Shard(
             shard=self.shard,
             symbol="BTC/USDT",
             workflow_id=run_shard_id(self.key, self.shard),
@@ -203,10 +204,10 @@ class Rig:
                 clock=clock,
                 failpoints=failpoints,
             ),
-            settings=ShardSettings(reconcile_every_ms=300),
+            settings=ShardSettings(reconcile_every_ms=reconcile_every_ms),
         )
         self._tasks = [
-            asyncio.create_task(runner.run()),
+            asyncio.create_task(self.runner.run()),
             asyncio.create_task(self._feed(self.mailbox)),
         ]
 
@@ -215,13 +216,20 @@ class Rig:
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, OwnershipLost):
                 await task
         self._tasks = []
 
-    async def until_removed(self) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            await self._tasks[0]
+    async def until_ended(self) -> BaseException | None:
+        """Why the shard's loop ended; `None` if the symbol is removed."""
+        (running, _) = self._tasks
+        done, _ = await asyncio.wait([running], timeout=PATIENCE_S)
+        assert done, "the shard still runs"
+        return asyncio.CancelledError() if running.cancelled() else running.exception()
+
+    def stop(self, *, cancel_orders: bool) -> None:
+        assert self.runner is not None
+        self.runner.stop(cancel_orders=cancel_orders)
 
     def wish(self, desired: Desired = Desired.RUNNING, *, is_killed: bool = False) -> None:
         self.mailbox.put_wishes(Wishes(desired, is_killed))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.errors import OwnershipLost
 from domain.ids import Side
 from domain.orders import VenueStatus
-from integration.store.factories import execute, select, value
+from integration.store.factories import execute, join_node, select, value
 from integration.symbol_manager.harness import Rig, eventually
+from ports.exchange import StreamRestored
 from ports.store import Desired, Status
 
 ENTRIES = (-1, -2, -3)
@@ -173,9 +176,42 @@ async def test_shard_pause_wish_keeps_exits_only(trading: Rig) -> None:
 
 async def test_shard_removed_cancels_and_ends(trading: Rig) -> None:
     trading.wish(Desired.REMOVED)
-    await trading.until_removed()
+    assert await trading.until_ended() is None
     assert trading.exchange.open_orders() == []
     await trading.until_status(Status.REMOVED)
+
+
+@pytest.mark.parametrize(
+    ("cancel_orders", "resting"),
+    [pytest.param(True, 0, id="cancelling"), pytest.param(False, 3, id="leaving orders")],
+)
+async def test_shard_stopped_leaves_its_workflow_pending(
+    trading: Rig, cancel_orders: bool, resting: int
+) -> None:
+    trading.stop(cancel_orders=cancel_orders)
+    assert isinstance(await trading.until_ended(), asyncio.CancelledError)
+    assert len(trading.exchange.open_orders()) == resting
+    trading.start()
+    await trading.until_entries(*ENTRIES)
+    assert len(trading.exchange.sent) == 3 + (3 - resting)
+
+
+async def test_shard_taken_over_sends_nothing_more_and_ends(trading: Rig) -> None:
+    await join_node(trading.engine, "node-2:start-1", host="elsewhere")
+    await execute(trading.engine, "UPDATE shards SET epoch = epoch + 1, owner = 'node-2:start-1'")
+    trading.exchange.fill(-1)
+    assert isinstance(await trading.until_ended(), OwnershipLost)
+    assert len(trading.exchange.sent) == 3
+    assert await value(trading.engine, "SELECT count(*) FROM fills") == 0
+
+
+async def test_shard_asked_to_reconcile_finds_what_the_stream_missed(rig: Rig) -> None:
+    rig.start(reconcile_every_ms=3_600_000)
+    await rig.until_entries(*ENTRIES)
+    rig.exchange.fill(-1, silent=True)
+    rig.mailbox.put_order_event(StreamRestored())
+    await rig.until_exits(-1)
+    await rig.assert_books_agree()
 
 
 @pytest.mark.parametrize("attribute", ["fail_before_commit", "fail_after_commit"])

@@ -29,7 +29,7 @@ IDS = HexIds()
 ENTRY_LOTS = 10_000
 
 CAPABILITIES = Capabilities(
-    request_expiry_ms=1_000, clock_skew_ms=500, lookup_by_client_id=True, post_only=True
+    request_expiry_ms=1_000, clock_skew_ms=500
 )
 
 

@@ -170,11 +170,13 @@ def test_decide_ended_order_without_its_trades_blocks_its_slot_side() -> None:
 
 
 def test_decide_report_ahead_of_its_trades_leaves_the_order_alone() -> None:
-    """The venue shows half of it filled, the slot does not hold it yet."""
-    intent = make_intent()
-    state = make_state(slots=[make_slot(-1)], orders=[resting(intent)])
+    """The venue shows half of the exit sold, the slot still holds it all: no resizing yet."""
+    intent = make_intent(-1, Side.SELL)
+    state = make_state(
+        slots=[make_slot(-1, ENTRY_LOTS, sell_generation=1)], orders=[resting(intent)]
+    )
     state.absorb_report(make_report(intent, VenueStatus.OPEN, ENTRY_LOTS // 2), Changes())
-    assert (-1, Side.BUY) not in cancelled(run(state).plan)
+    assert cancelled(run(state, BookTop(9_949, 9_951, 0)).plan) == set()
 
 
 def test_decide_waiting_slot_side_places_nothing() -> None:

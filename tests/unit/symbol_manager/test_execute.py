@@ -154,6 +154,7 @@ async def test_submit_after_the_lease_ran_out_sends_nothing(desk: Desk) -> None:
     with pytest.raises(OwnershipLost):
         await desk.executor.submit(DECISION)
     assert desk.exchange.submitted == []
+    assert desk.failpoints.points == []
 
 
 async def test_submit_lease_that_runs_out_while_signing_is_seen_by_the_guard(desk: Desk) -> None:

@@ -80,6 +80,13 @@ def test_mailbox_restored_order_stream_asks_for_reconciliation(mailbox: Mailbox)
     assert mailbox.take().must_reconcile
 
 
+async def test_mailbox_asked_to_reconcile_wakes_and_says_so_once(mailbox: Mailbox) -> None:
+    mailbox.ask_reconcile()
+    assert await has_news(mailbox)
+    assert mailbox.take().must_reconcile
+    assert not mailbox.take().must_reconcile
+
+
 async def test_mailbox_quote_stream_news_is_no_news(mailbox: Mailbox) -> None:
     mailbox.put_quote(StreamLost("closed"))
     mailbox.put_quote(StreamRestored())

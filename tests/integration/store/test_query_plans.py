@@ -1,0 +1,123 @@
+"""Hot queries stay quick when the history is long: their plans, on tables with many rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from integration.store.factories import Owner, execute, make_owner
+from store import statements as sql
+from store.engine import transaction
+
+LONG_HISTORY = 20_000
+#: Tables that grow for ever.
+LONG_TABLES = {"orders", "fills", "decisions", "ledger", "pairs"}
+
+_DECISION = "INSERT INTO decisions SELECT 'd' || n, :shard, 1, n, 1, 1, 1, '[]', '[]', '[]', '[]'"
+_ORDERS = """
+    INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose, side,
+                        generation, price, quantity, post_only, reason, status, filled, ended_at)
+    SELECT 'c' || n, 'd' || n, :shard, 0, n % 100, 'entry', 'buy', n, 1, 1, true, '',
+           CASE WHEN n > :many - 100 THEN 'open' ELSE 'filled' END,
+           CASE WHEN n > :many - 100 THEN 0 ELSE 1 END, clock_timestamp()
+      FROM generate_series(1, :many) AS n
+"""
+_FILLS = """
+    INSERT INTO fills (account, symbol, trade_id, shard, venue_order_id, client_order_id, origin,
+                       side, price, quantity, fee, fee_asset, is_maker, traded_at)
+    SELECT 'sim', 'BTC/USDT', n::text, :shard, 'v' || n, 'c' || n, 'own', 'buy', 1, 1, 0, 'BNB',
+           true, clock_timestamp()
+      FROM generate_series(1, :many - 100) AS n
+"""
+
+
+@pytest.fixture
+async def owner(clean_engine: AsyncEngine) -> Owner:
+    """The owner of a shard with a long history."""
+    owner = await make_owner(clean_engine)
+    many = {"shard": owner.claim.ownership.shard, "many": LONG_HISTORY}
+    await execute(clean_engine, f"{_DECISION} FROM generate_series(1, :many) AS n", **many)
+    await execute(clean_engine, _ORDERS, **many)
+    await execute(clean_engine, _FILLS, **many)
+    async with clean_engine.connect() as connection:
+        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for name in ("decisions", "orders", "fills", "shards", "slots"):
+            await autocommit.execute(text(f"ANALYZE {name}"))
+    return owner
+
+
+def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def scanned(owner: Owner, statement: TextClause, **values: object) -> set[str]:
+    """Long tables that a statement reads whole, or of which it reads more than one row in ten."""
+    async with transaction(owner.engine) as connection:
+        await connection.execute(text("SAVEPOINT before"))
+        explained = await connection.execute(
+            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"), values
+        )
+        found = explained.scalar_one()
+        await connection.execute(text("ROLLBACK TO before"))
+    (plan,) = json.loads(found) if isinstance(found, str) else found
+    whole = set()
+    for node in nodes(plan["Plan"]):
+        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        is_long = read * node["Actual Loops"] > LONG_HISTORY / 10
+        if node.get("Relation Name") in LONG_TABLES and (
+            node["Node Type"] == "Seq Scan" or is_long
+        ):
+            whole.add(node["Relation Name"])
+    return whole
+
+
+async def test_statements_of_every_batch_read_few_rows_however_long_the_history(
+    owner: Owner,
+) -> None:
+    shard = owner.claim.ownership.shard
+    one = {"shard": shard, "client_order_id": "c100"}
+    update = {
+        "status": "filled",
+        "status_reason": "",
+        "venue_order_id": "v1",
+        "filled": 1,
+        "cancel_requested": False,
+        "is_ended": True,
+        "client_order_id": "c100",
+    }
+    assert await scanned(owner, sql.ONE_ORDER, **one) == set()
+    assert await scanned(owner, sql.UPDATE_ORDER, **update) == set()
+    assert await scanned(owner, sql.HOLDS, shard=shard, epoch=1) == set()
+    assert await scanned(owner, sql.LOCK_OWNED, shard=shard, epoch=1) == set()
+    assert await scanned(owner, sql.HELD_INVENTORY, account="sim", base="BTC") == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        pytest.param(sql.UNFINISHED_ORDERS, {}, id="unfinished orders"),
+        pytest.param(sql.PARKED_FILLS, {}, id="parked fills"),
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="a claim reads the shard's whole history")
+async def test_statements_of_a_claim_read_few_rows_however_long_the_history(
+    owner: Owner, statement: TextClause, values: dict[str, object]
+) -> None:
+    shard = owner.claim.ownership.shard
+    assert await scanned(owner, statement, shard=shard, **values) == set()
+
+
+@pytest.mark.xfail(strict=True, reason="no index leads to a symbol's newest recorded trades")
+async def test_newest_trade_ids_are_read_without_sorting_all(owner: Owner) -> None:
+    at_most = LONG_HISTORY // 100
+    found = await scanned(
+        owner, sql.NEWEST_TRADE_IDS, account="sim", symbol="BTC/USDT", at_most=at_most
+    )
+    assert found == set()

@@ -1,0 +1,133 @@
+"""What a batch of events did is recorded together, and each trade once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import InvariantViolation
+from domain.ids import Side
+from domain.orders import (
+    Filled,
+    Order,
+)
+from grid.slots import Pair
+from integration.store.factories import (
+    Owner,
+    make_owner,
+    own_fill,
+    rows_of,
+    select,
+    value,
+)
+from ports.store import Changes, ClosedPair, Fill, Finding, Origin
+from unit.symbol_manager.factories import (
+    ENTRY_LOTS,
+    make_slot,
+    make_trade,
+    venue_id,
+)
+
+
+@pytest.fixture
+async def owner(clean_engine: AsyncEngine) -> Owner:
+    return await make_owner(clean_engine)
+
+
+async def test_record_fill_writes_order_slot_fill_and_ledger_together(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    await owner.record(
+        own_fill(intent, "1", ENTRY_LOTS, fee=Decimal("0.00001"), fee_asset="BTC", traded_ms=77)
+    )
+    movements = await select(owner.engine, "SELECT asset, kind, amount FROM ledger ORDER BY 1, 2")
+    assert [tuple(row) for row in movements] == [
+        ("BTC", "fee", Decimal("-0.00001")),
+        ("BTC", "trade", Decimal("0.1")),
+        ("USDT", "trade", Decimal("-9.9")),
+    ]
+    (fill,) = await select(owner.engine, "SELECT origin, traded_at FROM fills")
+    assert fill.origin == "own"
+    assert fill.traded_at.timestamp() == 0.077
+
+
+async def test_record_that_fails_in_the_middle_changes_nothing(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    await owner.record(own_fill(intent, "1", 5))
+    again = own_fill(intent, "1", 5)
+    again.orders[intent.client_order_id] = Order(
+        intent=intent, state=Filled(venue_id(intent), ENTRY_LOTS)
+    )
+    again.slots[-1] = make_slot(-1, 10)
+    before = await owner.repository.load(owner.claim)
+    with pytest.raises(InvariantViolation, match="trade 1 is already recorded"):
+        await owner.record(again)
+    assert await owner.repository.load(owner.claim) == before
+    assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
+
+
+async def test_record_pair_of_one_closing_trade_twice_changes_nothing(owner: Owner) -> None:
+    trade = make_trade(owner.intent(-1, Side.SELL), "9", 5)
+    pair = Pair(
+        slot=-1,
+        ladder_version=0,
+        quantity_units=5_000,
+        cost_units=495_000,
+        proceeds_units=500_000,
+        fee_quote_units=0,
+        fee_base_units=0,
+    )
+    await owner.record(Changes(pairs=[ClosedPair(pair, trade)]))
+    again = Changes(slots={-1: make_slot(-1, 7)}, pairs=[ClosedPair(pair, trade)])
+    with pytest.raises(IntegrityError):
+        await owner.record(again)
+    assert await rows_of(owner.engine, "pairs", "slots") == {"pairs": 1, "slots": 0}
+    assert await value(owner.engine, "SELECT profit FROM pairs") == Decimal("0.00005")
+
+
+async def test_record_parked_trade_becomes_own_and_is_booked_once(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    trade = make_trade(intent, "1", 5, traded_ms=1_700_000_000_123)
+    await owner.record(Changes(fills={"1": Fill(trade=trade, origin=Origin.PARKED)}))
+    loaded = await owner.repository.load(owner.claim)
+    assert loaded.parked == [trade]
+    assert loaded.trade_ids == {"1"}
+
+    await owner.record(own_fill(intent, "1", 5, traded_ms=1_700_000_000_123))
+    loaded = await owner.repository.load(owner.claim)
+    assert loaded.parked == []
+    assert loaded.settled_lots == {intent.client_order_id: 5}
+    assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
+
+
+async def test_record_trade_of_a_person_never_becomes_own(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    trade = make_trade(intent, "1", 5)
+    await owner.record(Changes(fills={"1": Fill(trade=trade, origin=Origin.EXTERNAL)}))
+    with pytest.raises(InvariantViolation):
+        await owner.record(own_fill(intent, "1", 5))
+    assert await value(owner.engine, "SELECT origin FROM fills") == "external"
+
+
+async def test_record_finding_seen_often_is_one_row(owner: Owner) -> None:
+    finding = Finding(kind="stray", subject="c1", detail={"status": "open"})
+    await owner.record(Changes(findings=[finding]))
+    await owner.record(Changes(findings=[finding, replace(finding, subject="c2")]))
+    found = await select(owner.engine, "SELECT subject, detail FROM findings ORDER BY subject")
+    assert [tuple(row) for row in found] == [
+        ("c1", {"status": "open"}),
+        ("c2", {"status": "open"}),
+    ]
+
+
+async def test_record_reconciliation_without_trades_keeps_how_far_it_was(owner: Owner) -> None:
+    await owner.record(Changes(is_reconciled=True, reconciled_trade_id="41"))
+    await owner.record(Changes(is_reconciled=True))
+    assert (await owner.claim_again()).claim.reconciled_trade_id == "41"
