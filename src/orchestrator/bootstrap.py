@@ -184,6 +184,8 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "executor_id": executor_id,
         "max_executor_threads": DBOS_THREADS,
         "run_migrations": False,
+        # A lost server invalidates the whole pool at the first error; asking each time costs more.
+        "db_engine_kwargs": {"pool_pre_ping": False},
         "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",
     }

@@ -30,7 +30,13 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=TRANSACTION_TIMEOUT_S,
-        connect_args={"connect_timeout": 5, "application_name": "gridkeeper"},
+        # The connection used last has the statements prepared.
+        pool_use_lifo=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "gridkeeper",
+            "prepare_threshold": 1,
+        },
     )
 
 
