@@ -112,19 +112,27 @@ async def _demo(system: LocalSystem, duration_s: float | None, output: Format) -
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     try:
-        with console.status("starting the exchange, the database and a node"):
-            await system.start_simulator()
-            async with open_database(system.settings) as database:
-                await system.start_node()
-                acknowledged = await add_symbols(database, system.market.symbols, demo_spec())
-                watch = asyncio.create_task(_keep_node_running(system, console))
-                console.print(_introduction(system))
-                started_s = time.monotonic()
-                await _show(system, database, console, stop, duration_s)
-                watch.cancel()
-                return await _conclude(
-                    system, database, acknowledged, output, time.monotonic() - started_s
+        starting = console.status("starting the exchange, the database and a node")
+        starting.start()
+        await system.start_simulator()
+        async with open_database(system.settings) as database:
+            await system.start_node()
+            acknowledged = await add_symbols(database, system.market.symbols, demo_spec())
+            starting.stop()
+            watch = asyncio.create_task(_keep_node_running(system, console))
+            console.print(_introduction(system))
+            started_s = time.monotonic()
+            await _show(system, database, console, stop, duration_s)
+            watch.cancel()
+            with console.status("comparing the exchange's ledger with Postgres"):
+                report = await audit(
+                    database.dsn,
+                    SimulatorAccess(system.simulator_dir),
+                    settle_s=SETTLE_S,
+                    acknowledged=acknowledged,
                 )
+            results = await standings(database)
+            return _conclude(system, report, results, output, time.monotonic() - started_s)
     finally:
         await system.close()
 
@@ -167,20 +175,14 @@ async def _keep_node_running(system: LocalSystem, console: Console) -> None:
         await system.start_node()
 
 
-async def _conclude(
+def _conclude(
     system: LocalSystem,
-    database: Database,
-    acknowledged: Sequence[str],
+    report: Report,
+    results: Sequence[Standing],
     output: Format,
     traded_s: float,
 ) -> bool:
-    report: Report = await audit(
-        database.dsn,
-        SimulatorAccess(system.simulator_dir),
-        settle_s=SETTLE_S,
-        acknowledged=acknowledged,
-    )
-    results = await standings(database)
+    """Tell how it went; whether every symbol traded and the audit is clean."""
     ok = report.ok and bool(results) and all(standing.is_proven for standing in results)
     if output is Format.JSON:
         print_json(
