@@ -23,6 +23,12 @@ def upgrade() -> None:
             comment="20 random bits inside every client order id",
         ),
         sa.Column(
+            "exchange",
+            sa.Text(),
+            nullable=True,
+            comment="venue and mode of its orders; it never changes",
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),

@@ -47,6 +47,8 @@ def ask(
     request_id: str | None,
     patience: Patience,
     look: Callable[[Database], Awaitable[Facts]] | None = None,
+    *,
+    may_create: bool = False,
 ) -> None:
     """Make a request, tell what became of it and end with the exit code that says so.
 
@@ -56,6 +58,8 @@ def ask(
         Enqueues it and returns the workflow's id.
     look : callable of the database, optional
         Finds more to tell, after the wait.
+    may_create : bool
+        Whether this may be the first command of an installation.
     """
     dead_after_s = load(session).dead_after_s
 
@@ -72,7 +76,7 @@ def ask(
             )
         return progress, waits, node_runs, await look(database) if look else {}
 
-    progress, waits, node_runs, more = with_database(session, work)
+    progress, waits, node_runs, more = with_database(session, work, may_create=may_create)
     code = exit_of(progress, waited=waits)
     if session.output is Format.JSON:
         print_json(

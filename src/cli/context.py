@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -46,9 +47,20 @@ def load(session: Session, **flags: Any) -> Settings:
         ) from None
 
 
-def with_database(session: Session, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do one piece of work on the database, which is started for it if none runs."""
+def with_database(
+    session: Session, work: Callable[[Database], Awaitable[T]], *, may_create: bool = False
+) -> T:
+    """Do one piece of work on the database, which is started for it if none runs.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no database yet and this is not the command to begin with: most likely the
+        data directory is mistyped.
+    """
     settings = load(session)
+    if settings.database_url is None and not may_create:
+        _require_installation(settings.data_dir)
     quiet_logs(settings, session)
 
     async def use() -> T:
@@ -57,6 +69,17 @@ def with_database(session: Session, work: Callable[[Database], Awaitable[T]]) ->
 
     with unavailable_as_ours():
         return asyncio.run(use())
+
+
+def _require_installation(data_dir: Path) -> None:
+    if not (data_dir / "postgres").is_dir():
+        raise ConfigurationError(
+            field="data_dir",
+            rule="must hold an installation",
+            value=data_dir,
+            remedy="name the directory of your node with --data-dir before the command, "
+            "or begin with `gridkeeper up` or `gridkeeper symbol add`",
+        )
 
 
 def quiet_logs(settings: Settings, session: Session) -> None:

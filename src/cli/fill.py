@@ -13,16 +13,16 @@ from store.history import FillRecord
 app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS: tuple[Column[FillRecord], ...] = (
-    Column("traded (UTC)", lambda fill: fill.traded_at),
+    Column("traded (UTC)", lambda fill: fill.traded_at, is_detail=True),
     Column("symbol", lambda fill: fill.symbol),
     Column("side", lambda fill: fill.side),
     Column("price", lambda fill: fill.price),
     Column("quantity", lambda fill: fill.quantity),
     Column("fee", lambda fill: fill.fee),
-    Column("fee asset", lambda fill: fill.fee_asset),
-    Column("role", lambda fill: "maker" if fill.is_maker else "taker"),
-    Column("origin", lambda fill: fill.origin),
-    Column("trade id", lambda fill: fill.trade_id),
+    Column("fee asset", lambda fill: fill.fee_asset, is_detail=True),
+    Column("role", lambda fill: "maker" if fill.is_maker else "taker", is_detail=True),
+    Column("origin", lambda fill: fill.origin, is_detail=True),
+    Column("trade id", lambda fill: fill.trade_id, is_detail=True),
     Column("client order id", lambda fill: fill.client_order_id),
 )
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from cli.errors import report
 from cli.session import Session
-from domain.errors import GridkeeperError
+from domain.errors import ConfigurationError, GridkeeperError
 
 
 class Noun(NamedTuple):
@@ -65,6 +65,19 @@ class LazyGroup(TyperGroup):
         except GridkeeperError as error:
             session = ctx.find_object(Session) or Session()
             raise typer.Exit(report(error, session.output)) from None
+        except OSError as error:
+            session = ctx.find_object(Session) or Session()
+            raise typer.Exit(report(_of_the_system(error), session.output)) from None
+
+
+def _of_the_system(error: OSError) -> ConfigurationError:
+    """What the operating system refuses, such as a path or a port."""
+    return ConfigurationError(
+        field=str(error.filename or "address"),
+        rule="must be usable",
+        value=error.strerror or error,
+        remedy="choose another one, or mend its permissions",
+    )
 
 
 app = typer.Typer(

@@ -19,17 +19,17 @@ app = typer.Typer(no_args_is_help=True)
 OrderId = Annotated[str, typer.Argument(metavar="ID", help="Client order id, or the venue's id.")]
 
 _COLUMNS: tuple[Column[OrderRecord], ...] = (
-    Column("intended (UTC)", lambda order: order.intended_at),
+    Column("intended (UTC)", lambda order: order.intended_at, is_detail=True),
     Column("symbol", lambda order: order.symbol),
     Column("side", lambda order: order.side),
     Column("price", lambda order: order.price),
     Column("quantity", lambda order: order.quantity),
-    Column("filled", lambda order: order.filled),
+    Column("filled", lambda order: order.filled, is_detail=True),
     Column("status", lambda order: order.status),
-    Column("purpose", lambda order: order.purpose),
-    Column("slot", lambda order: order.slot),
+    Column("purpose", lambda order: order.purpose, is_detail=True),
+    Column("slot", lambda order: order.slot, is_detail=True),
     Column("client order id", lambda order: order.client_order_id),
-    Column("venue id", lambda order: order.venue_order_id),
+    Column("venue id", lambda order: order.venue_order_id, is_detail=True),
 )
 
 

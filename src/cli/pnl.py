@@ -14,17 +14,17 @@ app = typer.Typer()
 
 _COLUMNS: tuple[Column[ProfitRecord], ...] = (
     Column("symbol", lambda profit: profit.symbol),
-    Column("status", lambda profit: profit.status),
-    Column("in", lambda profit: profit.quote),
+    Column("status", lambda profit: profit.status, is_detail=True),
+    Column("in", lambda profit: profit.quote, is_detail=True),
     Column("pairs", lambda profit: profit.pairs),
     Column("grid", lambda profit: profit.grid),
-    Column("unpaired", lambda profit: profit.unpaired),
+    Column("unpaired", lambda profit: profit.unpaired, is_detail=True),
     Column("floating", lambda profit: profit.floating),
     Column("total", lambda profit: profit.total),
-    Column("fees paid", lambda profit: profit.fees),
+    Column("fees paid", lambda profit: profit.fees, is_detail=True),
     Column("inventory", lambda profit: profit.inventory),
     Column("mark", lambda profit: profit.mark),
-    Column("mark seen (UTC)", lambda profit: profit.mark_at),
+    Column("mark seen (UTC)", lambda profit: profit.mark_at, is_detail=True),
 )
 
 

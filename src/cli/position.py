@@ -21,15 +21,15 @@ app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS: tuple[Column[PositionRecord], ...] = (
     Column("symbol", lambda position: position.symbol),
-    Column("status", lambda position: position.status),
+    Column("status", lambda position: position.status, is_detail=True),
     Column("inventory", lambda position: position.inventory),
     Column("base", lambda position: position.base),
     Column("cost", lambda position: position.cost),
-    Column("average price", lambda position: position.average_price),
+    Column("average price", lambda position: position.average_price, is_detail=True),
     Column("quote", lambda position: position.quote),
-    Column("dust", lambda position: position.dust),
-    Column("slots", lambda position: len(position.slots)),
-    Column("reconciled (UTC)", lambda position: position.reconciled_at),
+    Column("dust", lambda position: position.dust, is_detail=True),
+    Column("slots", lambda position: len(position.slots), is_detail=True),
+    Column("reconciled (UTC)", lambda position: position.reconciled_at, is_detail=True),
 )
 _SLOTS: tuple[Column[SlotRecord], ...] = (
     Column("slot", lambda slot: slot.slot),

@@ -34,6 +34,8 @@ class Column(NamedTuple, Generic[T]):
 
     title: str
     value: Callable[[T], object]
+    #: Left out where the terminal is too narrow for everything.
+    is_detail: bool = False
 
 
 def show_rows(
@@ -46,13 +48,25 @@ def show_rows(
     if not rows:
         console().print(Text(empty))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    whole = _table(rows, columns)
+    shown = console()
+    if shown.measure(whole, options=shown.options.update_width(_PIPE_WIDTH)).maximum > shown.width:
+        whole = _table(rows, [column for column in columns if not column.is_detail])
+    # A line that is still too long is broken by the terminal: nothing is ever cut off.
+    shown.width = max(
+        shown.width, shown.measure(whole, options=shown.options.update_width(_PIPE_WIDTH)).maximum
+    )
+    shown.print(whole)
+
+
+def _table(rows: Sequence[T], columns: Sequence[Column[T]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         is_number = any(isinstance(column.value(row), Decimal | int) for row in rows)
-        table.add_column(column.title, justify="right" if is_number else "left")
+        table.add_column(column.title, justify="right" if is_number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(words(column.value(row))) for column in columns))
-    console().print(table)
+    return table
 
 
 def show_facts(facts: Mapping[str, object], output: Format) -> None:

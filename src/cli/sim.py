@@ -77,7 +77,7 @@ def sim(
 async def _run(config: SimulatorConfig) -> None:
     server = asyncio.ensure_future(serve(config, ready=_announce))
     loop = asyncio.get_running_loop()
-    for stop in (signal.SIGINT, signal.SIGTERM):
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(stop, server.cancel)
     with suppress(asyncio.CancelledError):
         await server

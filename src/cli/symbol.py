@@ -27,16 +27,17 @@ app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS: tuple[Column[SymbolRecord], ...] = (
     Column("symbol", lambda symbol: symbol.symbol),
-    Column("status", lambda symbol: symbol.status),
-    Column("wanted", lambda symbol: symbol.desired),
+    Column("status", lambda symbol: symbol.status if symbol.node else f"{symbol.status}, no node"),
+    Column("wanted", lambda symbol: symbol.desired, is_detail=True),
+    Column("epoch", lambda symbol: symbol.epoch),
     Column("live orders", lambda symbol: symbol.live_orders),
     Column("inventory", lambda symbol: symbol.inventory),
     Column("pairs", lambda symbol: symbol.pairs),
     Column("grid profit", lambda symbol: symbol.grid_profit),
-    Column("bid", lambda symbol: symbol.bid),
-    Column("ask", lambda symbol: symbol.ask),
-    Column("decided (UTC)", lambda symbol: symbol.last_decision_at),
-    Column("node", lambda symbol: symbol.node),
+    Column("bid", lambda symbol: symbol.bid, is_detail=True),
+    Column("ask", lambda symbol: symbol.ask, is_detail=True),
+    Column("decided (UTC)", lambda symbol: symbol.last_decision_at, is_detail=True),
+    Column("node", lambda symbol: symbol.node, is_detail=True),
     Column("reason", lambda symbol: symbol.reason),
 )
 _MARKETS: tuple[Column[Instrument], ...] = (
@@ -130,6 +131,7 @@ def add(
         lambda requests, new_id: requests.add(symbol, spec, new_id),
         request_id,
         Patience(wait=wait, timeout_s=timeout_s),
+        may_create=True,
     )
 
 

@@ -21,15 +21,15 @@ _COLUMNS: tuple[Column[WorkflowRecord], ...] = (
     Column("workflow id", lambda workflow: workflow.workflow_id),
     Column("name", lambda workflow: workflow.name),
     Column("status", lambda workflow: workflow.status),
-    Column("attempts", lambda workflow: workflow.attempts),
-    Column("executor", lambda workflow: workflow.executor_id),
-    Column("completed (UTC)", lambda workflow: workflow.completed_at),
+    Column("attempts", lambda workflow: workflow.attempts, is_detail=True),
+    Column("executor", lambda workflow: workflow.executor_id, is_detail=True),
+    Column("completed (UTC)", lambda workflow: workflow.completed_at, is_detail=True),
 )
 _STEPS: tuple[Column[StepRecord], ...] = (
     Column("step", lambda step: step.number),
     Column("name", lambda step: step.name),
-    Column("started (UTC)", lambda step: step.started_at),
-    Column("completed (UTC)", lambda step: step.completed_at),
+    Column("started (UTC)", lambda step: step.started_at, is_detail=True),
+    Column("completed (UTC)", lambda step: step.completed_at, is_detail=True),
     Column("output", lambda step: step.output),
     Column("error", lambda step: step.error),
 )

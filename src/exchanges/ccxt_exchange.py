@@ -61,6 +61,8 @@ from ports.exchange import (
 IN_FLIGHT_MAX = 8
 #: How long a query waits for the rate budget before it fails.
 QUERY_WAIT_MAX_S = 10.0
+#: How long an order waits for it; the send guard judges whether it still may go then.
+ORDER_WAIT_MAX_S = 1.0
 
 Request = Callable[[Any], Awaitable[Structure]]
 
@@ -236,7 +238,7 @@ class CcxtExchange:
     ) -> Outcome:
         """Send one request that changes something at the venue; never raises a venue's error."""
         try:
-            await self._admission.admit(self._venue.costs[call])
+            await self._admission.admit(self._venue.costs[call], wait_max_s=ORDER_WAIT_MAX_S)
             client = (await self._open()).client
         except (VenueError, CcxtError, OSError) as error:
             return NotSent(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -14,11 +15,12 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.errors import ConfigurationError
 from exchanges.account import AccountConfig
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.requests import Requests
-from orchestrator.settings import OnShutdown, Settings
+from orchestrator.settings import Mode, OnShutdown, Settings
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -95,6 +97,13 @@ def open_exchange(settings: Settings) -> ExchangePort:
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415
 
     account = settings.account
+    if account.mode is not Mode.SIMULATOR and account.key_file is None and account.has_demo_keys:
+        raise ConfigurationError(
+            field="account.api_key",
+            rule=f"must be your own for {account.mode.value}",
+            value="the simulator's",
+            remedy="set account.key_file, or GRIDKEEPER_ACCOUNT__API_KEY and …__API_SECRET",
+        )
     return CcxtExchange(
         AccountConfig.load(
             name=account.name,
@@ -125,6 +134,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         stack.push_async_callback(exchange.close)
         registry = Registry(database.engine)
         await registry.installation_nonce()
+        await registry.bind_exchange(f"{settings.account.venue} {settings.account.mode.value}")
         clock = SystemClock()
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
@@ -166,7 +176,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
             await DBOS.register_queue_async(queue, polling_interval_sec=QUEUE_POLL_S)
         serving = asyncio.create_task(node.serve(), name="node")
         stack.push_async_callback(_cancel, serving)
-        stack.push_async_callback(node.stop)
+        stack.push_async_callback(_stop, node)
         with _ending_with(serving):
             yield RunningNode(node, database, exchange, settings)
 
@@ -211,6 +221,13 @@ def _ending_with(task: asyncio.Task[None]) -> Iterator[None]:
         raise
     finally:
         task.remove_done_callback(end_body)
+
+
+async def _stop(node: Node) -> None:
+    # That its workflows stay pending is the purpose of a stop, and DBOS warns of each.
+    logging.getLogger("dbos").setLevel(logging.ERROR)
+    left = await node.stop()
+    log.info("stopped", orders_left_at_the_exchange=left)
 
 
 async def _destroy_dbos() -> None:

@@ -64,7 +64,7 @@ _DESIRED = {
     Verb.REMOVE: Desired.REMOVED,
 }
 _REACHED = {
-    Verb.ADD: {Status.RUNNING},
+    Verb.ADD: {Status.RUNNING, Status.STOPPED},
     Verb.PAUSE: {Status.PAUSED, Status.STOPPED},
     Verb.RESUME: {Status.RUNNING, Status.STOPPED},
     Verb.REMOVE: {Status.REMOVED},

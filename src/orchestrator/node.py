@@ -121,14 +121,20 @@ class Node:
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
             tasks.create_task(self._watch_account(), name="account stream")
 
-    async def stop(self) -> None:
+    async def stop(self) -> int:
         """End every shard's current plan, and cancel its orders if so configured.
 
         A fenced node has nothing left to end: its shards cannot send.
+
+        Returns
+        -------
+        int
+            Orders that rest on at the exchange, as far as is known here.
         """
         self._stopping = True
+        shards = list(self._shards.values())
         if not self.is_lease_held:
-            return
+            return 0
         for shard in self._shards.values():
             shard.stop(cancel_orders=self._settings.cancel_on_stop)
         with suppress(TimeoutError):
@@ -136,6 +142,7 @@ class Node:
                 await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
         if self._shards:
             log.warning("shards_still_running", shards=sorted(self._shards))
+        return sum(sum(shard.view.live_orders.values()) for shard in shards if shard.view)
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document:
         """The body of the `run_shard` workflow: it returns only when the symbol is removed."""

@@ -24,6 +24,9 @@ def default_data_dir() -> Path:
     return Path.home() / ".local" / "share" / "gridkeeper"
 
 
+SIMULATOR_KEY = "sim-key"
+
+
 class Mode(StrEnum):
     """Which exchange the orders go to."""
 
@@ -52,7 +55,7 @@ class AccountSettings(BaseModel):
     venue: str = "binance"
     mode: Mode = Mode.SIMULATOR
     #: The exchange's keys, or a file that only its owner may read with one in each line.
-    api_key: SecretStr = SecretStr("sim-key")
+    api_key: SecretStr = SecretStr(SIMULATOR_KEY)
     api_secret: SecretStr = SecretStr("sim-secret")
     key_file: Path | None = None
     #: The simulator's data directory, in which it writes how to reach it.
@@ -60,6 +63,11 @@ class AccountSettings(BaseModel):
     #: Signed requests older than this are refused by the venue.
     recv_window_ms: int = Field(default=2_000, ge=100, le=60_000)
     request_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+
+    @property
+    def has_demo_keys(self) -> bool:
+        """Whether the keys are the simulator's, which everybody knows."""
+        return self.api_key.get_secret_value() == SIMULATOR_KEY
 
 
 class ApiSettings(BaseModel):

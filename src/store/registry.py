@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import RequestRefused
+from domain.errors import ConfigurationError, RequestRefused
 from domain.ids import MAX_NONCE, SymbolKey
 from domain.instrument import Instrument
 from ports.store import Desired, Status
@@ -107,6 +107,31 @@ class Registry:
             )
             found = await connection.execute(text("SELECT nonce FROM installation"))
             return int(found.scalar_one())
+
+    async def bind_exchange(self, exchange: str) -> None:
+        """Tie this database to the exchange its orders go to.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is tied to another one: grids of a simulation must never trade for real.
+        """
+        async with transaction(self._engine) as connection:
+            bound = await connection.execute(
+                text("""
+                    UPDATE installation SET exchange = coalesce(exchange, :exchange)
+                    RETURNING exchange
+                """),
+                {"exchange": exchange},
+            )
+            known = str(bound.scalar_one())
+        if known != exchange:
+            raise ConfigurationError(
+                field="account.mode",
+                rule=f"must stay what this installation trades on: {known}",
+                value=exchange,
+                remedy="use another data directory or database for another exchange",
+            )
 
     async def enqueue(self, workflow: Enqueued) -> None:
         """Put a workflow on its queue; the same id again changes nothing."""

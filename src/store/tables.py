@@ -55,6 +55,7 @@ installation = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("nonce", Integer, nullable=False, comment="20 random bits inside every client order id"),
+    Column("exchange", Text, comment="venue and mode of its orders; it never changes"),
     _moment("created_at", "when this database was first used", default=True),
     CheckConstraint("id = 1", name="singleton"),
     comment="one row: who we are in every client order id",

@@ -21,6 +21,9 @@ class Wishes:
     desired: Desired
     is_killed: bool
 
+    def __str__(self) -> str:
+        return "kill switch" if self.is_killed else f"operator wants it {self.desired.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

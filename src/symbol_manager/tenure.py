@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -32,7 +33,7 @@ from ports.store import Changes, Decision, Desired, ShardStore, Status
 from symbol_manager.decide import Permissions, decide, limits_of, to_book
 from symbol_manager.doubts import Backoff, Doubts
 from symbol_manager.execute import Held, PlanExecutor, PlanRecord, plan_record
-from symbol_manager.mailbox import Batch, Mailbox
+from symbol_manager.mailbox import Batch, Mailbox, Wishes
 from symbol_manager.reconcile import (
     absorb_report,
     absorb_survey,
@@ -124,11 +125,15 @@ class Tenure:
     _failed_comparisons: int = 0
     _reconcile_at_ms: int = 0
     _reconciled_trade_id: str | None = None
+    _wishes: Wishes = field(init=False)
+    _log: Any = field(init=False)
     _doubts: Doubts = field(init=False)
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         clock = self.ports.clock
+        self._wishes = self.mailbox.wishes
+        self._log = log.bind(symbol=self.state.claim.symbol, epoch=self.state.claim.ownership.epoch)
         self._doubts = Doubts(clock, self.ports.exchange.capabilities)
         self._backoff = Backoff(clock, funds_lock_ms=self.settings.funds_lock_ms)
         self._reconciled_trade_id = self.state.claim.reconciled_trade_id
@@ -170,6 +175,10 @@ class Tenure:
     async def _absorb(self, batch: Batch) -> None:
         if batch.quote is not None:
             self._book = to_book(batch.quote, self.state.claim.instrument) or self._book
+        if batch.wishes != self._wishes:
+            self._causes.append(str(batch.wishes))
+            self._log.info("wishes", wishes=str(batch.wishes))
+            self._wishes = batch.wishes
         changes = Changes()
         for event in batch.order_events:
             match event:
@@ -196,7 +205,7 @@ class Tenure:
                 self._failed_comparisons += 1
                 wait_ms = COMPARE_AGAIN_MS * self._failed_comparisons
                 self._reconcile_at_ms = self.ports.clock.boot_ms() + wait_ms
-                log.warning("comparison_failed", symbol=self.state.claim.symbol, error=str(error))
+                self._log.warning("comparison_failed", error=str(error))
                 if self._failed_comparisons >= FAILED_COMPARISONS_MAX:
                     self._halt_reason = f"exchange: {error}"[:500]
         await self._look_up_doubtful()
@@ -263,6 +272,14 @@ class Tenure:
         await self.ports.store.record(claim.ownership, claim.instrument, changes)
         if fills:
             self.ports.failpoints(Failpoint.SHARD_AFTER_RECORD_FILLS)
+        for fill in changes.fills.values():
+            self._log.info(
+                "fill",
+                origin=fill.origin.value,
+                side=fill.trade.side.value,
+                quantity=str(fill.trade.quantity),
+                price=str(fill.trade.price),
+            )
         self._causes += [f"trade {trade_id}" for trade_id in fills]
         self._causes += [
             f"order {client_order_id} {order.status.value}"
@@ -367,6 +384,7 @@ class Tenure:
         if status != self._status:
             await self.ports.store.set_status(self.state.claim.ownership, *status)
             self._status = status
+            self._log.info("status", status=status[0].value, reason=status[1])
         self.show(view_of(self.state, self._book, *status))
 
     def _current_status(self) -> tuple[Status, str]:

@@ -151,7 +151,8 @@ def _events(
         events.append(
             Event(
                 at=cancelling.decided_at,
-                what=f"cancel decided by {cancelling.decision_id}: {reason}",
+                what=f"cancel decided by {cancelling.decision_id}, "
+                f"caused by {', '.join(cancelling.causes)}: {reason}",
             )
         )
     if subject.ended_at is not None:
