@@ -165,6 +165,7 @@ def upgrade() -> None:
         sa.Column(
             "desired_ms",
             sa.BigInteger(),
+            server_default="0",
             nullable=False,
             comment="when that was asked for, ms since 1970: an older request does not undo it",
         ),

@@ -32,7 +32,8 @@ _ADD_SHARD = text("""
     INSERT INTO shards (symbol_key, account, symbol, spec, desired, desired_ms, status, anchor,
                         epoch, instrument_version, requested_by, reconciled_trade_id)
     SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running',
-           (SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :requested_by),
+           coalesce((SELECT created_at FROM dbos.workflow_status
+                      WHERE workflow_uuid = :requested_by), 0),
            'starting', :anchor, coalesce(max(epoch), 0), :instrument_version, :requested_by,
            coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
       FROM shards WHERE symbol_key = :symbol_key

@@ -108,6 +108,7 @@ shards = Table(
         "desired_ms",
         BigInteger,
         nullable=False,
+        server_default="0",
         comment="when that was asked for, ms since 1970: an older request does not undo it",
     ),
     Column("status", Text, nullable=False, comment="what is"),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 
-from domain.errors import OrderNotFound
+from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId, decode_tag, encode_tag
 from domain.instrument import Instrument
 from domain.market import Quote
-from domain.orders import OrderReport, Trade, VenueStatus
+from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from ports.exchange import (
     Accepted,
     Capabilities,
+    NotSent,
     Outcome,
     Outcomes,
     Refused,
@@ -59,9 +61,7 @@ class FakeExchange:
     instrument: Instrument = BTC
     account: str = "sim"
     capabilities: Capabilities = field(
-        default_factory=lambda: Capabilities(
-            request_expiry_ms=50, clock_skew_ms=50
-        )
+        default_factory=lambda: Capabilities(request_expiry_ms=50, clock_skew_ms=50)
     )
     ids: HexIds = field(default_factory=HexIds)
     orders: dict[ClientOrderId, OrderReport] = field(default_factory=dict)
@@ -72,6 +72,14 @@ class FakeExchange:
     #: Replies to the next so many placed orders are lost; the order rests or not.
     lost_replies: int = 0
     lost_orders_rest: bool = True
+    #: Orders whose replies were lost and that do not rest: requests still under way.
+    under_way: dict[ClientOrderId, OrderReport] = field(default_factory=dict)
+    #: Queries that get no answer, by their names in the port.
+    failing: set[str] = field(default_factory=set)
+    #: Every query that was asked, in order.
+    asked: list[str] = field(default_factory=list)
+    #: What happens between a request's signing and the guard's question.
+    while_signing: Callable[[], None] = lambda: None
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _quote: Quote | None = None
     _quotes: asyncio.Queue[Quote] = field(default_factory=asyncio.Queue)
@@ -119,6 +127,13 @@ class FakeExchange:
             self._events.put_nowait(report)
             self._events.put_nowait(trade)
 
+    def arrive(self, client_order_id: ClientOrderId, *, silent: bool = False) -> None:
+        """A request that was under way reaches the venue after all, and its order rests."""
+        report = self.under_way.pop(client_order_id)
+        self.orders[client_order_id] = report
+        if not silent:
+            self._events.put_nowait(report)
+
     def open_orders(self) -> list[OrderReport]:
         return [order for order in self.orders.values() if order.status is VenueStatus.OPEN]
 
@@ -128,33 +143,22 @@ class FakeExchange:
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        guard()
-        cancels = tuple(self._cancel(cancel.client_order_id) for cancel in plan.plan.cancels)
-        places: list[Outcome] = []
-        for place in plan.plan.places:
-            intent = place.intent
-            report = OrderReport(
-                symbol=instrument.symbol,
-                client_order_id=intent.client_order_id,
-                venue_order_id=VenueOrderId(f"v{next(self._ids)}"),
-                status=VenueStatus.OPEN,
-                filled=Decimal(0),
-                side=intent.side,
-                price=instrument.ticks_to_price(intent.price_ticks),
-                quantity=instrument.lots_to_quantity(intent.quantity_lots),
-            )
-            is_lost = self.lost_replies > 0
-            self.lost_replies -= is_lost
-            if not is_lost or self.lost_orders_rest:
-                assert intent.client_order_id not in self.orders
-                self.orders[intent.client_order_id] = report
-            places.append(Undetermined("no reply") if is_lost else Accepted(report))
-        return Outcomes(cancels, tuple(places))
+        cancels = [
+            self._send(guard, partial(self._cancel, cancel.client_order_id))
+            for cancel in plan.plan.cancels
+        ]
+        places = [
+            self._send(guard, partial(self._place, place.intent, instrument))
+            for place in plan.plan.places
+        ]
+        return Outcomes(tuple(cancels), tuple(places))
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+        self._ask("fetch_open_orders")
         return self.open_orders()
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
+        self._ask("fetch_order")
         if client_order_id not in self.orders:
             raise OrderNotFound(client_order_id)
         return self.orders[client_order_id]
@@ -166,6 +170,7 @@ class FakeExchange:
         after_trade_id: str | None = None,
         venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[Trade]:
+        self._ask("fetch_trades")
         after = int(after_trade_id or 0)
         return [
             trade
@@ -181,6 +186,7 @@ class FakeExchange:
         return self._quote
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
+        self._ask("fetch_balances")
         return dict(self.balances)
 
     async def watch_quotes(
@@ -199,6 +205,39 @@ class FakeExchange:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def _ask(self, query: str) -> None:
+        self.asked.append(query)
+        if query in self.failing:
+            raise TransientVenueError(f"{query}: no answer")
+
+    def _send(self, guard: SendGuard, request: Callable[[], Outcome]) -> Outcome:
+        self.while_signing()
+        try:
+            guard()
+        except OwnershipLost as error:
+            return NotSent(str(error))
+        return request()
+
+    def _place(self, intent: Intent, instrument: Instrument) -> Outcome:
+        report = OrderReport(
+            symbol=instrument.symbol,
+            client_order_id=intent.client_order_id,
+            venue_order_id=VenueOrderId(f"v{next(self._ids)}"),
+            status=VenueStatus.OPEN,
+            filled=Decimal(0),
+            side=intent.side,
+            price=instrument.ticks_to_price(intent.price_ticks),
+            quantity=instrument.lots_to_quantity(intent.quantity_lots),
+        )
+        assert intent.client_order_id not in self.orders
+        if self.lost_replies > 0:
+            self.lost_replies -= 1
+            rested = self.orders if self.lost_orders_rest else self.under_way
+            rested[intent.client_order_id] = report
+            return Undetermined("no reply")
+        self.orders[intent.client_order_id] = report
+        return Accepted(report)
 
     def _cancel(self, client_order_id: ClientOrderId) -> Outcome:
         order = self.orders.get(client_order_id)

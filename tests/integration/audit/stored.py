@@ -91,10 +91,10 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
                 quote_decimals=8,
             )
         connection.execute(
-            "INSERT INTO shards (shard, symbol_key, account, symbol, spec, desired, status,"
-            " status_reason, anchor, ladder_version, instrument_version, requested_by, created_at)"
-            " OVERRIDING SYSTEM VALUE VALUES"
-            " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 'test', %s)",
+            "INSERT INTO shards (shard, symbol_key, account, symbol, spec, desired, desired_ms,"
+            " status, status_reason, anchor, ladder_version, instrument_version, requested_by,"
+            " created_at) OVERRIDING SYSTEM VALUE VALUES"
+            " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 'test', %s)",
             (
                 shard.shard,
                 f"{ACCOUNT}-{shard.base}-{shard.quote}",
@@ -102,6 +102,7 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
                 symbol,
                 json.dumps({"spacing": dict(shard.spacing)}),
                 shard.desired,
+                shard.created_ms,
                 shard.status,
                 shard.status_reason,
                 shard.anchor,

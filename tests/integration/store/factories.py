@@ -18,13 +18,15 @@ from domain.plans import CommittedPlan, Plan, RiskApproved
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
+    APPLY_CHANGE,
+    CHANGES_QUEUE,
     RUN_SHARD,
     SHARDS_QUEUE,
     run_shard_id,
 )
 from ports.store import Changes, Claim, Decision, Fill, Origin
 from store.engine import transaction
-from store.registry import NewSymbol, Registry
+from store.registry import Enqueued, NewSymbol, Registry
 from store.repository import Repository
 from support.fake_exchange import BTC
 from unit.symbol_manager.factories import (
@@ -87,8 +89,34 @@ def new_symbol(request: str = "add:1", instrument: Instrument = BTC, **changes: 
     return replace(symbol, **changes)
 
 
+async def enqueue(engine: AsyncEngine, name: str, workflow_id: str, queue: str = "any") -> None:
+    await Registry(engine).enqueue(
+        Enqueued(
+            name=name,
+            queue=queue,
+            workflow_id=workflow_id,
+            argument={},
+            app_version=APPLICATION_VERSION,
+            app_name=APPLICATION_NAME,
+        )
+    )
+
+
+async def ask(engine: AsyncEngine, workflow_id: str, *, ago_ms: int = 0) -> str:
+    """As if somebody had asked for a change that long ago; the id of its workflow."""
+    await enqueue(engine, APPLY_CHANGE, workflow_id, CHANGES_QUEUE)
+    await execute(
+        engine,
+        "UPDATE dbos.workflow_status SET created_at = created_at - :ago WHERE workflow_uuid = :id",
+        ago=ago_ms,
+        id=workflow_id,
+    )
+    return workflow_id
+
+
 async def add_symbol(engine: AsyncEngine, new: NewSymbol | None = None) -> int:
     new = new or new_symbol()
+    await ask(engine, new.requested_by)
     return await Registry(engine).add_symbol(new, RUN, f"{RUN_SHARD}:{new.key}")
 
 

@@ -66,7 +66,7 @@ async def test_commit_decision_cancel_marks_its_order_only(owner: Owner) -> None
 async def test_commit_decision_under_the_kill_switch_places_nothing(owner: Owner) -> None:
     await owner.place(owner.intent())
     registry = Registry(owner.engine)
-    await registry.throw_kill_switch(engaged=True, reason="test", request_id="kill:1")
+    await registry.engage_kill_switch(reason="test", request_id="kill:1")
     both = Plan(cancelling(owner.intent()).cancels, placing(owner.intent(-2)).places)
     with pytest.raises(KillSwitchEngaged):
         await owner.commit(both)
@@ -81,7 +81,7 @@ async def test_commit_decision_under_the_kill_switch_places_nothing(owner: Owner
 async def test_commit_decision_under_the_kill_switch_still_cancels(owner: Owner) -> None:
     await owner.place(owner.intent())
     registry = Registry(owner.engine)
-    await registry.throw_kill_switch(engaged=True, reason="test", request_id="kill:1")
+    await registry.engage_kill_switch(reason="test", request_id="kill:1")
     await owner.commit(cancelling(owner.intent()))
     assert await value(owner.engine, "SELECT cancel_requested FROM orders")
 

@@ -11,10 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import InvariantViolation
 from domain.ids import Side
-from domain.orders import (
-    Filled,
-    Order,
-)
+from domain.orders import Absent, Cancelled, Filled, Open, Order
 from grid.slots import Pair
 from integration.store.factories import (
     Owner,
@@ -106,14 +103,46 @@ async def test_record_parked_trade_becomes_own_and_is_booked_once(owner: Owner) 
     assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
 
 
-async def test_record_trade_of_a_person_never_becomes_own(owner: Owner) -> None:
+async def test_record_trade_taken_for_a_persons_becomes_own_and_never_the_other_way(
+    owner: Owner,
+) -> None:
     intent = owner.intent()
     await owner.place(intent)
-    trade = make_trade(intent, "1", 5)
-    await owner.record(Changes(fills={"1": Fill(trade=trade, origin=Origin.EXTERNAL)}))
-    with pytest.raises(InvariantViolation):
-        await owner.record(own_fill(intent, "1", 5))
-    assert await value(owner.engine, "SELECT origin FROM fills") == "external"
+    external = Changes(fills={"1": Fill(trade=make_trade(intent, "1", 5), origin=Origin.EXTERNAL)})
+    await owner.record(external)
+    await owner.record(own_fill(intent, "1", 5))
+    assert await value(owner.engine, "SELECT client_order_id FROM fills") == intent.client_order_id
+    assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
+
+    with pytest.raises(InvariantViolation, match="trade 1 is already recorded"):
+        await owner.record(external)
+    assert await value(owner.engine, "SELECT origin FROM fills") == "own"
+
+
+@pytest.mark.parametrize("ended_first", [True, False])
+async def test_record_order_that_ends_makes_room_for_one_that_returns(
+    owner: Owner, ended_first: bool
+) -> None:
+    """Of one slot and side: the older was taken for absent, the newer is cancelled meanwhile."""
+    older, newer = owner.intent(), owner.intent(generation=2)
+    for intent, state in ((older, Absent("not found")), (newer, Open(venue_id(newer)))):
+        await owner.place(intent)
+        await owner.record(
+            Changes(orders={intent.client_order_id: Order(intent=intent, state=state)})
+        )
+    moved = [
+        Order(intent=newer, state=Cancelled(venue_id(newer), 0)),
+        Order(intent=older, state=Open(venue_id(older))),
+    ]
+    await owner.record(
+        Changes(
+            orders={
+                order.intent.client_order_id: order
+                for order in (moved if ended_first else reversed(moved))
+            }
+        )
+    )
+    assert (await owner.repository.load(owner.claim)).orders == [moved[1]]
 
 
 async def test_record_finding_seen_often_is_one_row(owner: Owner) -> None:

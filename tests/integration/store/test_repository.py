@@ -34,6 +34,7 @@ from integration.store.factories import (
     join_node,
     make_owner,
     new_symbol,
+    own_fill,
     start_workflow,
     value,
 )
@@ -47,6 +48,7 @@ from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     make_slot,
     make_trade,
+    venue_id,
 )
 
 
@@ -92,6 +94,15 @@ async def test_order_of_any_state_reads_back_equal_and_is_loaded_while_it_matter
     assert loaded.settled_lots == ({intent.client_order_id: settled_lots} if is_loaded else {})
     is_ended = await value(owner.engine, "SELECT ended_at IS NOT NULL FROM orders")
     assert is_ended is not order.is_live
+
+
+async def test_find_order_is_found_by_the_venues_id_too(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    await owner.record(own_fill(intent, "1", 5))
+    found = await owner.repository.find_order(owner.claim, venue_id(intent))
+    assert found == (Order(intent=intent, state=PartiallyFilled(venue_id(intent), 5)), 5)
+    assert await owner.repository.own_trade_ids(intent.client_order_id) == {"1"}
 
 
 async def test_find_order_never_intended_or_of_another_shard_is_none(owner: Owner) -> None:
@@ -155,12 +166,6 @@ async def test_held_inventory_adds_the_symbols_that_share_a_base(owner: Owner) -
     assert await owner.repository.held_inventory("sim", "BTC") == BTC.lots_to_quantity(150)
 
 
-async def test_add_instrument_is_what_the_next_claim_uses(owner: Owner) -> None:
-    changed = replace(BTC, version=2, min_notional=Decimal(10), min_quantity_lots=3)
-    await owner.repository.add_instrument(owner.claim.ownership, changed)
-    assert (await owner.claim_again()).claim.instrument == changed
-
-
 async def test_set_status_is_what_people_see(owner: Owner) -> None:
     await owner.repository.set_status(owner.claim.ownership, Status.HALTED, "funds")
     seen = await Registry(owner.engine).symbol(owner.claim.ownership.shard)
@@ -178,7 +183,7 @@ async def nowhere() -> AsyncIterator[AsyncEngine]:
 
 async def test_repository_without_postgres_says_so_in_our_words(nowhere: AsyncEngine) -> None:
     with pytest.raises(StoreUnavailable):
-        await Repository(nowhere, EXECUTOR).holds(Ownership(1, 1))
+        await Repository(nowhere, EXECUTOR).may_send(Ownership(1, 1), places=False)
 
 
 async def test_add_symbol_makes_a_shard_that_can_be_claimed_once_started(

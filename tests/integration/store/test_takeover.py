@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from integration.store.factories import (
     EXECUTOR,
-    RUN,
     add_symbol,
+    enqueue,
     join_node,
     new_symbol,
     select,
@@ -25,7 +25,6 @@ from integration.store.factories import (
 from orchestrator import takeover
 from orchestrator.takeover import Process, take_over
 from orchestrator.workflows import run_shard_id
-from store.registry import Enqueued, Registry
 
 ME = Process.current()
 DEAD_AFTER_S = 10.0
@@ -119,19 +118,6 @@ async def test_take_over_never_declares_itself_dead(
     await join_node(clean_engine, EXECUTOR, **HERE, silent_s=3_600.0)
     await run(clean_engine)
     assert await nodes(clean_engine) == [EXECUTOR]
-
-
-async def enqueue(engine: AsyncEngine, name: str, workflow_id: str) -> None:
-    await Registry(engine).enqueue(
-        Enqueued(
-            name=name,
-            queue="any",
-            workflow_id=workflow_id,
-            argument={},
-            app_version=RUN["app_version"],
-            app_name=RUN["app_name"],
-        )
-    )
 
 
 async def test_take_over_resumes_shards_and_changes_and_cancels_plans(

@@ -129,7 +129,6 @@ def test_merge_report_known_order_only_moves_on(
 
 
 @pytest.mark.parametrize("state", [PartiallyFilled(VENUE_ID, 4), Cancelled(VENUE_ID, 4)])
-@pytest.mark.xfail(strict=True, reason="a rejected report forgets what was filled before it")
 def test_merge_report_rejected_after_a_fill_keeps_the_fill(state: OrderState) -> None:
     assert merge(make_order(state), [(REJECTED, 0)]).filled_lots == 4
 

@@ -28,9 +28,7 @@ IDS = HexIds()
 #: A whole entry: 0.1 BTC.
 ENTRY_LOTS = 10_000
 
-CAPABILITIES = Capabilities(
-    request_expiry_ms=1_000, clock_skew_ms=500
-)
+CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
 
 
 @dataclass
@@ -199,8 +197,11 @@ class RecordingStore:
 
     current: Ownership = OWNERSHIP
     recorded: list[Changes] = field(default_factory=list)
-    #: Orders that left memory, as `find_order` finds them.
-    forgotten: dict[ClientOrderId, tuple[Order, int]] = field(default_factory=dict)
+    is_killed: bool = False
+    #: Orders that left memory, as `find_order` finds them by either of their ids.
+    forgotten: dict[ClientOrderId | VenueOrderId, tuple[Order, int]] = field(default_factory=dict)
+    own_trades: dict[ClientOrderId, frozenset[str]] = field(default_factory=dict)
+    held: Decimal = Decimal(0)
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
         return make_claim()
@@ -209,9 +210,9 @@ class RecordingStore:
         return Loaded(slots={}, orders=(), settled_lots={}, parked=(), trade_ids=frozenset())
 
     async def find_order(
-        self, claim: Claim, client_order_id: ClientOrderId
+        self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, int] | None:
-        return self.forgotten.get(client_order_id)
+        return self.forgotten.get(order_id)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         self._check(decision.ownership)
@@ -222,8 +223,11 @@ class RecordingStore:
             plan=decision.approved.plan,
         )
 
-    async def holds(self, ownership: Ownership) -> bool:
-        return ownership == self.current
+    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
+        return ownership == self.current and not (places and self.is_killed)
+
+    async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
+        return self.own_trades.get(client_order_id, frozenset())
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         self._check(ownership)
@@ -233,10 +237,7 @@ class RecordingStore:
         self._check(ownership)
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
-        return Decimal(0)
-
-    async def add_instrument(self, ownership: Ownership, instrument: Instrument) -> None:
-        self._check(ownership)
+        return self.held
 
     def _check(self, ownership: Ownership) -> None:
         if ownership != self.current:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -66,10 +67,10 @@ class AnsweringExchange(FakeExchange):
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        guard()
         self.submitted.append(plan.plan)
         return Outcomes(
-            (self.answer,) * len(plan.plan.cancels), (self.answer,) * len(plan.plan.places)
+            tuple(self._send(guard, lambda: self.answer) for _ in plan.plan.cancels),
+            tuple(self._send(guard, lambda: self.answer) for _ in plan.plan.places),
         )
 
 
@@ -89,12 +90,15 @@ class Desk:
         self.backoff = Backoff(self.clock, funds_lock_ms=FUNDS_LOCK_MS)
         self.executor = PlanExecutor(self.exchange, self.store, self.lease, self.failpoints)
 
-    def hold(self, plan: Plan, state: ShardState) -> None:
+    def hold(self, plan: Plan, state: ShardState, guard: SendGuard = lambda: None) -> None:
         state.intend(plan)
         committed = CommittedPlan(
             decision_id=DECISION, shard=OWNERSHIP.shard, epoch=OWNERSHIP.epoch, plan=plan
         )
-        self.executor.hold(Held(committed, state, self.doubts, self.backoff))
+        self.executor.hold(Held(committed, state, self.doubts, self.backoff, guard))
+
+    def advance(self) -> None:
+        self.clock.ms += 1
 
     async def place(self, answer: Outcome) -> Order:
         state = make_state()
@@ -157,19 +161,48 @@ async def test_submit_after_the_lease_ran_out_sends_nothing(desk: Desk) -> None:
     assert desk.failpoints.points == []
 
 
-async def test_submit_lease_that_runs_out_while_signing_is_seen_by_the_guard(desk: Desk) -> None:
-    """The store's answer took as long as the lease: only the guard can tell."""
+async def test_submit_lease_that_runs_out_while_signing_keeps_everything_from_leaving(
+    desk: Desk,
+) -> None:
+    state = resting()
+    desk.hold(Plan(cancelling(ENTRY).cancels, placing(OTHER).places), state)
+    desk.exchange.answer = Accepted(make_report(ENTRY, VenueStatus.CANCELLED))
+    desk.clock.ms += 999
+    desk.exchange.while_signing = desk.advance
+    await desk.executor.submit(DECISION)
+    assert state.order(ENTRY.client_order_id).is_live
+    assert state.order(OTHER.client_order_id).state == Absent(
+        "not sent: the lease of this process has run out"
+    )
 
-    class SlowStore(RecordingStore):
-        async def holds(self, ownership: Ownership) -> bool:
-            desk.clock.ms += 1_000
-            return await super().holds(ownership)
 
-    desk.executor = PlanExecutor(desk.exchange, SlowStore(), desk.lease, desk.failpoints)
-    desk.hold(placing(ENTRY), make_state())
-    with pytest.raises(OwnershipLost):
+async def test_submit_what_the_tenures_guard_forbids_is_not_sent(desk: Desk) -> None:
+    def guard() -> None:
+        raise OwnershipLost("too old")
+
+    state = make_state()
+    desk.hold(placing(ENTRY), state, guard)
+    desk.exchange.answer = Accepted(make_report(ENTRY))
+    assert await desk.executor.submit(DECISION) == {ENTRY.client_order_id: "absent"}
+    assert state.order(ENTRY.client_order_id).state == Absent("not sent: too old")
+
+
+@pytest.mark.parametrize(
+    ("plan", "is_sent"),
+    [
+        pytest.param(cancelling(ENTRY), True, id="cancels only"),
+        pytest.param(placing(OTHER), False, id="places"),
+        pytest.param(Plan(cancelling(ENTRY).cancels, placing(OTHER).places), False, id="both"),
+    ],
+)
+async def test_submit_under_the_kill_switch_sends_plans_without_places_only(
+    desk: Desk, plan: Plan, is_sent: bool
+) -> None:
+    desk.hold(plan, resting())
+    desk.store.is_killed = True
+    with nullcontext() if is_sent else pytest.raises(OwnershipLost):
         await desk.executor.submit(DECISION)
-    assert desk.exchange.submitted == []
+    assert desk.exchange.submitted == ([plan] if is_sent else [])
 
 
 @pytest.mark.parametrize(
@@ -223,27 +256,24 @@ async def test_submit_accepted_place_ends_the_wait_of_its_slot_side(desk: Desk) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "is_asked", "is_doubted"),
+    ("answer", "state", "is_doubted"),
     [
         pytest.param(
             Accepted(make_report(ENTRY, VenueStatus.CANCELLED, 3)),
             Cancelled(venue_id(ENTRY), 3),
-            True,
             False,
             id="accepted",
         ),
-        pytest.param(NotSent("rate budget"), Open(venue_id(ENTRY)), False, False, id="not sent"),
-        pytest.param(
-            Refused("not_found", "unknown"), Open(venue_id(ENTRY)), True, True, id="refused"
-        ),
-        pytest.param(Undetermined("timeout"), Open(venue_id(ENTRY)), True, True, id="no reply"),
+        pytest.param(NotSent("rate budget"), Open(venue_id(ENTRY)), True, id="not sent"),
+        pytest.param(Refused("not_found", "unknown"), Open(venue_id(ENTRY)), True, id="refused"),
+        pytest.param(Undetermined("timeout"), Open(venue_id(ENTRY)), True, id="no reply"),
     ],
 )
-async def test_submit_cancel_outcome_ends_retries_or_doubts(
-    desk: Desk, answer: Outcome, state: OrderState, is_asked: bool, is_doubted: bool
+async def test_submit_cancel_outcome_ends_or_doubts(
+    desk: Desk, answer: Outcome, state: OrderState, is_doubted: bool
 ) -> None:
     order = await desk.cancel(answer)
-    assert order == Order(intent=ENTRY, state=state, cancel_requested=is_asked)
+    assert order == Order(intent=ENTRY, state=state, cancel_requested=True)
     assert (ENTRY.client_order_id in desk.doubts) is is_doubted
 
 

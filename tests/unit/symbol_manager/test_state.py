@@ -221,10 +221,6 @@ def test_absorb_exit_of_all_records_the_pair_with_its_closing_trade() -> None:
     assert closed.pair.profit_units == BTC.notional_units(100, ENTRY_LOTS)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an exit that is filled but not settled counts as gone, so its round is closed early",
-)
 def test_absorb_exit_report_ahead_of_its_trades_still_records_one_pair() -> None:
     """What is left after the first trade is below the venue's least order, yet it is sold too."""
     state = intended(EXIT, slots=[make_slot(-1, ENTRY_LOTS)])
