@@ -13,6 +13,7 @@ import pytest
 from dbos import DBOS
 from psycopg import sql
 
+from integration.audit.stored import keep_commit_times
 from store.embedded_postgres import EmbeddedPostgres
 from store.migrate import migrate, sqlalchemy_url
 
@@ -27,6 +28,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(directory)
     try:
         server.start()
+        keep_commit_times(server, "off")
         migrate(server.dsn())
         DBOS.migrate(sqlalchemy_url(server.dsn()))
         yield server

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from audit.database import Database
+from store.embedded_postgres import EmbeddedPostgres
 
 ACCOUNT = "sim"
 DECISION = "sim:1:1"
@@ -28,6 +29,14 @@ def insert(connection: psycopg.Connection, table: str, **values: Any) -> None:
         ),
         list(values.values()),
     )
+
+
+def keep_commit_times(server: EmbeddedPostgres, switch: str) -> None:
+    """Off for rows that claim to be older than their insertion; it takes a restart."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(f"ALTER SYSTEM SET track_commit_timestamp = {switch}".encode())
+    server.stop()
+    server.start()
 
 
 def store(connection: psycopg.Connection, database: Database) -> None:

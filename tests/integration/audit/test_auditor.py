@@ -17,7 +17,7 @@ import pytest
 
 from audit import SimulatorAccess, audit
 from audit.database import UnauditableDatabaseError
-from integration.audit.stored import insert, store
+from integration.audit.stored import insert, keep_commit_times, store
 from store.embedded_postgres import EmbeddedPostgres
 from unit.audit.dataset import REQUESTS, World, make_world
 
@@ -214,17 +214,11 @@ def open_intent(world: World) -> dict[str, Any]:
 
 @contextmanager
 def keeping_commit_times(postgres: EmbeddedPostgres) -> Iterator[None]:
-    def switch(statement: str) -> None:
-        with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
-            connection.execute(statement.encode())
-        postgres.stop()
-        postgres.start()
-
-    switch("ALTER SYSTEM SET track_commit_timestamp = on")
+    keep_commit_times(postgres, "on")
     try:
         yield
     finally:
-        switch("ALTER SYSTEM RESET track_commit_timestamp")
+        keep_commit_times(postgres, "off")
 
 
 async def test_audit_with_commit_times_sees_a_send_inside_the_intents_transaction(

@@ -143,7 +143,7 @@ async def test_why_of_a_cancelled_order_tells_who_cancelled_it(
     assert story.plan is None
     assert [event.what for event in story.events] == [
         "intent committed",
-        "cancel decided by sim-BTC-USDT:1:3: outside the window",
+        "cancel decided by sim-BTC-USDT:1:3, caused by trade 102, trade 103: outside the window",
         "cancelled",
     ]
 

@@ -128,11 +128,6 @@ async def test_shard_crashed_with_unsent_intents_proves_them_absent(trading: Rig
     assert await generations(trading, -1) == [(1, "absent"), (2, "open")]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="ended orders are not looked up by venue id, so their late trades become external",
-)
 async def test_shard_fill_of_a_cancelled_order_after_a_restart_is_its_own(trading: Rig) -> None:
     """The venue had told the end of the order before it told this fill."""
     await trading.crash()
@@ -226,11 +221,6 @@ async def test_shard_store_failure_while_recording_fills_reloads_and_loses_nothi
     await trading.assert_books_agree()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="a tenure starts without the price that its predecessor took from the mailbox",
-)
 async def test_shard_store_failure_in_a_quiet_market_goes_on_with_the_known_price(
     trading: Rig,
 ) -> None:
@@ -271,11 +261,6 @@ async def test_shard_base_that_is_gone_halts_entries_and_keeps_exits(trading: Ri
     await trading.until_status(Status.RUNNING)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="balances are read before the trades that they are compared with",
-)
 async def test_shard_fill_while_reconciling_is_no_shortfall(trading: Rig) -> None:
     trading.exchange.fills_after_balances = -1
     await trading.until_exits(-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from domain.errors import OwnershipLost
+from domain.errors import KillSwitchEngaged, OwnershipLost
 from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Intent, Order, OrderReport, Trade, VenueStatus
@@ -197,6 +197,7 @@ class RecordingStore:
 
     current: Ownership = OWNERSHIP
     recorded: list[Changes] = field(default_factory=list)
+    statuses: list[tuple[Status, str]] = field(default_factory=list)
     is_killed: bool = False
     #: Orders that left memory, as `find_order` finds them by either of their ids.
     forgotten: dict[ClientOrderId | VenueOrderId, tuple[Order, int]] = field(default_factory=dict)
@@ -216,6 +217,8 @@ class RecordingStore:
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         self._check(decision.ownership)
+        if self.is_killed and decision.approved.plan.places:
+            raise KillSwitchEngaged
         return CommittedPlan(
             decision_id=decision.decision_id,
             shard=decision.ownership.shard,
@@ -235,6 +238,7 @@ class RecordingStore:
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         self._check(ownership)
+        self.statuses.append((status, reason))
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         return self.held

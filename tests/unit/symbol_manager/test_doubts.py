@@ -9,8 +9,10 @@ import pytest
 from domain.ids import ClientOrderId, Side
 from symbol_manager.doubts import (
     FIRST_BACKOFF_MS,
+    FIRST_LOOK_UP_MS,
     GRACE_WITHOUT_EXPIRY_MS,
     LONGEST_BACKOFF_MS,
+    LONGEST_LOOK_UP_MS,
     Backoff,
     Doubts,
 )
@@ -77,6 +79,30 @@ def test_doubts_cleared_order_is_in_no_doubt(clock: FakeClock) -> None:
     doubts.clear(ORDER)
     assert ORDER not in doubts
     assert OTHER in doubts
+
+
+def test_doubts_look_ups_keep_twice_the_distance_each_time_up_to_a_bound(
+    clock: FakeClock,
+) -> None:
+    doubts = Doubts(clock, CAPABILITIES)
+    doubts.raise_for(ORDER)
+    distance_ms = FIRST_LOOK_UP_MS
+    for _ in range(10):
+        assert doubts.is_due(ORDER)
+        clock.ms += distance_ms - 1
+        assert not doubts.is_due(ORDER)
+        clock.ms += 1
+        distance_ms = min(distance_ms * 2, LONGEST_LOOK_UP_MS)
+    assert distance_ms == LONGEST_LOOK_UP_MS == 30_000
+    assert doubts.is_due(OTHER)
+
+
+def test_doubts_cleared_order_is_looked_up_at_once_when_doubted_again(clock: FakeClock) -> None:
+    doubts = Doubts(clock, CAPABILITIES)
+    assert doubts.is_due(ORDER)
+    assert not doubts.is_due(ORDER)
+    doubts.clear(ORDER)
+    assert doubts.is_due(ORDER)
 
 
 def test_backoff_refusals_double_the_wait_up_to_a_bound(clock: FakeClock, backoff: Backoff) -> None:

@@ -1,0 +1,157 @@
+"""A tenure over a store and an exchange in memory, driven round by round by a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from domain.ids import Side
+from domain.market import Quote
+from domain.orders import Intent, OrderReport
+from ports.store import Desired, Status
+from support.fake_exchange import FakeExchange
+from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
+from symbol_manager.lease import Lease
+from symbol_manager.mailbox import Mailbox, Wishes
+from symbol_manager.state import ShardState
+from symbol_manager.tenure import ShardPorts, ShardSettings, Stop, Tenure
+from symbol_manager.view import ShardView
+from unit.symbol_manager.factories import (
+    CAPABILITIES,
+    FakeClock,
+    PassedFailpoints,
+    RecordingStore,
+    make_report,
+    make_state,
+)
+
+RECONCILE_EVERY_MS = 60_000
+#: For what takes no real time at all, on a loaded machine.
+PATIENCE_S = 10.0
+
+
+@dataclass
+class Bench:
+    """One shard; entries belong into slots -1 to -3."""
+
+    state: ShardState = field(default_factory=make_state)
+    exchange: FakeExchange = field(default_factory=lambda: FakeExchange(capabilities=CAPABILITIES))
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: RecordingStore = field(default_factory=RecordingStore)
+    stop: Stop = field(default_factory=Stop)
+    mailbox: Mailbox = field(
+        default_factory=lambda: Mailbox(Wishes(Desired.RUNNING, is_killed=False))
+    )
+    orders_per_minute: int = 600
+    sent_ms: list[int] = field(default_factory=list)
+    views: list[ShardView] = field(default_factory=list)
+    _serving: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.tick()
+
+    def tick(self) -> None:
+        self.mailbox.put_quote(
+            Quote(
+                symbol="BTC/USDT",
+                bid=Decimal("99.49"),
+                ask=Decimal("99.51"),
+                exchange_ms=self.clock.ms,
+            )
+        )
+
+    def wish(self, desired: Desired = Desired.RUNNING, *, is_killed: bool = False) -> None:
+        self.store.is_killed = is_killed
+        self.mailbox.put_wishes(Wishes(desired, is_killed))
+
+    def rest(self, *intents: Intent) -> None:
+        """Have these orders open at the exchange."""
+        for intent in intents:
+            self.exchange.orders[intent.client_order_id] = make_report(intent)
+
+    def tenure(self) -> Tenure:
+        lease = Lease(self.clock, 3_600_000)
+        lease.renew(self.clock.ms)
+        executor = PlanExecutor(self.exchange, self.store, lease, PassedFailpoints())
+
+        async def run_plan(record: PlanRecord) -> object:
+            return await executor.submit(decision_id_of(record))
+
+        return Tenure(
+            state=self.state,
+            mailbox=self.mailbox,
+            ports=ShardPorts(
+                store=self.store,
+                exchange=self.exchange,
+                executor=executor,
+                run_plan=run_plan,
+                clock=self.clock,
+                failpoints=PassedFailpoints(),
+            ),
+            settings=ShardSettings(
+                reconcile_every_ms=RECONCILE_EVERY_MS, orders_per_minute=self.orders_per_minute
+            ),
+            stop=self.stop,
+            sent_ms=self.sent_ms,
+            show=self.views.append,
+        )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """A tenure that has been through its first round."""
+        rounds = len(self.views)
+        self._serving = asyncio.create_task(self.tenure().serve())
+        try:
+            await self._until_round(rounds + 1)
+            yield
+        finally:
+            self._serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._serving
+
+    async def round(self, after_ms: int = 0) -> None:
+        """Let time pass, then have the shard look around once at the same price."""
+        self.clock.ms += after_ms
+        rounds = len(self.views)
+        self.tick()
+        await self._until_round(rounds + 1)
+
+    async def rounds(self, count: int, *, every_ms: int) -> None:
+        for _ in range(count):
+            await self.round(every_ms)
+
+    async def until_ended(self) -> None:
+        """Wait for the tenure's end and raise what it ended with."""
+        assert self._serving is not None
+        self.mailbox.wake()
+        async with asyncio.timeout(PATIENCE_S):
+            await self._serving
+
+    @property
+    def status(self) -> tuple[Status, str]:
+        return self.views[-1].status, self.views[-1].reason
+
+    def entries(self) -> set[int]:
+        """Slots with an open buy order at the exchange."""
+        return {self._slot(report) for report in self._open(Side.BUY)}
+
+    def _open(self, side: Side) -> list[OrderReport]:
+        return [report for report in self.exchange.open_orders() if report.side is side]
+
+    def _slot(self, report: OrderReport) -> int:
+        tag = self.exchange.ids.decode(report.client_order_id)
+        assert tag is not None
+        return tag.slot
+
+    async def _until_round(self, number: int) -> None:
+        assert self._serving is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if len(self.views) >= number:
+                    return
+                if self._serving.done():
+                    return self._serving.result()
+                await asyncio.sleep(0)
