@@ -72,7 +72,7 @@ class Bench:
         for intent in intents:
             self.exchange.orders[intent.client_order_id] = make_report(intent)
 
-    def tenure(self) -> Tenure:
+    def ports(self) -> ShardPorts:
         lease = Lease(self.clock, 3_600_000)
         lease.renew(self.clock.ms)
         executor = PlanExecutor(self.exchange, self.store, lease, PassedFailpoints())
@@ -80,17 +80,20 @@ class Bench:
         async def run_plan(record: PlanRecord) -> object:
             return await executor.submit(decision_id_of(record))
 
+        return ShardPorts(
+            store=self.store,
+            exchange=self.exchange,
+            executor=executor,
+            run_plan=run_plan,
+            clock=self.clock,
+            failpoints=PassedFailpoints(),
+        )
+
+    def tenure(self) -> Tenure:
         return Tenure(
             state=self.state,
             mailbox=self.mailbox,
-            ports=ShardPorts(
-                store=self.store,
-                exchange=self.exchange,
-                executor=executor,
-                run_plan=run_plan,
-                clock=self.clock,
-                failpoints=PassedFailpoints(),
-            ),
+            ports=self.ports(),
             settings=ShardSettings(
                 reconcile_every_ms=RECONCILE_EVERY_MS, orders_per_minute=self.orders_per_minute
             ),
@@ -150,8 +153,8 @@ class Bench:
         assert self._serving is not None
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                if len(self.views) >= number:
-                    return
-                if self._serving.done():
-                    return self._serving.result()
+                if len(self.views) >= number or self._serving.done():
+                    break
                 await asyncio.sleep(0)
+        if len(self.views) < number:
+            self._serving.result()
