@@ -69,7 +69,12 @@ def upgrade() -> None:
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("engaged", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=False, comment="the caller's idempotency key"),
+        sa.Column(
+            "request_id",
+            sa.Text(),
+            nullable=False,
+            comment="of the last kill: the same one again does not undo a re-arm",
+        ),
         sa.Column(
             "changed_at",
             sa.DateTime(timezone=True),

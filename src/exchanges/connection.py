@@ -83,7 +83,7 @@ class Connection:
         connection = cls(_client(account, venue, session), session, venue)
         try:
             await connection.client.load_markets()
-        except BaseException:
+        except BaseException:  # closed whatever ends the opening, then raised
             await connection.close()
             raise
         return connection

@@ -112,7 +112,7 @@ class Changes:
         if verb is Verb.KILL:
             result = await _eventually(self._killed)
         elif verb is Verb.REARM:
-            engaged = await self._registry.is_killed()
+            engaged = await until_store_answers(self._registry.is_killed)
             result = {"outcome": "refused" if engaged else "done"}
             if engaged:
                 result["reason"] = "the kill switch was thrown again since"

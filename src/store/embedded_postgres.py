@@ -87,7 +87,7 @@ class EmbeddedPostgres:
                     raise EmbeddedPostgresError("somebody else locks the users of the server out")
             try:
                 self._bring_up()
-            except BaseException:
+            except BaseException:  # nothing is held after a failed start; then raised
                 self._leave()
                 raise
         return self.dsn()

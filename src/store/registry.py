@@ -329,8 +329,7 @@ class Registry:
             await connection.execute(
                 text("""
                     UPDATE kill_switch
-                       SET engaged = false, reason = :reason, request_id = :workflow_id,
-                           changed_at = clock_timestamp()
+                       SET engaged = false, reason = :reason, changed_at = clock_timestamp()
                       FROM dbos.workflow_status AS asked
                      WHERE asked.workflow_uuid = :workflow_id AND engaged
                        AND floor(extract(epoch FROM changed_at) * 1000) <= asked.created_at

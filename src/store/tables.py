@@ -328,7 +328,12 @@ kill_switch = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("engaged", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("request_id", Text, nullable=False, comment="the caller's idempotency key"),
+    Column(
+        "request_id",
+        Text,
+        nullable=False,
+        comment="of the last kill: the same one again does not undo a re-arm",
+    ),
     _moment("changed_at", "when it was last thrown or re-armed", default=True),
     CheckConstraint("id = 1", name="singleton"),
     comment="one row: while engaged no order is committed and all own orders are cancelled",

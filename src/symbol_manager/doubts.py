@@ -41,6 +41,10 @@ class Doubts:
         """The order may have been sent up to this instant."""
         self._absent_after_ms[client_order_id] = self._clock.boot_ms() + self._grace_ms
 
+    def settle(self, client_order_id: ClientOrderId) -> None:
+        """Its fate is known for now; what is asked about it next still keeps its distance."""
+        self._absent_after_ms.pop(client_order_id, None)
+
     def clear(self, client_order_id: ClientOrderId) -> None:
         self._absent_after_ms.pop(client_order_id, None)
         self._pace.reset(client_order_id)

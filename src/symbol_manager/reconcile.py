@@ -150,7 +150,10 @@ async def look_up(
     state.absorb_report(report, into)
     seen = state.order(client_order_id)
     if seen.cancel_requested and (seen.is_live or client_order_id in state.strays):
+        # A cancel that failed is asked for again, but not at once and not for ever at this rate.
         state.retry_cancel(client_order_id, into)
+        doubts.settle(client_order_id)
+        return
     if seen in state.unsettled().values():
         await _absorb_trades_of(seen, state, exchange, store, into)
     else:

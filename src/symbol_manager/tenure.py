@@ -211,16 +211,15 @@ class Tenure:
         await self._look_up_doubtful()
 
     async def _look_up_doubtful(self) -> None:
-        due = [
-            order
-            for order in doubtful_orders(self.state, self._doubts)
-            if self._doubts.is_due(order.intent.client_order_id)
-        ]
-        if not due:
-            return
         changes = Changes()
-        with suppress(VenueError):  # proves nothing; what is left is asked again when it is due
-            for order in due[:LOOK_UPS_A_ROUND]:
+        made = 0
+        with suppress(VenueError):  # proves nothing; the others have their turn in the next round
+            for order in doubtful_orders(self.state, self._doubts):
+                if made == LOOK_UPS_A_ROUND:
+                    break
+                if not self._doubts.is_due(order.intent.client_order_id):
+                    continue
+                made += 1
                 await look_up(
                     order,
                     self.state,

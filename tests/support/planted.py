@@ -16,13 +16,11 @@ from typing import Any
 from cli.main import main
 from domain.ids import ClientOrderId, OrderTag
 from domain.instrument import Instrument
-from domain.orders import Trade
 from domain.plans import CommittedPlan
 from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.id_codecs import Base62Codec
-from ports.store import Changes, Claim, Decision
+from ports.store import Changes, Claim, Decision, Ownership
 from store.repository import Repository
-from symbol_manager.state import ShardState
 
 DROPPED_EVERY = 3
 
@@ -37,14 +35,20 @@ def random_client_ids() -> None:
 
 
 def dropped_fill() -> None:
-    """Some trades are taken for seen although they were never booked."""
-    absorb = ShardState.absorb_trade
+    """Some trades are counted but never recorded."""
+    record = Repository.record
 
-    def forgetful(self: ShardState, trade: Trade, into: Changes) -> None:
-        if int(trade.trade_id) % DROPPED_EVERY:
-            absorb(self, trade, into)
+    async def forgetful(
+        self: Repository, ownership: Ownership, instrument: Instrument, changes: Changes
+    ) -> None:
+        kept = {
+            trade_id: fill
+            for trade_id, fill in changes.fills.items()
+            if int(trade_id) % DROPPED_EVERY
+        }
+        await record(self, ownership, instrument, replace(changes, fills=kept))
 
-    ShardState.absorb_trade = forgetful  # type: ignore[method-assign]  # that is the bug
+    Repository.record = forgetful  # type: ignore[method-assign]  # that is the bug
 
 
 def intent_after_send() -> None:

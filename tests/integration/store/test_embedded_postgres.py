@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -373,6 +374,35 @@ def test_supervise_starts_a_killed_server_again(data_dir: Path) -> None:
         asyncio.run(kill_under_supervision())
         eventually(lambda: select(postgres.start(), "SELECT 1") == [(1,)])
     assert not postgres.is_running()
+
+
+def test_supervise_starts_a_killed_server_again_though_the_loops_own_threads_all_wait(
+    data_dir: Path,
+) -> None:
+    """As when every one of them asks the server that is gone."""
+    with EmbeddedPostgres(data_dir) as postgres, ThreadPoolExecutor(1) as own:
+        killed = pid_of(postgres)
+        answered = threading.Event()
+
+        async def kill_under_supervision() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(2))
+            waiting = [loop.run_in_executor(None, answered.wait) for _ in range(4)]
+            supervision = asyncio.create_task(postgres.supervise())
+            os.kill(killed, signal.SIGKILL)
+            try:
+                await loop.run_in_executor(
+                    own,
+                    eventually,
+                    lambda: (found := postgres.postmaster()) is not None and found.pid != killed,
+                )
+            finally:
+                answered.set()
+                supervision.cancel()
+                await asyncio.gather(supervision, *waiting, return_exceptions=True)
+
+        asyncio.run(kill_under_supervision())
+        eventually(lambda: select(postgres.start(), "SELECT 1") == [(1,)])
 
 
 def test_supervise_reports_a_hung_server_and_lets_it_live(

@@ -214,9 +214,6 @@ async def test_rearm_applied_again_does_not_undo_a_newer_kill(
     assert await registry.is_killed()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a kill told again after its re-arm is taken for another request"
-)
 async def test_kill_told_again_after_its_rearm_does_not_engage_again(
     clean_engine: AsyncEngine, registry: Registry
 ) -> None:

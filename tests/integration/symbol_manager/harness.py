@@ -34,7 +34,8 @@ from support.fake_exchange import FakeExchange
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
-from symbol_manager.shard import Shard, ShardPorts, ShardSettings
+from symbol_manager.shard import Shard
+from symbol_manager.tenure import ShardPorts, ShardSettings
 from telemetry.clock import SystemClock
 from unit.symbol_manager.factories import PassedFailpoints
 

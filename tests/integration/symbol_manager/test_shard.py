@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost
-from domain.ids import Side
+from domain.ids import ClientOrderId, Side
 from domain.orders import VenueStatus
 from integration.store.factories import execute, join_node, select, value
 from integration.symbol_manager.harness import Rig, eventually
@@ -189,6 +189,63 @@ async def test_shard_stopped_leaves_its_workflow_pending(
     trading.start()
     await trading.until_entries(*ENTRIES)
     assert len(trading.exchange.sent) == 3 + (3 - resting)
+
+
+async def make_late_order(rig: Rig) -> ClientOrderId:
+    """The first order of slot -1 is proven absent and has a successor; it is on its way still."""
+    rig.exchange.lost_replies = 1
+    rig.exchange.lost_orders_rest = False
+    rig.start()
+    await rig.until_entries(*ENTRIES)
+    assert await generations(rig, -1) == [(1, "absent"), (2, "open")]
+    (late,) = rig.exchange.under_way
+    return late
+
+
+async def until_cancelled(rig: Rig, client_order_id: ClientOrderId) -> None:
+    async def is_cancelled() -> bool:
+        there = rig.exchange.orders[client_order_id].status is VenueStatus.CANCELLED
+        return there and await rig.is_settled()
+
+    await eventually(is_cancelled)
+
+
+async def test_shard_order_that_arrives_after_its_absence_was_proven_is_cancelled_on_sight(
+    rig: Rig,
+) -> None:
+    late = await make_late_order(rig)
+    rig.exchange.arrive(late)
+    await until_cancelled(rig, late)
+    await rig.until_entries(*ENTRIES)
+    assert await generations(rig, -1) == [(1, "cancelled"), (2, "open")]
+    assert [
+        tuple(row) for row in await select(rig.engine, "SELECT kind, subject FROM findings")
+    ] == [("stray", late)]
+    assert await value(rig.engine, "SELECT epoch FROM shards") == 1
+
+
+async def test_shard_order_that_arrives_while_nobody_looks_is_cancelled_after_the_restart(
+    rig: Rig,
+) -> None:
+    late = await make_late_order(rig)
+    await rig.crash()
+    rig.exchange.arrive(late, silent=True)
+    rig.start()
+    await until_cancelled(rig, late)
+    assert await generations(rig, -1) == [(1, "cancelled"), (2, "open")]
+    assert await value(rig.engine, "SELECT kind FROM findings") == "stray"
+
+
+async def test_shard_order_that_arrives_late_and_fills_has_its_fill_booked(rig: Rig) -> None:
+    late = await make_late_order(rig)
+    await rig.crash()
+    rig.exchange.arrive(late, silent=True)
+    rig.exchange.trade(late, "0.06", silent=True)
+    rig.start()
+    await until_cancelled(rig, late)
+    await rig.until_exits(-1)
+    assert await value(rig.engine, "SELECT client_order_id FROM fills") == late
+    await rig.assert_books_agree()
 
 
 async def test_shard_taken_over_sends_nothing_more_and_ends(trading: Rig) -> None:

@@ -323,6 +323,7 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     ),
     "lost request": ("I10", lost_request),
     "cancelled request": ("I10", workflow(status="CANCELLED")),
+    "failed request": ("I10", workflow(status="ERROR")),
     "given up request": ("I10", workflow(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED")),
     "request under another name": ("I10", workflow(name="execute_plan")),
 }

@@ -55,7 +55,7 @@ async def run_until(bench: Bench, is_so: Callable[[], bool]) -> None:
         workflow_id="run_shard:sim-BTC-USDT:3",
         mailbox=bench.mailbox,
         ports=bench.ports(),
-        settings=ShardSettings(),
+        settings=ShardSettings(orders_per_minute=bench.orders_per_minute),
     )
     running = asyncio.create_task(shard.run())
     try:
@@ -94,3 +94,20 @@ async def test_shard_that_has_compared_begins_with_the_first_wait_again(store: T
 
     await run_until(bench, has_ended_often)
     assert sum(store.waits_s) < 1.5
+
+
+async def test_shard_send_rate_outlives_its_tenures(store: TimedStore) -> None:
+    """The first tenure uses the minute's orders up and loses Postgres."""
+    bench = Bench(store=store, orders_per_minute=3)
+    store.is_gone = True
+
+    def has_second_decided() -> bool:
+        if store.is_gone and len(bench.exchange.orders) == 3:
+            bench.exchange.orders.clear()
+            store.is_gone = False
+        # A tenure says what it does only after it has decided.
+        return bool(store.statuses)
+
+    await run_until(bench, has_second_decided)
+    assert len(store.claimed_s) == 2
+    assert bench.exchange.orders == {}

@@ -253,9 +253,6 @@ class BusyExchange(FakeExchange):
         return NotSent("rate budget")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the look-up that finds the order open also forgets its own pace"
-)
 async def test_tenure_cancel_that_was_not_sent_is_not_repeated_at_the_rate_of_ticks(
     bench: Bench,
 ) -> None:
@@ -360,9 +357,6 @@ class PartlyDeafExchange(FakeExchange):
         pytest.param(LOOK_UPS_A_ROUND, OrderNotFound("archived"), id="as many as fit a round"),
     ],
 )
-@pytest.mark.xfail(
-    strict=True, reason="look-ups that are due and not made wait as if they had been made"
-)
 async def test_tenure_orders_that_stay_in_doubt_do_not_keep_others_from_being_looked_up(
     stuck: int, answer: Exception
 ) -> None:
@@ -392,7 +386,7 @@ async def test_tenure_many_orders_that_never_arrived_are_all_proven_absent() -> 
 async def test_tenure_order_whose_trade_counted_as_a_persons_becomes_its_own_and_sells() -> None:
     """It was taken for absent, so its trade was external; then the venue shows it as filled."""
     filled = make_intent(-1)
-    bench = Bench(make_state())
+    bench = Bench(make_state(slots=[make_slot(-1)]))
     trade = make_trade(filled, "1", ENTRY_LOTS)
     bench.exchange.trades.append(trade)
     bench.exchange.balances["BTC"] += trade.quantity

@@ -1,0 +1,214 @@
+"""A node runs each symbol once, and lets no symbol be without somebody to run it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.ids import Side
+from integration.store.factories import (
+    EXECUTOR,
+    add_symbol,
+    new_symbol,
+    select,
+    start_workflow,
+    value,
+)
+from integration.symbol_manager.harness import WatchedExchange, eventually
+from orchestrator import node as node_module
+from orchestrator.membership import Membership
+from orchestrator.node import Node, NodePorts, NodeSettings
+from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
+from store.registry import RegisteredSymbol, Registry
+from store.repository import Repository
+from symbol_manager.lease import Lease
+from symbol_manager.tenure import ShardSettings
+from telemetry.clock import SystemClock
+from unit.symbol_manager.factories import PassedFailpoints
+
+ENTRIES = {-1, -2, -3}
+
+
+class CountingRegistry(Registry):
+    """Counts the rounds of the watchdog."""
+
+    rounds = 0
+
+    async def orphans(self) -> Sequence[RegisteredSymbol]:
+        found = await super().orphans()
+        self.rounds += 1
+        return found
+
+
+@dataclass
+class Place:
+    """A node that has joined, and one registered symbol."""
+
+    node: Node
+    exchange: WatchedExchange
+    registry: CountingRegistry
+    engine: AsyncEngine
+    shard: int
+
+    @property
+    def workflow_id(self) -> str:
+        return run_shard_id(new_symbol().key, self.shard)
+
+    def run(self) -> asyncio.Task[Document]:
+        return asyncio.create_task(self.node.run_shard(self.shard, self.workflow_id))
+
+    async def until(self, side: Side, slots: set[int]) -> None:
+        async def has_them() -> bool:
+            return set(self.exchange.by_slot(side)) == slots
+
+        await eventually(has_them)
+
+    async def runs(self) -> list[tuple[str, str]]:
+        rows = await select(
+            self.engine,
+            "SELECT workflow_uuid, status FROM dbos.workflow_status"
+            " WHERE name = 'run_shard' ORDER BY 1",
+        )
+        return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+async def place(clean_engine: AsyncEngine) -> Place:
+    registry, exchange = CountingRegistry(clean_engine), WatchedExchange(engine=clean_engine)
+    exchange.set_price("99.49", "99.51", time.time_ns() // 1_000_000)
+    await registry.installation_nonce()
+    clock = SystemClock()
+    lease = Lease(clock, 60_000)
+    membership = Membership(clean_engine, EXECUTOR, "node-1", clock, lease)
+    await membership.join()
+    node = Node(
+        NodeSettings(
+            executor_id=EXECUTOR,
+            heartbeat_s=1.0,
+            dead_after_s=10.0,
+            keep_history_days=30.0,
+            cancel_on_stop=False,
+            shard=ShardSettings(reconcile_every_ms=200),
+        ),
+        NodePorts(
+            engine=clean_engine,
+            store=Repository(clean_engine, EXECUTOR),
+            registry=registry,
+            exchange=exchange,
+            clock=clock,
+            lease=lease,
+            membership=membership,
+            failpoints=PassedFailpoints(),
+        ),
+    )
+
+    async def apply_change(change: Document) -> Document:
+        raise NotImplementedError
+
+    async def run_shard(shard: int) -> Document:
+        raise NotImplementedError
+
+    node.bind(Workflows(run_shard, node.submit_plan, apply_change))
+    return Place(node, exchange, registry, clean_engine, await add_symbol(clean_engine))
+
+
+@pytest.fixture
+async def running(place: Place) -> AsyncIterator[asyncio.Task[Document]]:
+    await start_workflow(place.engine, place.workflow_id)
+    running = place.run()
+    await place.until(Side.BUY, ENTRIES)
+    yield running
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_run_shard_started_a_second_time_leaves_the_first_alone(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    second = place.run()
+    await asyncio.wait([second], timeout=10)
+    assert second.cancelled()
+    assert not running.done()
+    assert await value(place.engine, "SELECT epoch FROM shards") == 1
+
+    place.exchange.fill(-1, silent=True)
+    await place.until(Side.SELL, {-1})
+    assert await value(place.engine, "SELECT epoch FROM shards") == 1
+    assert list(place.node.views) == [place.shard]
+    assert len(set(place.exchange.sent)) == len(place.exchange.sent) == 4
+
+
+async def test_run_shard_of_a_removed_symbol_returns_at_once(place: Place) -> None:
+    async with place.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE shards SET status = 'removed'")
+    assert await place.run() == {"shard": place.shard, "status": "removed"}
+    assert place.exchange.sent == []
+
+
+async def test_run_shard_that_another_node_owns_ends_pending(place: Place) -> None:
+    ended = place.run()  # its workflow was never started here
+    await asyncio.wait([ended], timeout=10)
+    assert ended.cancelled()
+    assert place.node.views == {}
+
+
+async def test_stop_ends_the_loop_and_says_what_rests_on(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    async def is_shown() -> bool:
+        view = place.node.views.get(place.shard)
+        return view is not None and sum(view.live_orders.values()) == 3
+
+    await eventually(is_shown)
+    assert await place.node.stop() == 3
+    await asyncio.wait([running], timeout=10)
+    assert running.cancelled()
+    assert set(place.exchange.by_slot(Side.BUY)) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [
+        pytest.param("ERROR", True, id="failed"),
+        pytest.param("PENDING", False, id="running"),
+        pytest.param("ENQUEUED", False, id="about to run"),
+    ],
+)
+async def test_watchdog_runs_a_symbol_again_once_and_only_if_nobody_does(
+    place: Place, monkeypatch: pytest.MonkeyPatch, status: str, again: bool
+) -> None:
+    monkeypatch.setattr(node_module, "WATCHDOG_EVERY_S", 0.01)
+    await start_workflow(place.engine, place.workflow_id, status=status)
+    serving = asyncio.create_task(place.node.serve())
+
+    async def has_looked_often() -> bool:
+        return place.registry.rounds >= 5
+
+    await eventually(has_looked_often)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    successor = [(f"{place.workflow_id}:2", "ENQUEUED")] if again else []
+    assert await place.runs() == [(place.workflow_id, status), *successor]
+
+
+async def test_run_shard_again_serves_the_symbol_under_its_own_id(place: Place) -> None:
+    await start_workflow(place.engine, place.workflow_id, status="ERROR")
+    (orphan,) = await place.registry.orphans()
+    await place.registry.enqueue(run_shard_again(orphan))
+    again = f"{place.workflow_id}:2"
+    await start_workflow(place.engine, again)
+    running = asyncio.create_task(place.node.run_shard(place.shard, again))
+    await place.until(Side.BUY, ENTRIES)
+    assert place.exchange.balances["USDT"] == Decimal(1_000_000)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
