@@ -46,6 +46,12 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("base", sa.Text(), nullable=False),
         sa.Column("quote", sa.Text(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="spot, or linear: perpetuals settled in quote",
+        ),
         sa.Column("tick_size", sa.Numeric(), nullable=False),
         sa.Column("lot_size", sa.Numeric(), nullable=False),
         sa.Column("min_quantity", sa.Numeric(), nullable=False),
@@ -61,6 +67,7 @@ def upgrade() -> None:
             nullable=False,
             comment="when the venue first showed these rules",
         ),
+        sa.CheckConstraint("kind IN ('spot', 'linear')", name=op.f("instruments_kind_check")),
         sa.PrimaryKeyConstraint("account", "symbol", "version", name=op.f("instruments_pkey")),
         comment="trading rules as the venue published them, one row a version",
     )
@@ -176,7 +183,12 @@ def upgrade() -> None:
         ),
         sa.Column("status", sa.Text(), nullable=False, comment="what is"),
         sa.Column("status_reason", sa.Text(), server_default="", nullable=False),
-        sa.Column("anchor", sa.Numeric(), nullable=False, comment="price of level 0; never moves"),
+        sa.Column(
+            "start_price", sa.Numeric(), nullable=False, comment="price at which the grid starts"
+        ),
+        sa.Column(
+            "phase", postgresql.JSONB(), nullable=False, comment="where the grid is in its life"
+        ),
         sa.Column("ladder_version", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("instrument_version", sa.Integer(), nullable=False),
         sa.Column(
@@ -231,10 +243,11 @@ def upgrade() -> None:
             comment="when the symbol was removed",
         ),
         sa.CheckConstraint(
-            "desired IN ('running', 'paused', 'removed')", name=op.f("shards_desired_check")
+            "desired IN ('running', 'paused', 'closed', 'removed')",
+            name=op.f("shards_desired_check"),
         ),
         sa.CheckConstraint(
-            "status IN ('starting', 'running', 'paused', 'halted', 'stopped', 'removing', 'removed')",
+            "status IN ('starting', 'waiting', 'running', 'paused', 'halted', 'closing', 'stopped', 'removing', 'removed')",
             name=op.f("shards_status_check"),
         ),
         sa.PrimaryKeyConstraint("shard", name=op.f("shards_pkey")),
@@ -317,16 +330,39 @@ def upgrade() -> None:
         comment="what reconciliation found that was not as expected",
     )
     op.create_table(
+        "ladders",
+        sa.Column("shard", sa.Integer(), nullable=False),
+        sa.Column("version", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("anchor", sa.Numeric(), nullable=False, comment="price of level 0; never moves"),
+        sa.Column("spacing", postgresql.JSONB(), nullable=False, comment="of its levels"),
+        sa.Column(
+            "made_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when the grid began to use it",
+        ),
+        sa.CheckConstraint("version BETWEEN 0 AND 255", name=op.f("ladders_version_check")),
+        sa.ForeignKeyConstraint(["shard"], ["shards.shard"], name=op.f("ladders_shard_fkey")),
+        sa.PrimaryKeyConstraint("shard", "version", name=op.f("ladders_pkey")),
+        comment="the ladders of each symbol; only the slots of the current one take entries",
+    )
+    op.create_table(
         "pairs",
         sa.Column("pair", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("ladder_version", sa.SmallInteger(), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("closing_trade_id", sa.Text(), nullable=False),
-        sa.Column("quantity", sa.Numeric(), nullable=False, comment="base sold"),
-        sa.Column("cost", sa.Numeric(), nullable=False, comment="quote paid for it"),
+        sa.Column("quantity", sa.Numeric(), nullable=False, comment="base closed"),
         sa.Column(
-            "proceeds", sa.Numeric(), nullable=False, comment="quote received, less fees in quote"
+            "cost", sa.Numeric(), nullable=False, comment="quote paid; of a short slot negative"
+        ),
+        sa.Column(
+            "proceeds",
+            sa.Numeric(),
+            nullable=False,
+            comment="quote received, less quote fees; as cost",
         ),
         sa.Column(
             "fee_base",
@@ -363,18 +399,15 @@ def upgrade() -> None:
             "inventory",
             sa.Numeric(),
             nullable=False,
-            comment="base held by the slot, dust included",
-        ),
-        sa.Column("cost", sa.Numeric(), nullable=False, comment="quote paid for that inventory"),
-        sa.Column("sold", sa.Numeric(), nullable=False, comment="base sold in the open round"),
-        sa.Column(
-            "sold_cost", sa.Numeric(), nullable=False, comment="quote paid for what was sold"
+            comment="base held, dust included; owed: negative",
         ),
         sa.Column(
-            "proceeds",
-            sa.Numeric(),
-            nullable=False,
-            comment="quote received for it, less quote fees",
+            "cost", sa.Numeric(), nullable=False, comment="quote paid for it; received: negative"
+        ),
+        sa.Column("closed", sa.Numeric(), nullable=False, comment="base closed in the open round"),
+        sa.Column("closed_cost", sa.Numeric(), nullable=False, comment="what that had cost"),
+        sa.Column(
+            "proceeds", sa.Numeric(), nullable=False, comment="quote it brought, less quote fees"
         ),
         sa.Column("fee_base", sa.Numeric(), nullable=False, comment="base fees of the open round"),
         sa.Column(
@@ -382,6 +415,7 @@ def upgrade() -> None:
         ),
         sa.Column("buy_generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sell_generation", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("trades", sa.Integer(), server_default="0", nullable=False, comment="so far"),
         sa.Column(
             "updated_at",
             sa.DateTime(timezone=True),
@@ -579,6 +613,7 @@ def downgrade() -> None:
     op.drop_table("orders")
     op.drop_table("slots")
     op.drop_table("pairs")
+    op.drop_table("ladders")
     op.drop_table("findings")
     op.drop_index(op.f("decisions_shard_decided_at_index"), table_name="decisions")
     op.drop_index(op.f("decisions_decided_at_index"), table_name="decisions")

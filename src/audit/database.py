@@ -25,14 +25,11 @@ class Shard:
     symbol: str
     base: str
     quote: str
-    spacing: Mapping[str, str]
     desired: str
     status: str
     status_reason: str
-    anchor: Decimal
-    ladder_version: int
-    #: Of every version of the symbol's trading rules.
-    tick_sizes: tuple[Decimal, ...]
+    #: Of its grid's life.
+    stage: str
     created_ms: int
     ended_ms: int | None
 
@@ -43,6 +40,18 @@ class Shard:
             and self.created_ms < at_ms
             and (self.ended_ms is None or at_ms < self.ended_ms)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """A row of `ladders`."""
+
+    shard: int
+    version: int
+    anchor: Decimal
+    spacing: Mapping[str, str]
+    #: Of every version of the symbol's trading rules.
+    tick_sizes: tuple[Decimal, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +95,7 @@ class Slot:
     slot: int
     inventory: Decimal
     cost: Decimal
-    sold_cost: Decimal
+    closed_cost: Decimal
     proceeds: Decimal
 
 
@@ -121,6 +130,7 @@ class Database:
     nonce: int | None
     is_killed: bool
     shards: tuple[Shard, ...]
+    ladders: tuple[Ladder, ...]
     intents: tuple[Intent, ...]
     fills: tuple[Fill, ...]
     slots: tuple[Slot, ...]
@@ -133,12 +143,16 @@ class Database:
 
 
 _SHARDS = """
-    SELECT shard, symbol, spec, desired, status, status_reason, anchor, ladder_version,
-           created_at, ended_at,
+    SELECT shard, symbol, desired, status, status_reason, phase ->> 'stage' AS stage,
+           created_at, ended_at
+      FROM shards ORDER BY shard
+"""
+_LADDERS = """
+    SELECT shard, version, anchor, spacing,
            ARRAY(SELECT DISTINCT tick_size FROM instruments
                   WHERE instruments.account = shards.account
                     AND instruments.symbol = shards.symbol) AS tick_sizes
-      FROM shards ORDER BY shard
+      FROM ladders JOIN shards USING (shard) ORDER BY shard, version
 """
 #: A decision's row is written once, by the statement that writes its intents.
 _INTENTS = """
@@ -156,7 +170,7 @@ _FILLS = """
       FROM fills ORDER BY symbol, traded_at, trade_id
 """
 _SLOTS = """
-    SELECT shard, ladder_version, slot, inventory, cost, sold_cost, proceeds
+    SELECT shard, ladder_version, slot, inventory, cost, closed_cost, proceeds
       FROM slots ORDER BY shard, ladder_version, slot
 """
 _PAIRS = """
@@ -194,6 +208,7 @@ async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
             nonce=nonces[0]["nonce"] if nonces else None,
             is_killed=(await _all(connection, _KILLED))[0]["is_killed"],
             shards=tuple(_shard(row) for row in await _all(connection, _SHARDS)),
+            ladders=tuple(_ladder(row) for row in await _all(connection, _LADDERS)),
             intents=tuple(_intent(row) for row in await _all(connection, _INTENTS)),
             fills=tuple(_fill(row) for row in await _all(connection, _FILLS)),
             slots=tuple(Slot(**row) for row in await _all(connection, _SLOTS)),
@@ -233,16 +248,17 @@ def _shard(row: Mapping[str, Any]) -> Shard:
         symbol=exchange_symbol(row["symbol"]),
         base=base,
         quote=quote,
-        spacing=row["spec"]["spacing"],
         desired=row["desired"],
         status=row["status"],
         status_reason=row["status_reason"],
-        anchor=row["anchor"],
-        ladder_version=row["ladder_version"],
-        tick_sizes=tuple(row["tick_sizes"]),
+        stage=row["stage"],
         created_ms=_milliseconds(row["created_at"]),
         ended_ms=None if row["ended_at"] is None else _milliseconds(row["ended_at"]),
     )
+
+
+def _ladder(row: Mapping[str, Any]) -> Ladder:
+    return Ladder(**{**row, "tick_sizes": tuple(row["tick_sizes"])})
 
 
 def _intent(row: Mapping[str, Any]) -> Intent:

@@ -37,7 +37,7 @@ _SLOTS: tuple[Column[SlotRecord], ...] = (
     Column("cost", lambda slot: slot.cost),
     Column("average price", lambda slot: slot.average_price),
     Column("dust", lambda slot: slot.dust),
-    Column("sold", lambda slot: slot.sold),
+    Column("closed", lambda slot: slot.closed),
     Column("proceeds", lambda slot: slot.proceeds),
 )
 

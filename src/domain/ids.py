@@ -6,7 +6,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from domain.errors import ConfigurationError
 
@@ -35,6 +35,19 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class SlotId(NamedTuple):
+    """A slot's identity: its number means nothing without its ladder's version."""
+
+    #: 0 to 255.
+    version: int
+    #: Signed, -32768 to 32767.
+    number: int
+
 
 class Purpose(IntEnum):
     """Why an order exists."""
@@ -54,10 +67,7 @@ class OrderTag:
     nonce: int
     #: Number of the SymbolManager shard (16 bits).
     shard: int
-    #: 0 to 255.
-    ladder_version: int
-    #: Signed slot index, -32768 to 32767.
-    slot: int
+    slot: SlotId
     purpose: Purpose
     side: Side
     #: Rises by one with each intent of this slot and side (20 bits).
@@ -76,8 +86,8 @@ def encode_tag(tag: OrderTag) -> int:
         FORMAT,
         tag.nonce,
         tag.shard,
-        tag.ladder_version,
-        tag.slot + _SLOT_OFFSET,
+        tag.slot.version,
+        tag.slot.number + _SLOT_OFFSET,
         tag.purpose << 1 | (tag.side is Side.SELL),
         tag.generation,
     )
@@ -106,14 +116,13 @@ def decode_tag(packed: int) -> OrderTag | None:
     for width in reversed(_WIDTHS):
         parts.append(rest & ((1 << width) - 1))
         rest >>= width
-    generation, kind, slot, ladder_version, shard, nonce, id_format = parts
+    generation, kind, index, version, shard, nonce, id_format = parts
     if id_format != FORMAT or kind >> 1 not in set(Purpose):
         return None
     return OrderTag(
         nonce=nonce,
         shard=shard,
-        ladder_version=ladder_version,
-        slot=slot - _SLOT_OFFSET,
+        slot=SlotId(version, index - _SLOT_OFFSET),
         purpose=Purpose(kind >> 1),
         side=Side.SELL if kind & 1 else Side.BUY,
         generation=generation,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
 
 from domain.errors import ConfigurationError
@@ -21,6 +21,12 @@ class Rounding(Enum):
     EXACT = "exact"
 
 
+class MarketKind(StrEnum):
+    SPOT = "spot"
+    #: Perpetual futures settled in the quote asset, one-way positions.
+    LINEAR = "linear"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Instrument:
     """One version of a market's trading rules.
@@ -30,10 +36,11 @@ class Instrument:
     """
 
     account: str
-    #: Unified symbol, ``BASE/QUOTE``.
+    #: Unified symbol, ``BASE/QUOTE``; of a perpetual ``BASE/QUOTE:QUOTE``.
     symbol: str
     base: str
     quote: str
+    kind: MarketKind = MarketKind.SPOT
     version: int = 1
     tick_size: Decimal
     lot_size: Decimal

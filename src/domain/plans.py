@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.ids import ClientOrderId, DecisionId, Side
+from domain.ids import ClientOrderId, DecisionId, Side, SlotId
 from domain.orders import Intent
 
 
@@ -22,7 +22,7 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     client_order_id: ClientOrderId
-    slot: int
+    slot: SlotId
     side: Side
     reason: str
 

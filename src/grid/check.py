@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.errors import ConfigurationError
-from domain.instrument import Instrument, Rounding
+from domain.ids import SlotId
+from domain.instrument import Instrument, MarketKind, Rounding
+from domain.market import BookTop
 from grid.grid import Grid
-from grid.ladder import Ladder, anchor_for, ratio_ceil
-from grid.sizing import entry_cost_units, order_lots, required_lots, round_trip_profit_units
-from grid.spec import LEVELS_MAX, ArithmeticSpacing, FixedRange, GridSpec, QuoteSize
+from grid.ladder import ratio_ceil
+from grid.role import Role
+from grid.sizing import order_lots, required_lots, round_trip_profit_units
+from grid.spec import LEVELS_MAX, ArithmeticSpacing, FixedRange, GridSpec, Mode, QuoteSize
+from grid.view import View
 
-#: Quote units the kernels can add without leaving int64.
+#: Units the kernels can add without leaving int64.
 _UNITS_MAX = 1 << 61
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecReport:
-    """What an accepted spec comes to. "Nearest" is the slot right below the price."""
+    """What an accepted spec comes to. "Nearest" is the slot right beside the price."""
 
     anchor: Decimal
-    #: Slots that can hold inventory at once: the whole range, or the buy window.
+    #: Slots that can hold inventory at once: the whole range, or the windows of entries.
     slots: int
     lowest_buy: Decimal
     highest_sell: Decimal
@@ -30,16 +34,19 @@ class SpecReport:
     order_quantity: Decimal
     #: Of the nearest slot, in quote and after maker fees on both sides.
     profit_per_round_trip: Decimal
-    #: Base held when every slot is filled that the budget allows, the highest first.
+    #: Base held, or owed, when every slot is filled that the budget allows, the nearest first.
     max_inventory: Decimal
-    #: Quote that fills every slot, whatever the budget.
+    #: Quote that fills every slot of a role, whatever the budget.
     quote_needed: Decimal
+    #: Base that the short slots of a spot grid need.
+    base_needed: Decimal
 
 
 def check_spec(spec: GridSpec, instrument: Instrument, price: Decimal) -> SpecReport:
     """Refuse a spec that cannot work; report what an acceptable one comes to.
 
-    A fixed range is judged on all its slots, a window on those it would buy at this price.
+    A fixed range is judged on all its slots, a window on those that it would fill at this price, or
+    at the price that triggers it.
 
     Raises
     ------
@@ -47,13 +54,18 @@ def check_spec(spec: GridSpec, instrument: Instrument, price: Decimal) -> SpecRe
         With the smallest change that makes the field acceptable.
     """
     _check_whole_ticks(spec, instrument)
-    anchor = anchor_for(spec, price)
-    grid = Grid.of(spec, instrument, anchor)
-    slots = _judged_slots(grid, price)
-    _check_profit(spec, instrument, price, grid.ladder, slots)
+    _check_market(spec, instrument)
+    start = spec.trigger_price or price
+    _check_prices(spec, price, start)
+    grid = Grid.fresh(spec, instrument, price)
+    roles = {role: _judged_slots(grid, role) for role in grid.roles}
+    slots = sorted({slot for judged in roles.values() for slot in judged})
+    _check_range(grid, slots)
+    _check_profit(grid, price, slots)
     _check_size(grid, slots)
-    _check_budget(grid, slots)
-    return _report(grid, slots, anchor, price)
+    for role, judged in roles.items():
+        _check_budget(grid, role, judged)
+    return _report(grid, roles)
 
 
 def _check_whole_ticks(spec: GridSpec, instrument: Instrument) -> None:
@@ -73,7 +85,68 @@ def _check_whole_ticks(spec: GridSpec, instrument: Instrument) -> None:
             )
 
 
-def _judged_slots(grid: Grid, price: Decimal) -> range:
+def _check_market(spec: GridSpec, instrument: Instrument) -> None:
+    sells_first = spec.mode is not Mode.LONG
+    if instrument.kind is MarketKind.SPOT and sells_first and spec.base_inventory is None:
+        raise ConfigurationError(
+            field="base_inventory",
+            rule=f"must say how much {instrument.base} a {spec.mode} grid may sell: a spot account"
+            " cannot owe any",
+            value=None,
+            remedy="declare what you hold for it, or use mode long",
+        )
+    if spec.base_inventory and (instrument.kind is MarketKind.LINEAR or not sells_first):
+        raise ConfigurationError(
+            field="base_inventory",
+            rule="must be left out where no slot sells base that you hold",
+            value=spec.base_inventory,
+            remedy="leave it out, or use mode neutral or short on a spot market",
+        )
+
+
+def _check_prices(spec: GridSpec, price: Decimal, start: Decimal) -> None:
+    """Prices that end or bound the grid must lie on the side they are meant for."""
+    up = spec.mode is Mode.LONG
+    checks: list[tuple[str, Decimal | None, bool, Decimal]] = []
+    if spec.mode is not Mode.NEUTRAL:
+        for field, stop, above in (
+            ("stop_loss.price", spec.stop_loss, not up),
+            ("take_profit.price", spec.take_profit, up),
+        ):
+            checks.append((field, stop.price if stop else None, above, start))
+    if spec.trailing and isinstance(spec.range, FixedRange):
+        checks.append(("trailing.up_to", spec.trailing.up_to, True, spec.range.upper))
+        checks.append(("trailing.down_to", spec.trailing.down_to, False, spec.range.lower))
+    for field, value, above, than in checks:
+        if value is not None and not (value > than if above else value < than):
+            raise ConfigurationError(
+                field=field,
+                rule=f"must lie {'above' if above else 'below'} {than}",
+                value=value,
+                remedy=f"use a {'higher' if above else 'lower'} price",
+            )
+    if spec.trigger_price == price:
+        raise ConfigurationError(
+            field="trigger_price",
+            rule="must differ from the price now",
+            value=spec.trigger_price,
+            remedy="leave it out to start at once",
+        )
+
+
+def _judged_slots(grid: Grid, role: Role) -> list[SlotId]:
+    view = View.of(grid, role, {}, BookTop(grid.start_ticks, None, 0), {})
+    first, last = view.bounds
+    if not isinstance(grid.spec.range, FixedRange):
+        entries, exits = grid.windows(role)
+        first = max(first, view.base - entries + 1)
+        last = min(last, view.base + (exits if grid.spec.initial_position else 0))
+    if last - first >= LEVELS_MAX:
+        last = first + LEVELS_MAX - 1  # a range this wide is refused by its size
+    return [view.slot_id(index) for index in range(first, last + 1)]
+
+
+def _check_range(grid: Grid, slots: Sequence[SlotId]) -> None:
     ladder, instrument = grid.ladder, grid.instrument
     if isinstance(grid.spec.range, FixedRange):
         levels = ladder.highest_index - ladder.lowest_index + 1
@@ -93,26 +166,18 @@ def _judged_slots(grid: Grid, price: Decimal) -> range:
                 value=levels,
                 remedy=f"use an upper price of at most {highest}, or a larger step",
             )
-        return range(ladder.lowest_index, ladder.highest_index)
-    nearest = ladder.index_below(instrument.price_to_ticks(price, Rounding.FLOOR))
-    slots = range(
-        max(ladder.lowest_index, nearest - grid.buy_window + 1),
-        min(nearest, ladder.highest_index - 1) + 1,
-    )
     if not slots:
         raise ConfigurationError(
             field="range.anchor",
-            rule="must give the ladder a level below the price",
+            rule="must give the ladder a level beside the price",
             value=instrument.ticks_to_price(ladder.anchor_ticks),
             remedy="use an anchor nearer to the price, or a smaller step",
         )
-    return slots
 
 
-def _check_profit(
-    spec: GridSpec, instrument: Instrument, price: Decimal, ladder: Ladder, slots: range
-) -> None:
-    if _is_profitable(instrument, ladder, slots):
+def _check_profit(grid: Grid, price: Decimal, slots: Sequence[SlotId]) -> None:
+    spec, instrument = grid.spec, grid.instrument
+    if _is_profitable(grid, slots):
         return
     if isinstance(spec.spacing, ArithmeticSpacing):
         raise ConfigurationError(
@@ -122,7 +187,7 @@ def _check_profit(
             remedy=_step_remedy(spec, instrument, price),
         )
     # Rounding may bring two levels half a tick closer each; at the lowest price that counts most.
-    buy_ticks = ladder.price_ticks(slots[0])
+    buy_ticks, _ = grid.levels(slots[0])
     sell_ticks = (buy_ticks + Decimal("0.5")) / (1 - instrument.maker_fee) ** 2 + Decimal("0.5")
     raise ConfigurationError(
         field="spacing.ratio",
@@ -135,23 +200,28 @@ def _check_profit(
 def _step_remedy(spec: GridSpec, instrument: Instrument, price: Decimal) -> str:
     """Find the smallest step that works.
 
-    The dearest sell level S earns if step > k·S with k = 1 − (1 − fee)². It lies less than a step
-    from the top of the range, or from the price, so few steps have to be tried.
+    The dearest sell level S earns if step > k·S with k = 1 − (1 − fee)². Where S is given it lies
+    less than a step from the top of the range, or from the price; a window above the price puts it
+    so many steps higher, which only widens the search.
     """
-    top = spec.range.upper if isinstance(spec.range, FixedRange) else price
+    top = spec.range.upper if isinstance(spec.range, FixedRange) else spec.trigger_price or price
     share = 1 - (1 - instrument.maker_fee) ** 2
     top_ticks = instrument.price_to_ticks(top, Rounding.FLOOR)
     fewest = int(top_ticks * share / (1 + share))
-    most = int((top_ticks + 1) * share / (1 - share)) + 2
+    levels_above = 0 if isinstance(spec.range, FixedRange) else spec.range.sell_window
+    divisor = 1 - share * (1 + levels_above)
+    if divisor <= 0:
+        return "use a smaller sell_window: no step earns the fees of its highest level"
+    most = int((top_ticks + 1) * share / divisor) + 2
 
     def is_enough(step_ticks: int) -> bool:
         step = instrument.ticks_to_price(step_ticks)
         wider = spec.model_copy(update={"spacing": ArithmeticSpacing(step=step)})
-        grid = Grid.of(wider, instrument, anchor_for(spec, price))
-        ladder = grid.ladder
-        if ladder.lowest_index >= ladder.highest_index:
+        grid = Grid.fresh(wider, instrument, price)
+        if grid.ladder.lowest_index >= grid.ladder.highest_index:
             return False
-        return _is_profitable(instrument, ladder, _judged_slots(grid, price)[-1:])
+        slots = [slot for role in grid.roles for slot in _judged_slots(grid, role)]
+        return bool(slots) and _is_profitable(grid, [max(slots)])
 
     step_ticks = _first(is_enough, range(max(fewest, 1), most + 1))
     if step_ticks is None:
@@ -163,31 +233,24 @@ def _first(accepts: Callable[[int], bool], candidates: Iterable[int]) -> int | N
     return next((candidate for candidate in candidates if accepts(candidate)), None)
 
 
-def _is_profitable(instrument: Instrument, ladder: Ladder, slots: range) -> bool:
+def _is_profitable(grid: Grid, slots: Iterable[SlotId]) -> bool:
     return all(
-        round_trip_profit_units(
-            instrument, ladder.price_ticks(slot), ladder.price_ticks(slot + 1), 1
-        )
-        > 0
-        for slot in slots
+        round_trip_profit_units(grid.instrument, *grid.levels(slot), 1) > 0 for slot in slots
     )
 
 
-def _check_size(grid: Grid, slots: range) -> None:
-    instrument, ladder, size = grid.instrument, grid.ladder, grid.spec.order_size
-    needed = {
-        slot: required_lots(instrument, ladder.price_ticks(slot), ladder.price_ticks(slot + 1))
-        for slot in slots
-    }
+def _check_size(grid: Grid, slots: Sequence[SlotId]) -> None:
+    instrument, size = grid.instrument, grid.spec.order_size
+    needed = {slot: required_lots(instrument, *grid.levels(slot)) for slot in slots}
     if all(
-        order_lots(size, instrument, ladder.price_ticks(slot)) >= lots
+        order_lots(size, instrument, _entry_ticks(grid, slot)) >= lots
         for slot, lots in needed.items()
     ):
         return
     if isinstance(size, QuoteSize):
         smallest = instrument.units_to_quote(
             max(
-                instrument.notional_units(ladder.price_ticks(slot), lots)
+                instrument.notional_units(_entry_ticks(grid, slot), lots)
                 for slot, lots in needed.items()
             )
         )
@@ -204,7 +267,7 @@ def _check_size(grid: Grid, slots: range) -> None:
     )
 
 
-def _check_budget(grid: Grid, slots: range) -> None:
+def _check_budget(grid: Grid, role: Role, slots: Sequence[SlotId]) -> None:
     instrument = grid.instrument
     if grid.budget_units > _UNITS_MAX:
         raise ConfigurationError(
@@ -213,43 +276,62 @@ def _check_budget(grid: Grid, slots: range) -> None:
             value=grid.spec.budget_quote,
             remedy=f"use {instrument.units_to_quote(_UNITS_MAX)} or less",
         )
-    dearest_units = max(_cost_units(grid, slot) for slot in slots)
-    if dearest_units > grid.budget_units:
-        raise ConfigurationError(
-            field="budget_quote",
-            rule="must pay for one order with its fee",
-            value=grid.spec.budget_quote,
-            remedy=f"use {instrument.units_to_quote(dearest_units).normalize():f} or more",
-        )
-
-
-def _report(grid: Grid, slots: range, anchor: Decimal, price: Decimal) -> SpecReport:
-    instrument, ladder = grid.instrument, grid.ladder
-    price_ticks = instrument.price_to_ticks(price, Rounding.FLOOR)
-    nearest = min(max(ladder.index_below(price_ticks), slots[0]), slots[-1])
-    lots = grid.entry(nearest).quantity_lots
-    profit_units = round_trip_profit_units(
-        instrument, ladder.price_ticks(nearest), ladder.price_ticks(nearest + 1), lots
+    dearest_units = max((_cost_units(grid, role, slot) for slot in slots), default=0)
+    if dearest_units <= grid.role_budget_units(role):
+        return
+    if grid.sells_base(role):
+        field, value = "base_inventory", grid.spec.base_inventory
+        least = instrument.units_to_base(dearest_units)
+    else:
+        field, value = "budget_quote", grid.spec.budget_quote
+        least = instrument.units_to_quote(dearest_units)
+    raise ConfigurationError(
+        field=field,
+        rule="must pay for one order with its fee",
+        value=value,
+        remedy=f"use {least.normalize():f} or more",
     )
-    inventory_lots = needed_units = 0
-    for slot in reversed(slots):
-        entry = grid.entry(slot)
-        needed_units += entry.cost_units
-        if needed_units <= grid.budget_units:
-            inventory_lots += entry.quantity_lots
+
+
+def _report(grid: Grid, roles: dict[Role, list[SlotId]]) -> SpecReport:
+    instrument = grid.instrument
+    slots = sorted({slot for judged in roles.values() for slot in judged})
+    inventory_lots = quote_units = base_units = 0
+    for role, judged in roles.items():
+        # Nearest first: the highest of the long slots, the lowest of the short ones.
+        budget_units, needed_units, lots = grid.role_budget_units(role), 0, 0
+        for slot in sorted(judged, reverse=role is Role.LONG):
+            entry = grid.entry(slot.number)
+            needed_units += entry.cost_units
+            if needed_units <= budget_units:
+                lots += entry.quantity_lots
+        inventory_lots = max(inventory_lots, lots)
+        if grid.sells_base(role):
+            base_units = needed_units
+        else:
+            quote_units = max(quote_units, needed_units)
+    nearest = min(slots, key=lambda slot: abs(_entry_ticks(grid, slot) - grid.start_ticks))
+    lots = grid.entry(nearest.number).quantity_lots
+    profit_units = round_trip_profit_units(instrument, *grid.levels(nearest), lots)
     return SpecReport(
-        anchor=anchor,
+        anchor=instrument.ticks_to_price(grid.ladder.anchor_ticks),
         slots=len(slots),
-        lowest_buy=instrument.ticks_to_price(ladder.price_ticks(slots[0])),
-        highest_sell=instrument.ticks_to_price(ladder.price_ticks(slots[-1] + 1)),
+        lowest_buy=instrument.ticks_to_price(grid.levels(slots[0])[0]),
+        highest_sell=instrument.ticks_to_price(grid.levels(slots[-1])[1]),
         order_quantity=instrument.lots_to_quantity(lots),
         profit_per_round_trip=instrument.units_to_quote(profit_units),
         max_inventory=instrument.lots_to_quantity(inventory_lots),
-        quote_needed=instrument.units_to_quote(needed_units),
+        quote_needed=instrument.units_to_quote(quote_units),
+        base_needed=instrument.units_to_base(base_units),
     )
 
 
-def _cost_units(grid: Grid, slot: int) -> int:
-    price_ticks = grid.ladder.price_ticks(slot)
+def _entry_ticks(grid: Grid, slot: SlotId) -> int:
+    lower_ticks, upper_ticks = grid.levels(slot)
+    return lower_ticks if grid.role_of(slot) is Role.LONG else upper_ticks
+
+
+def _cost_units(grid: Grid, role: Role, slot: SlotId) -> int:
+    price_ticks = _entry_ticks(grid, slot)
     lots = order_lots(grid.spec.order_size, grid.instrument, price_ticks)
-    return entry_cost_units(grid.instrument, price_ticks, lots)
+    return grid.cost_units(role, price_ticks, lots)

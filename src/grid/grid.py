@@ -1,20 +1,23 @@
-"""A spec made concrete on an instrument: the ladder, the order of each slot and the limits."""
+"""A spec made concrete on an instrument: the ladders, the order of each slot and the limits."""
 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cached_property
 from typing import NamedTuple
 
-from domain.ids import Side
-from domain.instrument import Instrument, Rounding
-from grid.ladder import Ladder
+from domain.ids import Side, SlotId
+from domain.instrument import Instrument, MarketKind, Rounding
+from grid.ladder import Ladder, LadderVersion, anchor_for
+from grid.role import Role
 from grid.sizing import entry_cost_units, order_lots, required_lots, round_trip_profit_units
-from grid.spec import LEVELS_MAX, GridSpec, WindowRange
+from grid.spec import LEVELS_MAX, FixedRange, GridSpec, Mode, WindowRange
 
 #: The place of an order in the grid; at most one live order each.
-SlotSide = tuple[int, Side]
+SlotSide = tuple[SlotId, Side]
 
 
 class Entry(NamedTuple):
@@ -22,7 +25,7 @@ class Entry(NamedTuple):
 
     price_ticks: int
     quantity_lots: int
-    #: Quote it ties up.
+    #: What it ties up: quote units, or base units where a spot grid sells first.
     cost_units: int
 
 
@@ -32,74 +35,153 @@ class Grid:
 
     spec: GridSpec
     instrument: Instrument
+    #: The current version: only its slots take entries.
     ladder: Ladder
-    #: Levels below and above the price that are live; a fixed range has them all.
-    buy_window: int
-    sell_window: int
-    budget_units: int
+    #: Versions before it: their slots exit, and vanish when they are flat.
+    former: Mapping[int, Ladder] = field(default_factory=dict)
+    #: Where the grid started, or starts once its trigger is reached.
+    start_ticks: int
     _entries: dict[int, Entry] = field(default_factory=dict, compare=False, repr=False)
-    _costs: dict[tuple[int, int], array[int]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    _costs: dict[range, array[int]] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
-    def of(spec: GridSpec, instrument: Instrument, anchor: Decimal, version: int = 1) -> Grid:
-        """Raises `ConfigurationError` as `Ladder.of` does."""
-        window = spec.range if isinstance(spec.range, WindowRange) else None
+    def of(
+        spec: GridSpec,
+        instrument: Instrument,
+        ladders: Sequence[LadderVersion],
+        start_price: Decimal,
+    ) -> Grid:
+        """Build a grid from its ladder versions, the current one last.
+
+        Raises
+        ------
+        ConfigurationError
+            If a step would be smaller than a tick.
+        """
+        *former, current = (Ladder.of(version, spec.range, instrument) for version in ladders)
         return Grid(
             spec=spec,
             instrument=instrument,
-            ladder=Ladder.of(spec, instrument, anchor, version),
-            buy_window=window.buy_window if window else LEVELS_MAX,
-            sell_window=window.sell_window if window else LEVELS_MAX,
-            budget_units=instrument.quote_to_units(spec.budget_quote, Rounding.FLOOR),
+            ladder=current,
+            former={ladder.version: ladder for ladder in former},
+            start_ticks=instrument.price_to_ticks(start_price, Rounding.FLOOR),
         )
 
-    def entry(self, slot: int) -> Entry:
-        """The slot's entry order.
+    @staticmethod
+    def fresh(spec: GridSpec, instrument: Instrument, price: Decimal) -> Grid:
+        """The grid that a spec makes at a price, before anything of it is persisted."""
+        start = spec.trigger_price or price
+        first = LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing)
+        return Grid.of(spec, instrument, [first], start)
+
+    def shifted(self, levels: int) -> Grid:
+        """The grid whose fixed range trailed the price by so many levels."""
+        return replace(self, ladder=self.ladder.shifted(levels)) if levels else self
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        match self.spec.mode:
+            case Mode.LONG:
+                return (Role.LONG,)
+            case Mode.SHORT:
+                return (Role.SHORT,)
+            case Mode.NEUTRAL:
+                return (Role.LONG, Role.SHORT)
+
+    @cached_property
+    def pivot(self) -> int:
+        """The first short slot of a neutral grid: the anchor of a window, else the start."""
+        if isinstance(self.spec.range, FixedRange):
+            return self.ladder.spacing.index_below(self.start_ticks) + 1
+        return 0
+
+    def role_of(self, slot: SlotId) -> Role:
+        if self.spec.mode is Mode.NEUTRAL:
+            return Role.LONG if slot.number < self.pivot else Role.SHORT
+        return self.roles[0]
+
+    def levels(self, slot: SlotId) -> tuple[int, int]:
+        """The prices of a slot's lower and upper level."""
+        ladder = self.ladder
+        if slot.version != ladder.version:
+            ladder = self.former[slot.version]
+        return ladder.price_ticks(slot.number), ladder.price_ticks(slot.number + 1)
+
+    def exit_ticks(self, slot: SlotId) -> int:
+        """The level at which a slot's inventory is to be closed."""
+        lower_ticks, upper_ticks = self.levels(slot)
+        return upper_ticks if self.role_of(slot) is Role.LONG else lower_ticks
+
+    def windows(self, role: Role) -> tuple[int, int]:
+        """Levels around the price at which entries and exits of a role are live."""
+        if isinstance(self.spec.range, WindowRange):
+            windows = self.spec.range.buy_window, self.spec.range.sell_window
+            return windows if role is Role.LONG else windows[::-1]
+        return LEVELS_MAX, LEVELS_MAX
+
+    @cached_property
+    def budget_units(self) -> int:
+        """Most quote that inventory and entries of one role tie up."""
+        return self.instrument.quote_to_units(self.spec.budget_quote, Rounding.FLOOR)
+
+    def sells_base(self, role: Role) -> bool:
+        """Whether a role's entries tie up base that the operator holds instead of quote."""
+        return role is Role.SHORT and self.instrument.kind is MarketKind.SPOT
+
+    def role_budget_units(self, role: Role) -> int:
+        """What all inventory and entries of a role may tie up; see `Entry.cost_units`."""
+        if self.sells_base(role):
+            return self.instrument.base_to_units(self.spec.base_inventory or Decimal(0))
+        return self.budget_units
+
+    def cost_units(self, role: Role, price_ticks: int, quantity_lots: int) -> int:
+        """What an entry at a price ties up."""
+        if self.sells_base(role):
+            return quantity_lots * self.instrument.base_units_per_lot
+        return entry_cost_units(self.instrument, price_ticks, quantity_lots)
+
+    def entry(self, index: int) -> Entry:
+        """The entry order of a slot of the current ladder.
 
         It has no lots where the venue would not take the order or its exit, where a round trip
         would lose money, and where it alone would break the budget.
         """
-        entry = self._entries.get(slot)
+        entry = self._entries.get(index)
         if entry is None:
-            entry = self._entries[slot] = self._make_entry(slot)
+            entry = self._entries[index] = self._make_entry(SlotId(self.ladder.version, index))
         return entry
 
-    def entry_costs(self, first: int, last: int) -> array[int]:
-        """Cost of the entries of slots `first` to `last`, as a copy to write in."""
-        costs = self._costs.get((first, last))
+    def entry_costs(self, indices: range) -> array[int]:
+        """Costs of the entries of some slots, as a copy to write in."""
+        costs = self._costs.get(indices)
         if costs is None:
-            # The window moves rarely and comes back rarely: one is kept.
-            self._costs.clear()
-            costs = array("q", (self.entry(slot).cost_units for slot in range(first, last + 1)))
-            self._costs[first, last] = costs
+            # The window moves rarely and comes back rarely: one of each role is kept.
+            if len(self._costs) >= len(self.roles):
+                self._costs.clear()
+            costs = array("q", (self.entry(index).cost_units for index in indices))
+            self._costs[indices] = costs
         return costs[:]
 
-    def is_buffered(self, level: int, slot: int, price_ticks: int) -> bool:
-        """Whether a level is too near to the price, measured in steps of a slot."""
-        low_ticks, high_ticks = self.ladder.price_ticks(slot), self.ladder.price_ticks(slot + 1)
-        distance_ticks = abs(self.ladder.price_ticks(level) - price_ticks)
-        return distance_ticks <= self.spec.placement_buffer * (high_ticks - low_ticks)
-
-    def is_dust(self, slot: int, base_units: int) -> bool:
+    def is_dust(self, slot: SlotId, base_units: int) -> bool:
         """Whether an inventory is too little for the venue to take its exit."""
         if base_units < self.instrument.base_units_per_lot:
             return True
         lots = self.instrument.tradable_lots(base_units)
-        return not self.instrument.is_orderable(self.ladder.price_ticks(slot + 1), lots)
+        return not self.instrument.is_orderable(self.exit_ticks(slot), lots)
 
-    def _make_entry(self, slot: int) -> Entry:
-        buy_ticks, sell_ticks = self.ladder.price_ticks(slot), self.ladder.price_ticks(slot + 1)
-        lots = order_lots(self.spec.order_size, self.instrument, buy_ticks)
-        cost_units = entry_cost_units(self.instrument, buy_ticks, lots)
+    def _make_entry(self, slot: SlotId) -> Entry:
+        role = self.role_of(slot)
+        lower_ticks, upper_ticks = self.levels(slot)
+        price_ticks = lower_ticks if role is Role.LONG else upper_ticks
+        lots = order_lots(self.spec.order_size, self.instrument, price_ticks)
+        cost_units = self.cost_units(role, price_ticks, lots)
         if (
-            lots < required_lots(self.instrument, buy_ticks, sell_ticks)
-            or round_trip_profit_units(self.instrument, buy_ticks, sell_ticks, lots) <= 0
-            or cost_units > self.budget_units
+            lots < required_lots(self.instrument, lower_ticks, upper_ticks)
+            or round_trip_profit_units(self.instrument, lower_ticks, upper_ticks, lots) <= 0
+            or cost_units > self.role_budget_units(role)
         ):
-            return Entry(buy_ticks, 0, 0)
-        return Entry(buy_ticks, lots, cost_units)
+            return Entry(price_ticks, 0, 0)
+        return Entry(price_ticks, lots, cost_units)
 
 
 def collar_band(price_ticks: int, collar: Decimal) -> tuple[int, int]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from domain.errors import ConfigurationError
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
 from ext.ladder import arithmetic_index_below, search_below
-from grid.spec import ArithmeticSpacing, FixedRange, GridSpec
+from grid.spec import ArithmeticSpacing, FixedRange, GeometricSpacing, GridSpec, WindowRange
 
 #: What a client order id can carry.
 INDEX_MIN, INDEX_MAX = -(1 << 15), (1 << 15) - 1
@@ -94,6 +94,17 @@ class Geometric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LadderVersion:
+    """What is persisted of a ladder; its levels follow from it."""
+
+    #: 0 to 255.
+    version: int
+    #: Price of level 0; it never moves.
+    anchor: Decimal
+    spacing: ArithmeticSpacing | GeometricSpacing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
     """One version of a grid's levels. Slot i lies between level i and level i + 1."""
 
@@ -104,25 +115,34 @@ class Ladder:
     highest_index: int
 
     @staticmethod
-    def of(spec: GridSpec, instrument: Instrument, anchor: Decimal, version: int) -> Ladder:
-        """Build the ladder of a spec around its persisted anchor.
+    def of(of: LadderVersion, range_: WindowRange | FixedRange, instrument: Instrument) -> Ladder:
+        """Build the ladder around its persisted anchor.
 
         Raises
         ------
         ConfigurationError
             If a step would be smaller than a tick.
         """
-        anchor_ticks = instrument.price_to_ticks(anchor, Rounding.FLOOR)
-        spacing = _spacing(spec, instrument, anchor_ticks)
+        anchor_ticks = instrument.price_to_ticks(of.anchor, Rounding.FLOOR)
+        spacing = _spacing(of.spacing, instrument, anchor_ticks)
         lowest, highest = spacing.bounds()
-        if isinstance(spec.range, FixedRange):
-            upper_ticks = instrument.price_to_ticks(spec.range.upper, Rounding.FLOOR)
+        if isinstance(range_, FixedRange):
+            upper_ticks = instrument.price_to_ticks(range_.upper, Rounding.FLOOR)
             lowest, highest = 0, min(highest, spacing.index_below(upper_ticks + 1))
         return Ladder(
-            version=version,
+            version=of.version,
             spacing=spacing,
             lowest_index=max(lowest, INDEX_MIN),
             highest_index=min(highest, INDEX_MAX),
+        )
+
+    def shifted(self, levels: int) -> Ladder:
+        """The same levels with both ends moved, as a range that trails the price does."""
+        lowest, highest = self.spacing.bounds()
+        return replace(
+            self,
+            lowest_index=max(self.lowest_index + levels, lowest, INDEX_MIN),
+            highest_index=min(self.highest_index + levels, highest, INDEX_MAX),
         )
 
     @property
@@ -138,6 +158,10 @@ class Ladder:
         index = self.spacing.index_below(price_ticks)
         return min(max(index, self.lowest_index - 1), self.highest_index)
 
+    def index_above(self, price_ticks: int) -> int:
+        """The smallest level strictly above a price; one more than the highest if none is."""
+        return self.index_below(price_ticks + 1) + 1
+
 
 def anchor_for(spec: GridSpec, price: Decimal) -> Decimal:
     """The anchor to persist when a symbol is added at a price."""
@@ -146,7 +170,9 @@ def anchor_for(spec: GridSpec, price: Decimal) -> Decimal:
     return spec.range.anchor or price
 
 
-def _spacing(spec: GridSpec, instrument: Instrument, anchor_ticks: int) -> Arithmetic | Geometric:
+def _spacing(
+    spacing: ArithmeticSpacing | GeometricSpacing, instrument: Instrument, anchor_ticks: int
+) -> Arithmetic | Geometric:
     if anchor_ticks < 1:
         raise ConfigurationError(
             field="anchor",
@@ -154,24 +180,24 @@ def _spacing(spec: GridSpec, instrument: Instrument, anchor_ticks: int) -> Arith
             value=instrument.ticks_to_price(anchor_ticks),
             remedy=f"anchor the ladder at {instrument.tick_size} or more",
         )
-    if isinstance(spec.spacing, ArithmeticSpacing):
-        step_ticks = instrument.price_to_ticks(spec.spacing.step, Rounding.FLOOR)
+    if isinstance(spacing, ArithmeticSpacing):
+        step_ticks = instrument.price_to_ticks(spacing.step, Rounding.FLOOR)
         if step_ticks < 1:
             raise ConfigurationError(
                 field="spacing.step",
                 rule="must be at least one tick",
-                value=spec.spacing.step,
+                value=spacing.step,
                 remedy=f"use {instrument.tick_size} or more",
             )
         return Arithmetic(anchor_ticks, step_ticks)
-    if anchor_ticks * (spec.spacing.ratio - 1) < 1:
+    if anchor_ticks * (spacing.ratio - 1) < 1:
         raise ConfigurationError(
             field="spacing.ratio",
             rule="must make steps of at least one tick",
-            value=spec.spacing.ratio,
+            value=spacing.ratio,
             remedy=f"use {ratio_ceil(1 + Decimal(1) / anchor_ticks)} or more",
         )
-    return Geometric(anchor_ticks, spec.spacing.ratio)
+    return Geometric(anchor_ticks, spacing.ratio)
 
 
 def ratio_ceil(ratio: Decimal) -> Decimal:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from domain.errors import InvariantViolation
-from domain.ids import ClientOrderId, OrderTag, Purpose
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId
 from domain.orders import Intent, Open, Order, PartiallyFilled
 from domain.plans import Cancel, Place, Plan
-from grid.desired import Desired
 from grid.grid import SlotSide
 from grid.slots import Slot
-
-_REASONS = {Purpose.ENTRY: "entry below the price", Purpose.EXIT: "exit of the slot's inventory"}
+from grid.view import Desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,6 @@ class IntentFactory:
 
     nonce: int
     shard: int
-    ladder_version: int
     #: Spells a tag as the venue wants it.
     client_order_id: Callable[[OrderTag], ClientOrderId]
 
@@ -31,7 +29,6 @@ class IntentFactory:
         tag = OrderTag(
             nonce=self.nonce,
             shard=self.shard,
-            ladder_version=self.ladder_version,
             slot=desired.slot,
             purpose=desired.purpose,
             side=desired.side,
@@ -42,6 +39,7 @@ class IntentFactory:
             tag=tag,
             price_ticks=desired.price_ticks,
             quantity_lots=desired.quantity_lots,
+            post_only=desired.post_only,
         )
 
 
@@ -70,7 +68,7 @@ def live_by_slot(orders: Iterable[Order]) -> dict[SlotSide, Order]:
 def diff(
     desired: Iterable[Desired],
     live: Mapping[SlotSide, Order],
-    slots: Mapping[int, Slot],
+    slots: Mapping[SlotId, Slot],
     intents: IntentFactory,
     *,
     blocked: Collection[SlotSide] = frozenset(),
@@ -82,7 +80,7 @@ def diff(
 
     Parameters
     ----------
-    slots : mapping of slot index to Slot
+    slots : mapping of SlotId to Slot
         As given to `desired_orders`; the generations come from here.
     blocked : collection of slot and side
         Where nothing may be placed and nothing resized for now; what is not desired at all is
@@ -99,8 +97,8 @@ def diff(
     )
     places = tuple(
         Place(
-            intent=intents.intent(order, slots.get(order.slot) or _untouched(order, intents)),
-            reason=_REASONS[order.purpose],
+            intent=intents.intent(order, slots.get(order.slot) or Slot(id=order.slot)),
+            reason=_why_place(order),
         )
         for key, order in wanted.items()
         if order.placeable and key not in live and key not in blocked
@@ -117,6 +115,8 @@ def _why_cancel(order: Order, wanted: Desired | None, *, is_blocked: bool) -> st
         return "no longer desired"
     if is_blocked:
         return None
+    if order.intent.tag.purpose is not wanted.purpose:
+        return f"{order.intent.tag.purpose.name.lower()} → {wanted.purpose.name.lower()}"
     if order.intent.price_ticks != wanted.price_ticks:
         return f"price {order.intent.price_ticks} → {wanted.price_ticks} ticks"
     if order.remaining_lots != wanted.quantity_lots:
@@ -124,5 +124,15 @@ def _why_cancel(order: Order, wanted: Desired | None, *, is_blocked: bool) -> st
     return None
 
 
-def _untouched(desired: Desired, intents: IntentFactory) -> Slot:
-    return Slot(index=desired.slot, ladder_version=intents.ladder_version)
+def _why_place(desired: Desired) -> str:
+    match desired.purpose:
+        case Purpose.ENTRY:
+            return f"entry {'below' if desired.side is Side.BUY else 'above'} the price"
+        case Purpose.EXIT:
+            return "exit of the slot's inventory"
+        case Purpose.INITIAL:
+            return "initial position of the slot"
+        case Purpose.FLATTEN | Purpose.STOP:
+            return "closes the slot's inventory"
+        case never:
+            assert_never(never)

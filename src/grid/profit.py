@@ -15,7 +15,7 @@ class Profit:
 
     #: Matched pairs.
     grid_units: int
-    #: Sold by round trips that have not ended, less what that part had cost.
+    #: Brought by round trips that have not ended, less what that part had cost.
     unpaired_units: int
     #: Inventory at the mark, rounded down, less its cost.
     floating_units: int
@@ -39,7 +39,7 @@ def total_profit(
     for slot in slots:
         inventory_units += slot.inventory_units
         cost_units += slot.cost_units
-        unpaired_units += slot.proceeds_units - slot.sold_cost_units
+        unpaired_units += slot.proceeds_units - slot.closed_cost_units
     value = inventory_units * mark_ticks * instrument.quote_units_per_tick_lot
     return Profit(
         grid_units=paired_units,

@@ -1,11 +1,14 @@
 """A slot's inventory, what it cost, and the round trip in progress.
 
-Everything here is exact: a trade moves integers between fields and out into a `Pair`, so that at
-any instant, over a slot's whole life,
+Everything here is exact and signed as the account sees it: a long slot holds base that it paid
+quote for; a short slot holds less than no base, and its cost is the quote it received, negative.
+A trade moves integers between fields and out into a `Pair`, so that at any instant, over a slot's
+whole life,
 
-- quote paid for buys = `cost` of all pairs + `sold_cost` of the round + `cost` of the inventory;
-- quote received from sells = `proceeds` of all pairs + `proceeds` of the round;
-- base bought less base fees = base sold + inventory.
+- quote flows of opening trades = `cost` of all pairs + `closed_cost` of the round + `cost` of the
+  inventory;
+- quote flows of closing trades = `proceeds` of all pairs + `proceeds` of the round;
+- base flows of all trades, fees included = inventory.
 """
 
 from __future__ import annotations
@@ -14,27 +17,24 @@ from dataclasses import dataclass, replace
 from decimal import localcontext
 
 from domain.errors import InvariantViolation
-from domain.ids import OrderTag, Purpose, Side
+from domain.ids import OrderTag, Purpose, Side, SlotId
 from domain.instrument import EXACT_DIGITS, Instrument
 from domain.orders import Trade
-
-#: Purposes that add to a position; all others lower it.
-OPENING = frozenset({Purpose.ENTRY, Purpose.INITIAL})
+from grid.role import OPENING, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One slot of a long grid: flat → buy at level i → long → sell at level i + 1 → flat."""
+    """One slot of a grid; see `Role` for its cycle."""
 
-    index: int
-    ladder_version: int
-    #: Base held, in its smallest unit; never negative.
+    id: SlotId
+    #: Base held, in its smallest unit; negative in a short slot.
     inventory_units: int = 0
-    #: Quote units paid for exactly that inventory, fees in quote included.
+    #: Quote units paid for exactly that inventory, fees in quote included; received: negative.
     cost_units: int = 0
-    #: Of the round in progress: base sold, what it had cost, and what it brought less fees.
-    sold_units: int = 0
-    sold_cost_units: int = 0
+    #: Of the round in progress: base closed, what it had cost, and what it brought less fees.
+    closed_units: int = 0
+    closed_cost_units: int = 0
     proceeds_units: int = 0
     #: Fees since the last pair, already inside cost, proceeds and inventory; for display.
     fee_quote_units: int = 0
@@ -42,18 +42,25 @@ class Slot:
     #: Last generation used on each side; 0 before the first intent.
     buy_generation: int = 0
     sell_generation: int = 0
+    #: Trades so far.
+    trades: int = 0
 
     def next_generation(self, side: Side) -> int:
         return 1 + (self.buy_generation if side is Side.BUY else self.sell_generation)
 
+    @property
+    def held_units(self) -> int:
+        """Base held or owed."""
+        return abs(self.inventory_units)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One round trip: what was sold, what it had cost and what it brought, after fees."""
+    """One round trip: what was closed, what it had cost and what it brought, after fees."""
 
-    slot: int
-    ladder_version: int
+    slot: SlotId
     quantity_units: int
+    #: Signed as in `Slot`: of a short round trip both are negative.
     cost_units: int
     proceeds_units: int
     fee_quote_units: int
@@ -75,11 +82,12 @@ def apply_trade(
 ) -> tuple[Slot, Pair | None]:
     """Fold one trade into its slot; each trade must come exactly once.
 
-    A buy adds its quantity less a base fee to the inventory, and its price plus a quote fee to the
-    cost. A sell takes its quantity plus a base fee from the inventory, with the same share of the
-    cost, rounded down: the rest of a unit stays with the inventory, and the last sale takes all.
-    Fees in a third asset touch neither. The buys of a slot share one price, so this average equals
-    first-in-first-out but for the price improvements the venue gave.
+    An opening trade moves its quantity and a base fee into the inventory, and its price and a
+    quote fee into the cost. A closing trade takes its quantity and a base fee from the inventory,
+    with the same share of the cost, rounded down: the rest of a unit stays with the inventory, and
+    the last one takes all. Fees in a third asset touch neither. The opening trades of a slot share
+    one price, so this average equals first-in-first-out but for the price improvements the venue
+    gave.
 
     Parameters
     ----------
@@ -91,55 +99,56 @@ def apply_trade(
     Returns
     -------
     tuple of Slot and Pair or None
-        A pair when the round trip ended: see `close_round`. A sell closes the round it finishes. A
-        buy first closes a round that ended without a trade, by the cancel of its exit.
+        A pair when the round trip ended: see `close_round`. A closing trade closes the round it
+        finishes. An opening one first closes a round that ended without a trade, by the cancel of
+        its exit.
 
     Raises
     ------
     InvariantViolation
-        If the trade is empty or on the wrong side for its purpose, or sells more than the slot
-        holds.
+        If the trade is empty, is of the other role than the inventory, or closes more than there
+        is.
     """
-    opens = purpose in OPENING
-    if (trade.side is Side.BUY) is not opens:
+    role = Role.of_order(trade.side, purpose)
+    if role * slot.inventory_units < 0:
         raise InvariantViolation(
-            f"slot {slot.index}: trade {trade.trade_id} is a {trade.side} for {purpose.name}"
+            f"slot {slot.id}: trade {trade.trade_id} is a {trade.side} for {purpose.name},"
+            f" the slot holds {slot.inventory_units} base units"
         )
-    if opens:
+    if purpose in OPENING:
         slot, pair = close_round(
             slot, instrument, exit_level_ticks=exit_level_ticks, exit_live=exit_live
         )
-        return _bought(slot, trade, instrument), pair
-    slot = _sold(slot, trade, instrument)
+        return _opened(slot, trade, role, instrument), pair
+    slot = _closed(slot, trade, role, instrument)
     return close_round(slot, instrument, exit_level_ticks=exit_level_ticks, exit_live=exit_live)
 
 
 def close_round(
     slot: Slot, instrument: Instrument, *, exit_level_ticks: int, exit_live: bool
 ) -> tuple[Slot, Pair | None]:
-    """Record the round trip in progress if something was sold and the slot is flat but for dust.
+    """Record the round trip in progress if something was closed and the slot is flat but for dust.
 
     It is when no whole lot is left, or when no exit rests and what is left is less than the venue
     takes at the exit level. The residue stays in the slot with its cost, for the next exit.
     """
-    if slot.sold_units == 0:
+    if slot.closed_units == 0:
         return slot, None
-    lots = instrument.tradable_lots(slot.inventory_units)
+    lots = instrument.tradable_lots(slot.held_units)
     if lots and (exit_live or instrument.is_orderable(exit_level_ticks, lots)):
         return slot, None
     pair = Pair(
-        slot=slot.index,
-        ladder_version=slot.ladder_version,
-        quantity_units=slot.sold_units,
-        cost_units=slot.sold_cost_units,
+        slot=slot.id,
+        quantity_units=slot.closed_units,
+        cost_units=slot.closed_cost_units,
         proceeds_units=slot.proceeds_units,
         fee_quote_units=slot.fee_quote_units,
         fee_base_units=slot.fee_base_units,
     )
     fresh = replace(
         slot,
-        sold_units=0,
-        sold_cost_units=0,
+        closed_units=0,
+        closed_cost_units=0,
         proceeds_units=0,
         fee_quote_units=0,
         fee_base_units=0,
@@ -157,7 +166,7 @@ def record_intent(slot: Slot, tag: OrderTag) -> Slot:
     """
     if tag.generation != slot.next_generation(tag.side):
         raise InvariantViolation(
-            f"slot {slot.index}: {tag.side} generation {tag.generation}"
+            f"slot {slot.id}: {tag.side} generation {tag.generation}"
             f" after {slot.next_generation(tag.side) - 1}"
         )
     if tag.side is Side.BUY:
@@ -165,35 +174,37 @@ def record_intent(slot: Slot, tag: OrderTag) -> Slot:
     return replace(slot, sell_generation=tag.generation)
 
 
-def _bought(slot: Slot, trade: Trade, instrument: Instrument) -> Slot:
+def _opened(slot: Slot, trade: Trade, role: Role, instrument: Instrument) -> Slot:
     quantity_units, quote_units, fee_base_units, fee_quote_units = _amounts(trade, instrument)
     return replace(
         slot,
-        inventory_units=slot.inventory_units + quantity_units - fee_base_units,
-        cost_units=slot.cost_units + quote_units + fee_quote_units,
+        inventory_units=slot.inventory_units + role * quantity_units - fee_base_units,
+        cost_units=slot.cost_units + role * quote_units + fee_quote_units,
         fee_base_units=slot.fee_base_units + fee_base_units,
         fee_quote_units=slot.fee_quote_units + fee_quote_units,
+        trades=slot.trades + 1,
     )
 
 
-def _sold(slot: Slot, trade: Trade, instrument: Instrument) -> Slot:
+def _closed(slot: Slot, trade: Trade, role: Role, instrument: Instrument) -> Slot:
     quantity_units, quote_units, fee_base_units, fee_quote_units = _amounts(trade, instrument)
-    taken_units = quantity_units + fee_base_units
-    if taken_units > slot.inventory_units:
+    taken_units = quantity_units + role * fee_base_units
+    if taken_units > slot.held_units:
         raise InvariantViolation(
-            f"slot {slot.index}: trade {trade.trade_id} sells {taken_units} base units"
-            f" of {slot.inventory_units}"
+            f"slot {slot.id}: trade {trade.trade_id} closes {taken_units} base units"
+            f" of {slot.held_units}"
         )
-    taken_cost_units = slot.cost_units * taken_units // slot.inventory_units
+    taken_cost_units = slot.cost_units * taken_units // slot.held_units
     return replace(
         slot,
-        inventory_units=slot.inventory_units - taken_units,
+        inventory_units=slot.inventory_units - role * taken_units,
         cost_units=slot.cost_units - taken_cost_units,
-        sold_units=slot.sold_units + quantity_units,
-        sold_cost_units=slot.sold_cost_units + taken_cost_units,
-        proceeds_units=slot.proceeds_units + quote_units - fee_quote_units,
+        closed_units=slot.closed_units + quantity_units,
+        closed_cost_units=slot.closed_cost_units + taken_cost_units,
+        proceeds_units=slot.proceeds_units + role * quote_units - fee_quote_units,
         fee_base_units=slot.fee_base_units + fee_base_units,
         fee_quote_units=slot.fee_quote_units + fee_quote_units,
+        trades=slot.trades + 1,
     )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -54,6 +55,9 @@ class GeometricSpacing(_Part):
     ratio: Ratio
 
 
+Spacing = Annotated[ArithmeticSpacing | GeometricSpacing, Field(discriminator="kind")]
+
+
 class WindowRange(_Part):
     """A ladder without ends, of which the levels around the price are live."""
 
@@ -92,15 +96,92 @@ class BaseSize(_Part):
     amount: Positive
 
 
+class Mode(StrEnum):
+    """Which way slots trade."""
+
+    LONG = "long"
+    SHORT = "short"
+    #: Below the middle long, above it short.
+    NEUTRAL = "neutral"
+
+
+class OnStop(StrEnum):
+    """What becomes of the inventory when a grid ends."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+
+
+class Skew(_Part):
+    """Inventory moves the window of entries against itself by whole levels."""
+
+    #: For each slot of net inventory.
+    levels_per_slot: Annotated[Positive, Field(le=10)]
+    max_levels: Window
+
+
+class Volatility(_Part):
+    """The step follows the average true range of closed candles, upwards from `spacing`'s."""
+
+    timeframe: Literal["1m", "5m", "15m", "1h", "4h", "1d"] = "1h"
+    #: Closed candles in the average.
+    candles: Annotated[int, Field(strict=True, ge=2, le=200)] = 14
+    #: Step = this many times the average true range.
+    scale: Annotated[Positive, Field(le=100)]
+
+
+class Trailing(_Part):
+    """A fixed range follows the price beyond its ends, a level at a time, up to these prices."""
+
+    up_to: Positive | None = None
+    down_to: Positive | None = None
+
+
+class Stop(_Part):
+    """When to end: at a price, at a total profit or loss in quote, or at whichever comes first."""
+
+    price: Positive | None = None
+    #: A profit for `take_profit`, a loss for `stop_loss`; both are written without sign.
+    quote: Positive | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Stop:
+        if self.price is None and self.quote is None:
+            raise ValueError("must name a price or an amount of quote")
+        return self
+
+
 class GridSpec(_Part):
-    mode: Literal["long"] = "long"
-    spacing: Annotated[ArithmeticSpacing | GeometricSpacing, Field(discriminator="kind")]
+    mode: Mode = Mode.LONG
+    spacing: Spacing
     range: Annotated[WindowRange | FixedRange, Field(discriminator="kind")]
     order_size: Annotated[QuoteSize | BaseSize, Field(discriminator="kind")]
     #: A level within this part of a step from the price gets no new order.
     placement_buffer: Fraction = Decimal("0.1")
-    #: Most quote tied up in inventory, at cost, and in open entries.
+    #: Most quote tied up in inventory, at cost, and in open entries; each way of a neutral grid.
     budget_quote: Positive
+    #: Base that the operator holds for the short slots of a spot grid to sell.
+    base_inventory: Positive | None = None
     max_open_orders: Annotated[int, Field(strict=True, ge=1, le=ORDERS_MAX)] = 200
     #: No order is placed farther from the price than this part of it.
     price_collar: Annotated[Fraction, Field(gt=0)] = Decimal("0.5")
+    skew: Skew | None = None
+    volatility: Volatility | None = None
+    trailing: Trailing | None = None
+    #: The grid waits until the price reaches this from where it was when the symbol was added.
+    trigger_price: Positive | None = None
+    #: Take up the inventory that the slots beyond the price need, at once, when the grid starts.
+    initial_position: bool = False
+    stop_loss: Stop | None = None
+    take_profit: Stop | None = None
+    on_stop: OnStop = OnStop.KEEP
+    #: How much worse than the best price an order may be that must be filled at once.
+    slippage: Annotated[Fraction, Field(gt=0, le=Decimal("0.1"))] = Decimal("0.005")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> GridSpec:
+        if self.trailing and not isinstance(self.range, FixedRange):
+            raise ValueError("trailing needs a fixed range: a window follows the price by itself")
+        if self.volatility and isinstance(self.range, FixedRange):
+            raise ValueError("volatility needs a window: the levels of a fixed range are given")
+        return self

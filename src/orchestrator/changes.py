@@ -18,9 +18,10 @@ from domain.errors import (
     VenueError,
 )
 from domain.ids import SymbolKey, symbol_key
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from grid.check import SpecReport, check_spec
-from grid.ladder import anchor_for
+from grid.ladder import LadderVersion, anchor_for
+from grid.phase import first_phase
 from grid.spec import GridSpec
 from orchestrator.workflows import (
     APPLICATION_NAME,
@@ -64,9 +65,9 @@ _DESIRED = {
     Verb.REMOVE: Desired.REMOVED,
 }
 _REACHED = {
-    Verb.ADD: {Status.RUNNING, Status.STOPPED},
+    Verb.ADD: {Status.RUNNING, Status.WAITING, Status.STOPPED},
     Verb.PAUSE: {Status.PAUSED, Status.STOPPED},
-    Verb.RESUME: {Status.RUNNING, Status.STOPPED},
+    Verb.RESUME: {Status.RUNNING, Status.WAITING, Status.CLOSING, Status.STOPPED},
     Verb.REMOVE: {Status.REMOVED},
 }
 
@@ -147,7 +148,7 @@ class Changes:
             )
         return {
             "outcome": "prepared",
-            "anchor": str(anchor_for(spec, price)),
+            "price": str(price),
             "spec": spec.model_dump(mode="json"),
             "instrument": _instrument_document(instrument),
             "balances": {asset: str(amount) for asset, amount in balances.items()},
@@ -190,7 +191,6 @@ class Changes:
                 "outcome": "recorded",
                 "symbol": symbol,
                 "shard": shard,
-                "anchor": prepared["anchor"],
                 "check": prepared["check"],
             }
         registered = (
@@ -251,12 +251,17 @@ async def _eventually(look: Callable[[], Awaitable[Document]]) -> Document:
 def _new_symbol(
     key: SymbolKey, change: Document, prepared: Document, workflow_id: str
 ) -> NewSymbol:
+    spec = GridSpec.model_validate(prepared["spec"])
+    price = Decimal(prepared["price"])
+    start = spec.trigger_price or price
     return NewSymbol(
         key=key,
         account=str(change["account"]),
         symbol=str(change["symbol"]),
         spec=prepared["spec"],
-        anchor=Decimal(prepared["anchor"]),
+        start_price=start,
+        phase=first_phase(spec.trigger_price, price),
+        ladder=LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing),
         instrument=_instrument(prepared["instrument"]),
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
@@ -277,4 +282,5 @@ def _instrument_document(instrument: Instrument) -> Document:
 
 def _instrument(document: Document) -> Instrument:
     exact = ("tick_size", "lot_size", "min_notional", "maker_fee", "taker_fee")
-    return Instrument(**document | {name: Decimal(document[name]) for name in exact})
+    values = document | {name: Decimal(document[name]) for name in exact}
+    return Instrument(**values | {"kind": MarketKind(document["kind"])})

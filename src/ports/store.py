@@ -12,11 +12,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from domain.ids import ClientOrderId, DecisionId, SymbolKey, VenueOrderId
+from domain.ids import ClientOrderId, DecisionId, SlotId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import BookTop
 from domain.orders import Order, Trade
 from domain.plans import CommittedPlan, RiskApproved
+from grid.ladder import LadderVersion
+from grid.phase import Phase
 from grid.slots import Pair, Slot
 from grid.spec import GridSpec
 
@@ -26,6 +28,8 @@ class Desired(StrEnum):
 
     RUNNING = "running"
     PAUSED = "paused"
+    #: Its inventory closed, then removed.
+    CLOSED = "closed"
     REMOVED = "removed"
 
 
@@ -33,11 +37,15 @@ class Status(StrEnum):
     """What a symbol is doing."""
 
     STARTING = "starting"
+    #: For its trigger price.
+    WAITING = "waiting"
     RUNNING = "running"
     PAUSED = "paused"
     #: No entries until the reason is gone; exits go on.
     HALTED = "halted"
-    #: The kill switch is engaged and no order of the symbol rests at the exchange.
+    #: A stop was touched: the inventory is being closed.
+    CLOSING = "closing"
+    #: The kill switch is engaged, or a stop ended the grid, and no order rests at the exchange.
     STOPPED = "stopped"
     REMOVING = "removing"
     REMOVED = "removed"
@@ -67,9 +75,11 @@ class Claim:
     account: str
     symbol: str
     spec: GridSpec
-    #: Price of level 0.
-    anchor: Decimal
-    ladder_version: int
+    #: All versions made so far, the current one last.
+    ladders: tuple[LadderVersion, ...]
+    #: Price at which the grid starts, or started.
+    start_price: Decimal
+    phase: Phase
     instrument: Instrument
     nonce: int
     reconciled_trade_id: str | None
@@ -107,9 +117,13 @@ class Changes:
 
     orders: dict[ClientOrderId, Order] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
-    slots: dict[int, Slot] = field(default_factory=dict)
+    slots: dict[SlotId, Slot] = field(default_factory=dict)
     pairs: list[ClosedPair] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    #: The grid's new phase.
+    phase: Phase | None = None
+    #: A new ladder, from now on the current one.
+    ladder: LadderVersion | None = None
     reconciled_trade_id: str | None = None
     is_reconciled: bool = False
 
@@ -120,6 +134,8 @@ class Changes:
             or self.slots
             or self.pairs
             or self.findings
+            or self.phase
+            or self.ladder
             or self.is_reconciled
         )
 
@@ -128,7 +144,9 @@ class Changes:
 class Loaded:
     """What Postgres knows of a shard."""
 
-    slots: Mapping[int, Slot]
+    slots: Mapping[SlotId, Slot]
+    #: Quote units that all pairs so far earned.
+    paired_units: int
     #: Orders that are live, or ended with fills whose trades are not all recorded.
     orders: Sequence[Order]
     #: Lots of each of those orders that recorded trades account for.
@@ -167,10 +185,6 @@ class ShardStore(Protocol):
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         """Commit intents, generations and the decision's record; nothing was sent before."""
-        ...
-
-    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
-        """Whether the epoch is current and, for a plan that places, the kill switch is off."""
         ...
 
     async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:

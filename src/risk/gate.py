@@ -7,7 +7,7 @@ money, but not those that stop a runaway: rate, count and price.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.ids import Side
 from domain.instrument import Instrument
@@ -15,8 +15,8 @@ from domain.market import BookTop
 from domain.orders import Intent
 from domain.plans import Place, Plan, Refusal, RiskApproved
 from grid.grid import collar_band
-from grid.slots import OPENING
-from risk.limits import Exposure, RiskLimits
+from grid.role import OPENING, Role
+from risk.limits import Exposure, RiskLimits, RoleExposure, RoleLimits
 
 
 def review(
@@ -34,8 +34,7 @@ def review(
     plan's cancels will free is not counted as free yet.
     """
     tally = _Tally(
-        position_units=exposure.position_units,
-        open_entry_units=exposure.open_entry_units,
+        roles=dict(exposure.roles),
         open_orders=exposure.open_orders,
         orders_last_minute=exposure.orders_last_minute,
     )
@@ -57,7 +56,7 @@ def review(
             refused.append(Refusal(place, *broken))
         else:
             passed.append(place)
-            tally.add(place.intent, instrument)
+            tally.add(place.intent, instrument, limits)
     return RiskApproved(Plan(plan.cancels, tuple(passed)), tuple(refused))
 
 
@@ -65,18 +64,29 @@ def review(
 class _Tally:
     """The exposure, with the orders that passed so far."""
 
-    position_units: int
-    open_entry_units: int
+    roles: dict[Role, RoleExposure]
     open_orders: int
     orders_last_minute: int
 
-    def add(self, intent: Intent, instrument: Instrument) -> None:
+    def add(self, intent: Intent, instrument: Instrument, limits: RiskLimits) -> None:
         self.open_orders += 1
         self.orders_last_minute += 1
         if intent.tag.purpose in OPENING:
-            self.open_entry_units += instrument.notional_units(
-                intent.price_ticks, intent.quantity_lots
-            )
+            role = role_of(intent)
+            used = self.roles[role]
+            units = order_units(intent, instrument, limits.roles[role])
+            self.roles[role] = replace(used, open_entry_units=used.open_entry_units + units)
+
+
+def role_of(intent: Intent) -> Role:
+    return Role.of_order(intent.side, intent.tag.purpose)
+
+
+def order_units(intent: Intent, instrument: Instrument, limits: RoleLimits) -> int:
+    """What an order takes of its role's limits, without fees."""
+    if limits.in_base:
+        return intent.quantity_lots * instrument.base_units_per_lot
+    return instrument.notional_units(intent.price_ticks, intent.quantity_lots)
 
 
 #: A rule's name, whether it is kept, and its numbers.
@@ -114,22 +124,25 @@ def _checks(
         f"{tally.open_orders} of {limits.max_open_orders} open",
     )
     if intent.tag.purpose in OPENING:
-        notional_units = instrument.notional_units(price, lots)
-        yield from _money_checks(notional_units, instrument, limits, tally)
+        yield from _money_checks(intent, instrument, limits, tally)
 
 
 def _money_checks(
-    notional_units: int, instrument: Instrument, limits: RiskLimits, tally: _Tally
+    intent: Intent, instrument: Instrument, limits: RiskLimits, tally: _Tally
 ) -> Iterator[_Check]:
-    entries = tally.open_entry_units + notional_units
-    position = tally.position_units + entries
+    role = role_of(intent)
+    most, used = limits.roles[role], tally.roles[role]
+    order = order_units(intent, instrument, most)
+    entries = used.open_entry_units + order
+    to_amount = instrument.units_to_base if most.in_base else instrument.units_to_quote
+    asset = instrument.base if most.in_base else instrument.quote
     for rule, units, limit_units in (
-        ("max_order_notional", notional_units, limits.max_order_notional_units),
-        ("max_open_entry", entries, limits.max_open_entry_units),
-        ("max_position", position, limits.max_position_units),
+        ("max_order", order, most.max_order_units),
+        ("max_open_entry", entries, most.max_open_entry_units),
+        ("max_position", used.position_units + entries, most.max_position_units),
     ):
-        amount, limit = instrument.units_to_quote(units), instrument.units_to_quote(limit_units)
-        yield rule, units <= limit_units, f"{amount} of at most {limit} {instrument.quote}"
+        amount, limit = to_amount(units), to_amount(limit_units)
+        yield rule, units <= limit_units, f"{amount} of at most {limit} {asset}"
 
 
 def _crosses(intent: Intent, book: BookTop) -> bool:

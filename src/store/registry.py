@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import ConfigurationError, RequestRefused
 from domain.ids import MAX_NONCE, SymbolKey
 from domain.instrument import Instrument
+from grid.ladder import LadderVersion
+from grid.phase import Phase
 from ports.store import Desired, Status
 from store.engine import transaction
-from store.rows import instrument_values
-from store.statements import ADD_INSTRUMENT
+from store.rows import instrument_values, ladder_values, phase_document
+from store.statements import ADD_INSTRUMENT, RECORD_LADDER
 
 _ENQUEUE = text("""
     SELECT dbos.enqueue_workflow(
@@ -29,12 +31,14 @@ _ENQUEUE = text("""
 #: A symbol added again goes on with its epochs, which are part of the decisions' ids, and from the
 #: last trade that was recorded: what a person traded in between belongs in the ledger.
 _ADD_SHARD = text("""
-    INSERT INTO shards (symbol_key, account, symbol, spec, desired, desired_ms, status, anchor,
-                        epoch, instrument_version, requested_by, reconciled_trade_id)
+    INSERT INTO shards (symbol_key, account, symbol, spec, desired, desired_ms, status,
+                        start_price, phase, epoch, instrument_version, requested_by,
+                        reconciled_trade_id)
     SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running',
            coalesce((SELECT created_at FROM dbos.workflow_status
                       WHERE workflow_uuid = :requested_by), 0),
-           'starting', :anchor, coalesce(max(epoch), 0), :instrument_version, :requested_by,
+           'starting', :start_price, CAST(:phase AS jsonb), coalesce(max(epoch), 0),
+           :instrument_version, :requested_by,
            coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
       FROM shards WHERE symbol_key = :symbol_key
     ON CONFLICT (account, symbol) WHERE status <> 'removed' DO NOTHING
@@ -72,7 +76,9 @@ class NewSymbol:
     account: str
     symbol: str
     spec: Mapping[str, object]
-    anchor: Decimal
+    start_price: Decimal
+    phase: Phase
+    ladder: LadderVersion
     instrument: Instrument
     requested_by: str
     last_trade_id: str | None
@@ -172,7 +178,8 @@ class Registry:
                     "account": new.account,
                     "symbol": new.symbol,
                     "spec": json.dumps(dict(new.spec)),
-                    "anchor": new.anchor,
+                    "start_price": new.start_price,
+                    "phase": phase_document(new.phase),
                     "instrument_version": instrument_version,
                     "requested_by": new.requested_by,
                     "reconciled_trade_id": new.last_trade_id,
@@ -187,6 +194,7 @@ class Registry:
                 ADD_INSTRUMENT,
                 instrument_values(new.instrument) | {"version": instrument_version},
             )
+            await connection.execute(RECORD_LADDER, ladder_values(new.ladder, int(shard)))
             for asset, amount in new.balances.items():
                 await connection.execute(
                     text("""

@@ -21,10 +21,14 @@ from store.engine import transaction
 from store.rows import (
     fill_values,
     instrument_of,
+    ladder_of,
+    ladder_values,
     ledger_values,
     moment,
     order_of,
     order_values,
+    phase_document,
+    phase_of,
     slot_of,
     slot_values,
     trade_of,
@@ -58,14 +62,18 @@ class Repository:
                     "version": row.instrument_version,
                 },
             )
+            ladders = await connection.execute(
+                sql.LADDERS, {"shard": shard, "current": row.ladder_version}
+            )
             return Claim(
                 ownership=Ownership(row.shard, row.epoch),
                 key=SymbolKey(row.symbol_key),
                 account=row.account,
                 symbol=row.symbol,
                 spec=GridSpec.model_validate(row.spec),
-                anchor=row.anchor,
-                ladder_version=row.ladder_version,
+                ladders=tuple(ladder_of(ladder) for ladder in ladders),
+                start_price=row.start_price,
+                phase=phase_of(row.phase),
                 instrument=instrument_of(rules.one()),
                 nonce=row.nonce,
                 reconciled_trade_id=row.reconciled_trade_id,
@@ -74,9 +82,9 @@ class Repository:
     async def load(self, claim: Claim) -> Loaded:
         shard = {"shard": claim.ownership.shard}
         async with transaction(self._engine) as connection:
-            slots = await connection.execute(
-                sql.SLOTS, shard | {"ladder_version": claim.ladder_version}
-            )
+            rows = await connection.execute(sql.SLOTS, shard)
+            slots = [slot_of(row, claim.instrument) for row in rows]
+            paired = await connection.execute(sql.PAIRED, shard)
             orders = (await connection.execute(sql.UNFINISHED_ORDERS, shard)).all()
             parked = await connection.execute(sql.PARKED_FILLS, shard)
             trade_ids = await connection.execute(
@@ -84,7 +92,8 @@ class Repository:
                 {"account": claim.account, "symbol": claim.symbol, "at_most": REMEMBERED_TRADES},
             )
             return Loaded(
-                slots={row.slot: slot_of(row, claim.instrument) for row in slots},
+                slots={slot.id: slot for slot in slots},
+                paired_units=claim.instrument.quote_to_units(paired.scalar_one()),
                 orders=[order_of(row, claim.nonce, claim.instrument) for row in orders],
                 settled_lots={
                     ClientOrderId(row.client_order_id): claim.instrument.quantity_to_lots(
@@ -128,14 +137,6 @@ class Repository:
             plan=plan,
         )
 
-    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
-        async with transaction(self._engine) as connection:
-            result = await connection.execute(
-                sql.MAY_SEND,
-                {"shard": ownership.shard, "epoch": ownership.epoch, "places": places},
-            )
-            return bool(result.scalar_one())
-
     async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         async with transaction(self._engine) as connection:
             found = await connection.execute(
@@ -170,6 +171,12 @@ class Repository:
                         "subject": finding.subject,
                         "detail": json.dumps(dict(finding.detail)),
                     },
+                )
+            if changes.ladder:
+                await connection.execute(sql.RECORD_LADDER, ladder_values(changes.ladder, shard))
+            if changes.phase:
+                await connection.execute(
+                    sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
                 )
             if changes.is_reconciled:
                 await connection.execute(
@@ -233,7 +240,7 @@ def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, ob
         "refused": json.dumps(
             [
                 {
-                    "slot": refusal.place.intent.tag.slot,
+                    "slot": refusal.place.intent.tag.slot.number,
                     "side": refusal.place.intent.side.value,
                     "rule": refusal.rule,
                     "detail": refusal.detail,
@@ -248,8 +255,8 @@ def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
     intent = place.intent
     return {
         "client_order_id": intent.client_order_id,
-        "ladder_version": intent.tag.ladder_version,
-        "slot": intent.tag.slot,
+        "ladder_version": intent.tag.slot.version,
+        "slot": intent.tag.slot.number,
         "purpose": intent.tag.purpose.name.lower(),
         "side": intent.side.value,
         "generation": intent.tag.generation,
@@ -264,8 +271,8 @@ def _pair_values(closed: ClosedPair, shard: int, instrument: Instrument) -> dict
     pair = closed.pair
     return {
         "shard": shard,
-        "ladder_version": pair.ladder_version,
-        "slot": pair.slot,
+        "ladder_version": pair.slot.version,
+        "slot": pair.slot.number,
         "closing_trade_id": closed.trade.trade_id,
         "quantity": instrument.units_to_base(pair.quantity_units),
         "cost": instrument.units_to_quote(pair.cost_units),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row
 
-from domain.ids import ClientOrderId, OrderTag, Purpose, Side, VenueOrderId
-from domain.instrument import Instrument
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, VenueOrderId
+from domain.instrument import Instrument, MarketKind
 from domain.orders import (
     Absent,
     Cancelled,
@@ -26,10 +30,14 @@ from domain.orders import (
     Trade,
     Unknown,
 )
+from grid.ladder import LadderVersion
+from grid.phase import Phase, Stage
 from grid.slots import Slot
+from grid.spec import ArithmeticSpacing, GeometricSpacing, Spacing
 from ports.store import Fill
 
 AnyRow = Row[Any]
+_SPACING: TypeAdapter[ArithmeticSpacing | GeometricSpacing] = TypeAdapter(Spacing)
 
 
 def moment(milliseconds: int) -> datetime:
@@ -46,6 +54,7 @@ def instrument_of(row: AnyRow) -> Instrument:
         symbol=row.symbol,
         base=row.base,
         quote=row.quote,
+        kind=MarketKind(row.kind),
         version=row.version,
         tick_size=row.tick_size,
         lot_size=row.lot_size,
@@ -65,6 +74,7 @@ def instrument_values(instrument: Instrument) -> dict[str, object]:
         "version": instrument.version,
         "base": instrument.base,
         "quote": instrument.quote,
+        "kind": instrument.kind.value,
         "tick_size": instrument.tick_size,
         "lot_size": instrument.lot_size,
         "min_quantity": instrument.lots_to_quantity(instrument.min_quantity_lots),
@@ -78,34 +88,35 @@ def instrument_values(instrument: Instrument) -> dict[str, object]:
 
 def slot_of(row: AnyRow, instrument: Instrument) -> Slot:
     return Slot(
-        index=row.slot,
-        ladder_version=row.ladder_version,
+        id=SlotId(row.ladder_version, row.slot),
         inventory_units=instrument.base_to_units(row.inventory),
         cost_units=instrument.quote_to_units(row.cost),
-        sold_units=instrument.base_to_units(row.sold),
-        sold_cost_units=instrument.quote_to_units(row.sold_cost),
+        closed_units=instrument.base_to_units(row.closed),
+        closed_cost_units=instrument.quote_to_units(row.closed_cost),
         proceeds_units=instrument.quote_to_units(row.proceeds),
         fee_base_units=instrument.base_to_units(row.fee_base),
         fee_quote_units=instrument.quote_to_units(row.fee_quote),
         buy_generation=row.buy_generation,
         sell_generation=row.sell_generation,
+        trades=row.trades,
     )
 
 
 def slot_values(slot: Slot, shard: int, instrument: Instrument) -> dict[str, object]:
     return {
         "shard": shard,
-        "ladder_version": slot.ladder_version,
-        "slot": slot.index,
+        "ladder_version": slot.id.version,
+        "slot": slot.id.number,
         "inventory": instrument.units_to_base(slot.inventory_units),
         "cost": instrument.units_to_quote(slot.cost_units),
-        "sold": instrument.units_to_base(slot.sold_units),
-        "sold_cost": instrument.units_to_quote(slot.sold_cost_units),
+        "closed": instrument.units_to_base(slot.closed_units),
+        "closed_cost": instrument.units_to_quote(slot.closed_cost_units),
         "proceeds": instrument.units_to_quote(slot.proceeds_units),
         "fee_base": instrument.units_to_base(slot.fee_base_units),
         "fee_quote": instrument.units_to_quote(slot.fee_quote_units),
         "buy_generation": slot.buy_generation,
         "sell_generation": slot.sell_generation,
+        "trades": slot.trades,
     }
 
 
@@ -116,8 +127,7 @@ def order_of(row: AnyRow, nonce: int, instrument: Instrument) -> Order:
             tag=OrderTag(
                 nonce=nonce,
                 shard=row.shard,
-                ladder_version=row.ladder_version,
-                slot=row.slot,
+                slot=SlotId(row.ladder_version, row.slot),
                 purpose=Purpose[row.purpose.upper()],
                 side=Side(row.side),
                 generation=row.generation,
@@ -150,6 +160,29 @@ def order_values(order: Order, instrument: Instrument) -> dict[str, object]:
         "cancel_requested": order.cancel_requested,
         "is_ended": not order.is_live,
     }
+
+
+def ladder_of(row: AnyRow) -> LadderVersion:
+    return LadderVersion(
+        version=row.version, anchor=row.anchor, spacing=_SPACING.validate_python(row.spacing)
+    )
+
+
+def ladder_values(ladder: LadderVersion, shard: int) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "version": ladder.version,
+        "anchor": ladder.anchor,
+        "spacing": ladder.spacing.model_dump_json(),
+    }
+
+
+def phase_of(document: Mapping[str, Any]) -> Phase:
+    return Phase(**{**document, "stage": Stage(document["stage"])})
+
+
+def phase_document(phase: Phase) -> str:
+    return json.dumps(asdict(phase))
 
 
 def fill_values(fill: Fill, account: str, shard: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ CLAIM = text("""
        AND EXISTS (SELECT FROM dbos.workflow_status
                     WHERE workflow_uuid = :workflow_id
                       AND status = 'PENDING' AND executor_id = :executor)
-    RETURNING shard, epoch, symbol_key, account, symbol, spec, anchor, ladder_version,
+    RETURNING shard, epoch, symbol_key, account, symbol, spec, start_price, phase, ladder_version,
               instrument_version, reconciled_trade_id, (SELECT nonce FROM installation) AS nonce
 """)
 
@@ -26,9 +26,14 @@ INSTRUMENT = text("""
      WHERE account = :account AND symbol = :symbol AND version = :version
 """)
 
-SLOTS = text("""
-    SELECT * FROM slots WHERE shard = :shard AND ladder_version = :ladder_version
+#: The current one last.
+LADDERS = text("""
+    SELECT * FROM ladders WHERE shard = :shard ORDER BY version = :current, version
 """)
+
+SLOTS = text("SELECT * FROM slots WHERE shard = :shard")
+
+PAIRED = text("SELECT coalesce(sum(profit), 0) FROM pairs WHERE shard = :shard")
 
 #: Live orders, and ended ones whose recorded trades do not yet add up to what was filled.
 UNFINISHED_ORDERS = text("""
@@ -80,7 +85,7 @@ COMMIT_DECISION = text("""
                generation, price, quantity, post_only, reason, 'intended'
           FROM places
     ), generations AS (
-        INSERT INTO slots (shard, ladder_version, slot, inventory, cost, sold, sold_cost,
+        INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost,
                            proceeds, fee_base, fee_quote, buy_generation, sell_generation)
         SELECT shard, ladder_version, slot, 0, 0, 0, 0, 0, 0, 0,
                coalesce(max(generation) FILTER (WHERE side = 'buy'), 0),
@@ -97,11 +102,6 @@ COMMIT_DECISION = text("""
                SELECT jsonb_array_elements(CAST(:cancels AS jsonb)) ->> 'client_order_id')
     )
     SELECT EXISTS (SELECT FROM owned) AS is_owned, EXISTS (SELECT FROM allowed) AS is_allowed
-""")
-
-MAY_SEND = text("""
-    SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)
-       AND NOT (:places AND EXISTS (SELECT FROM kill_switch WHERE engaged))
 """)
 
 OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
@@ -141,15 +141,15 @@ RECORD_LEDGER = text("""
 """)
 
 RECORD_SLOT = text("""
-    INSERT INTO slots (shard, ladder_version, slot, inventory, cost, sold, sold_cost, proceeds,
-                       fee_base, fee_quote, buy_generation, sell_generation)
-    VALUES (:shard, :ladder_version, :slot, :inventory, :cost, :sold, :sold_cost, :proceeds,
-            :fee_base, :fee_quote, :buy_generation, :sell_generation)
+    INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost, proceeds,
+                       fee_base, fee_quote, buy_generation, sell_generation, trades)
+    VALUES (:shard, :ladder_version, :slot, :inventory, :cost, :closed, :closed_cost, :proceeds,
+            :fee_base, :fee_quote, :buy_generation, :sell_generation, :trades)
     ON CONFLICT (shard, ladder_version, slot) DO UPDATE
-       SET inventory = excluded.inventory, cost = excluded.cost, sold = excluded.sold,
-           sold_cost = excluded.sold_cost, proceeds = excluded.proceeds,
+       SET inventory = excluded.inventory, cost = excluded.cost, closed = excluded.closed,
+           closed_cost = excluded.closed_cost, proceeds = excluded.proceeds,
            fee_base = excluded.fee_base, fee_quote = excluded.fee_quote,
-           updated_at = clock_timestamp()
+           trades = excluded.trades, updated_at = clock_timestamp()
 """)
 
 RECORD_PAIR = text("""
@@ -158,6 +158,19 @@ RECORD_PAIR = text("""
     VALUES (:shard, :ladder_version, :slot, :closing_trade_id, :quantity, :cost, :proceeds,
             :fee_base, :fee_quote, :profit, :closed_at)
 """)
+
+#: A version whose slots are all flat may be used again.
+RECORD_LADDER = text("""
+    WITH made AS (
+        INSERT INTO ladders (shard, version, anchor, spacing)
+        VALUES (:shard, :version, :anchor, CAST(:spacing AS jsonb))
+        ON CONFLICT (shard, version) DO UPDATE
+           SET anchor = excluded.anchor, spacing = excluded.spacing, made_at = clock_timestamp()
+    )
+    UPDATE shards SET ladder_version = :version WHERE shard = :shard
+""")
+
+RECORD_PHASE = text("UPDATE shards SET phase = CAST(:phase AS jsonb) WHERE shard = :shard")
 
 RECORD_FINDING = text("""
     INSERT INTO findings (shard, kind, subject, detail)
@@ -181,16 +194,19 @@ SET_STATUS = text("""
 """)
 
 HELD_INVENTORY = text("""
-    SELECT coalesce(sum(slots.inventory), 0)
-      FROM slots JOIN shards USING (shard)
-     WHERE shards.account = :account AND shards.status <> 'removed'
-       AND split_part(shards.symbol, '/', 1) = :base
+    SELECT coalesce(
+               sum(held.inventory + coalesce(CAST(spec ->> 'base_inventory' AS numeric), 0)), 0)
+      FROM shards
+      CROSS JOIN LATERAL (SELECT coalesce(sum(inventory), 0) AS inventory
+                            FROM slots WHERE slots.shard = shards.shard) held
+     WHERE account = :account AND status <> 'removed' AND symbol NOT LIKE '%:%'
+       AND split_part(symbol, '/', 1) = :base
 """)
 
 ADD_INSTRUMENT = text("""
-    INSERT INTO instruments (account, symbol, version, base, quote, tick_size, lot_size,
+    INSERT INTO instruments (account, symbol, version, base, quote, kind, tick_size, lot_size,
                              min_quantity, min_notional, maker_fee, taker_fee, base_decimals,
                              quote_decimals)
-    VALUES (:account, :symbol, :version, :base, :quote, :tick_size, :lot_size, :min_quantity,
+    VALUES (:account, :symbol, :version, :base, :quote, :kind, :tick_size, :lot_size, :min_quantity,
             :min_notional, :maker_fee, :taker_fee, :base_decimals, :quote_decimals)
 """)

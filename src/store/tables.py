@@ -83,6 +83,7 @@ instruments = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("base", Text, nullable=False),
     Column("quote", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="spot, or linear: perpetuals settled in quote"),
     Column("tick_size", Numeric, nullable=False),
     Column("lot_size", Numeric, nullable=False),
     Column("min_quantity", Numeric, nullable=False),
@@ -92,6 +93,7 @@ instruments = Table(
     Column("base_decimals", SmallInteger, nullable=False),
     Column("quote_decimals", SmallInteger, nullable=False),
     _moment("loaded_at", "when the venue first showed these rules", default=True),
+    CheckConstraint("kind IN ('spot', 'linear')", name="kind"),
     comment="trading rules as the venue published them, one row a version",
 )
 
@@ -113,7 +115,8 @@ shards = Table(
     ),
     Column("status", Text, nullable=False, comment="what is"),
     Column("status_reason", Text, nullable=False, server_default=""),
-    Column("anchor", Numeric, nullable=False, comment="price of level 0; never moves"),
+    Column("start_price", Numeric, nullable=False, comment="price at which the grid starts"),
+    Column("phase", JSONB, nullable=False, comment="where the grid is in its life"),
     Column("ladder_version", SmallInteger, nullable=False, server_default="0"),
     Column("instrument_version", Integer, nullable=False),
     Column("epoch", BigInteger, nullable=False, server_default="0", comment="raised by each owner"),
@@ -125,9 +128,10 @@ shards = Table(
     _moment("reconciled_at", "last complete comparison with the exchange"),
     _moment("reconcile_asked_at", "when an operator last asked for a comparison"),
     _moment("ended_at", "when the symbol was removed"),
-    CheckConstraint("desired IN ('running', 'paused', 'removed')", name="desired"),
+    CheckConstraint("desired IN ('running', 'paused', 'closed', 'removed')", name="desired"),
     CheckConstraint(
-        "status IN ('starting', 'running', 'paused', 'halted', 'stopped', 'removing', 'removed')",
+        "status IN ('starting', 'waiting', 'running', 'paused', 'halted', 'closing', 'stopped', "
+        "'removing', 'removed')",
         name="status",
     ),
     Index(
@@ -140,21 +144,36 @@ shards = Table(
     comment="the registry: one row for each symbol ever added",
 )
 
+ladders = Table(
+    "ladders",
+    metadata,
+    Column("shard", ForeignKey("shards.shard"), primary_key=True),
+    Column("version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("anchor", Numeric, nullable=False, comment="price of level 0; never moves"),
+    Column("spacing", JSONB, nullable=False, comment="of its levels"),
+    _moment("made_at", "when the grid began to use it", default=True),
+    CheckConstraint("version BETWEEN 0 AND 255", name="version"),
+    comment="the ladders of each symbol; only the slots of the current one take entries",
+)
+
 slots = Table(
     "slots",
     metadata,
     Column("shard", ForeignKey("shards.shard"), primary_key=True),
     Column("ladder_version", SmallInteger, primary_key=True, autoincrement=False),
     Column("slot", Integer, primary_key=True, autoincrement=False, comment="index on the ladder"),
-    Column("inventory", Numeric, nullable=False, comment="base held by the slot, dust included"),
-    Column("cost", Numeric, nullable=False, comment="quote paid for that inventory"),
-    Column("sold", Numeric, nullable=False, comment="base sold in the open round"),
-    Column("sold_cost", Numeric, nullable=False, comment="quote paid for what was sold"),
-    Column("proceeds", Numeric, nullable=False, comment="quote received for it, less quote fees"),
+    Column(
+        "inventory", Numeric, nullable=False, comment="base held, dust included; owed: negative"
+    ),
+    Column("cost", Numeric, nullable=False, comment="quote paid for it; received: negative"),
+    Column("closed", Numeric, nullable=False, comment="base closed in the open round"),
+    Column("closed_cost", Numeric, nullable=False, comment="what that had cost"),
+    Column("proceeds", Numeric, nullable=False, comment="quote it brought, less quote fees"),
     Column("fee_base", Numeric, nullable=False, comment="base fees of the open round"),
     Column("fee_quote", Numeric, nullable=False, comment="quote fees of the open round"),
     Column("buy_generation", Integer, nullable=False, server_default="0"),
     Column("sell_generation", Integer, nullable=False, server_default="0"),
+    Column("trades", Integer, nullable=False, server_default="0", comment="so far"),
     _moment("updated_at", "last change of this row", default=True),
     comment="grid slots that ever had an order: inventory, cost, generations",
 )
@@ -271,9 +290,9 @@ pairs = Table(
     Column("ladder_version", SmallInteger, nullable=False),
     Column("slot", Integer, nullable=False),
     Column("closing_trade_id", Text, nullable=False),
-    Column("quantity", Numeric, nullable=False, comment="base sold"),
-    Column("cost", Numeric, nullable=False, comment="quote paid for it"),
-    Column("proceeds", Numeric, nullable=False, comment="quote received, less fees in quote"),
+    Column("quantity", Numeric, nullable=False, comment="base closed"),
+    Column("cost", Numeric, nullable=False, comment="quote paid; of a short slot negative"),
+    Column("proceeds", Numeric, nullable=False, comment="quote received, less quote fees; as cost"),
     Column("fee_base", Numeric, nullable=False, comment="base fees inside the inventory's cost"),
     Column("fee_quote", Numeric, nullable=False, comment="quote fees inside cost and proceeds"),
     Column("profit", Numeric, nullable=False, comment="proceeds - cost, in quote"),

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import replace
 
 from domain.errors import ConfigurationError
-from domain.ids import ClientOrderId, OrderTag, Side
+from domain.ids import ClientOrderId, OrderTag
 from domain.instrument import Instrument, Rounding
 from domain.market import BookTop, Quote
 from domain.plans import Cancel, Plan, RiskApproved
-from grid.desired import desired_orders
-from grid.grid import SlotSide
+from grid.desired import Stance, desired_orders
+from grid.grid import Grid, SlotSide
 from grid.plan import IntentFactory, diff
-from risk.gate import review
-from risk.limits import Exposure, RiskLimits
+from grid.role import OPENING
+from risk.gate import order_units, review, role_of
+from risk.limits import Exposure, RiskLimits, RoleExposure, RoleLimits
 from symbol_manager.state import ShardState
 
 _NO_BOOK = BookTop(None, None, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permissions:
-    """What a shard may do now."""
-
-    #: Have any order at all; without it everything is cancelled.
-    orders: bool
-    #: Have orders that add to the position.
-    entries: bool
-    #: Place anything new.
-    placing: bool
 
 
 def to_book(quote: Quote, instrument: Instrument) -> BookTop | None:
@@ -54,7 +43,8 @@ def decide(
     book: BookTop | None,
     limits: RiskLimits,
     *,
-    permissions: Permissions,
+    stance: Stance,
+    may_place: bool,
     waiting: Collection[SlotSide],
     sent_last_minute: int,
     new_id: Callable[[OrderTag], ClientOrderId],
@@ -63,22 +53,17 @@ def decide(
 
     Parameters
     ----------
+    may_place : bool
+        Whether anything new may be placed.
     waiting : collection of slot and side
         Where the venue refused lately and nothing is to be placed yet.
     """
     live = state.live_orders()
-    if book is None and permissions.orders:
+    if book is None and stance is not Stance.NOTHING:
         return RiskApproved(Plan())
     desired = (
-        desired_orders(
-            state.grid,
-            state.slots,
-            book,
-            live,
-            entries_allowed=permissions.entries,
-            exits_allowed=True,
-        )
-        if book is not None and permissions.orders
+        desired_orders(state.grid, state.slots, book, live, stance=stance)
+        if book is not None
         else ()
     )
     plan = diff(
@@ -88,13 +73,12 @@ def decide(
         IntentFactory(
             nonce=state.claim.nonce,
             shard=state.claim.ownership.shard,
-            ladder_version=state.claim.ladder_version,
             client_order_id=new_id,
         ),
         blocked={*waiting, *state.unsettled(), *state.ahead_of_trades()},
     )
     plan = Plan(plan.cancels + _cancels_of_strays(state), plan.places)
-    if not permissions.placing:
+    if not may_place:
         plan = Plan(plan.cancels)
     if not plan:
         return RiskApproved(plan)
@@ -103,8 +87,8 @@ def decide(
         instrument=state.claim.instrument,
         book=book or _NO_BOOK,
         limits=limits,
-        exposure=_exposure(state, len(live), sent_last_minute),
-        is_killed=not permissions.orders,
+        exposure=_exposure(state, limits, len(live), sent_last_minute),
+        is_killed=stance is Stance.NOTHING,
     )
 
 
@@ -121,28 +105,40 @@ def _cancels_of_strays(state: ShardState) -> tuple[Cancel, ...]:
     )
 
 
-def limits_of(state: ShardState, orders_per_minute: int) -> RiskLimits:
+def limits_of(grid: Grid, orders_per_minute: int) -> RiskLimits:
     """The hard limits of a symbol, from its grid's budget."""
-    grid = state.grid
+    roles = {}
+    for role in grid.roles:
+        budget_units = grid.role_budget_units(role)
+        roles[role] = RoleLimits(
+            max_position_units=budget_units,
+            max_open_entry_units=budget_units,
+            max_order_units=budget_units,
+            in_base=grid.sells_base(role),
+        )
     return RiskLimits(
-        max_position_units=grid.budget_units,
-        max_open_entry_units=grid.budget_units,
-        max_order_notional_units=grid.budget_units,
+        roles=roles,
         max_open_orders=grid.spec.max_open_orders,
         orders_per_minute=orders_per_minute,
         price_collar=grid.spec.price_collar,
     )
 
 
-def _exposure(state: ShardState, open_orders: int, sent_last_minute: int) -> Exposure:
+def _exposure(
+    state: ShardState, limits: RiskLimits, open_orders: int, sent_last_minute: int
+) -> Exposure:
     instrument = state.claim.instrument
-    return Exposure(
-        position_units=sum(slot.cost_units for slot in state.slots.values()),
-        open_entry_units=sum(
-            instrument.notional_units(order.intent.price_ticks, state.unsettled_lots(order))
-            for order in state.active_orders()
-            if order.intent.side is Side.BUY
-        ),
-        open_orders=open_orders,
-        orders_last_minute=sent_last_minute,
-    )
+    roles = {role: RoleExposure() for role in limits.roles}
+    for slot in state.slots.values():
+        role = state.grid.role_of(slot.id)
+        used = roles[role]
+        units = slot.held_units if limits.roles[role].in_base else role * slot.cost_units
+        roles[role] = replace(used, position_units=used.position_units + units)
+    for order in state.active_orders():
+        if order.intent.tag.purpose in OPENING:
+            role = role_of(order.intent)
+            used = roles[role]
+            rest = replace(order.intent, quantity_lots=state.unsettled_lots(order))
+            units = order_units(rest, instrument, limits.roles[role])
+            roles[role] = replace(used, open_entry_units=used.open_entry_units + units)
+    return Exposure(roles=roles, open_orders=open_orders, orders_last_minute=sent_last_minute)

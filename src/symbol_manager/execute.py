@@ -1,14 +1,16 @@
 """Send a committed plan and record what came of it: the one step of `execute_plan`.
 
-The only module that submits to the exchange port.
+The only module that submits to the exchange port. Sending starts as soon as the intents are
+committed and the step awaits it: a crash in between leaves the same as one before the step,
+intents whose fate is looked up.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domain.errors import OwnershipLost
 from domain.ids import DecisionId
 from domain.orders import Absent, Rejected, Unknown
 from domain.plans import Cancel, CommittedPlan, Place
@@ -59,39 +61,52 @@ class PlanExecutor:
         self._lease = lease
         self._failpoints = failpoints
         self._held: dict[DecisionId, Held] = {}
+        self._sending: dict[DecisionId, asyncio.Task[Outcomes]] = {}
 
-    def hold(self, held: Held) -> None:
+    def begin(self, held: Held) -> None:
+        """Start to send a plan that was committed this instant; its workflow's step awaits that.
+
+        The commit that made the intents durable has just checked the epoch and the kill switch.
+        """
         self._held[held.plan.decision_id] = held
+        self._sending[held.plan.decision_id] = asyncio.create_task(self._send(held))
 
-    def release(self, decision_id: DecisionId) -> None:
+    async def release(self, decision_id: DecisionId) -> None:
+        """Forget a plan; what of it is still being sent is cut off, and looked up later."""
         self._held.pop(decision_id, None)
+        sending = self._sending.pop(decision_id, None)
+        if sending is not None and not sending.done():
+            sending.cancel()
+            await asyncio.wait([sending])
+        elif sending is not None and not sending.cancelled():
+            sending.exception()  # whoever awaited it has seen it
 
     async def submit(self, decision_id: DecisionId) -> dict[str, str]:
-        """Check lease and epoch, send, record the outcomes; the status of each order by id."""
+        """Wait for the answers and record the outcomes; the status of each order by id."""
         held = self._held.pop(decision_id, None)
         if held is None:
             return {"plan": "stale: not sent"}
+        outcomes = await asyncio.shield(self._sending[decision_id])
+        self._failpoints(Failpoint.PLAN_AFTER_SEND)
+        changes = _apply(outcomes, held)
         ownership = Ownership(held.plan.shard, held.plan.epoch)
-        self._lease.check()
+        await self._store.record(ownership, held.state.claim.instrument, changes)
+        self._failpoints(Failpoint.PLAN_AFTER_OUTCOMES)
         plan = held.plan.plan
-        if not await self._store.may_send(ownership, places=bool(plan.places)):
-            raise OwnershipLost(f"plan {decision_id}: the shard or the permission to place is gone")
+        touched = [action.client_order_id for action in plan.cancels]
+        touched += [place.intent.client_order_id for place in plan.places]
+        return {str(name): held.state.order(name).status.value for name in touched}
+
+    async def _send(self, held: Held) -> Outcomes:
+        self._lease.check()
         self._failpoints(Failpoint.PLAN_BEFORE_SEND)
-        instrument = held.state.claim.instrument
-        held.state.mark_sent(plan)
+        held.state.mark_sent(held.plan.plan)
 
         def guard() -> None:
             self._lease.check()
             held.guard()
 
-        outcomes = await self._exchange.submit(held.plan, instrument, guard)
-        self._failpoints(Failpoint.PLAN_AFTER_SEND)
-        changes = _apply(outcomes, held)
-        await self._store.record(ownership, instrument, changes)
-        self._failpoints(Failpoint.PLAN_AFTER_OUTCOMES)
-        touched = [action.client_order_id for action in plan.cancels]
-        touched += [place.intent.client_order_id for place in plan.places]
-        return {str(name): held.state.order(name).status.value for name in touched}
+        return await self._exchange.submit(held.plan, held.state.claim.instrument, guard)
 
 
 def plan_record(plan: CommittedPlan, state: ShardState) -> PlanRecord:

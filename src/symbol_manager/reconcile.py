@@ -58,8 +58,12 @@ async def absorb_survey(
         if state.knows(report.client_order_id):
             shown.add(report.client_order_id)
             doubts.clear(report.client_order_id)
-            if not state.order(report.client_order_id).is_live:
+            order = state.order(report.client_order_id)
+            if not order.is_live:
                 state.mark_stray(report.client_order_id)
+            if order.cancel_requested:
+                # No cancel is on its way now: the one asked for was lost, with its tenure perhaps.
+                state.retry_cancel(report.client_order_id, into)
     for trade in found.trades:
         state.absorb_trade(trade, into)
     if found.trades:

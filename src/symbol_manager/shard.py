@@ -14,7 +14,6 @@ from domain.errors import (
     StoreUnavailable,
     VenueError,
 )
-from grid.grid import Grid
 from ports.failpoints import Failpoint
 from symbol_manager.mailbox import Mailbox
 from symbol_manager.state import ShardState
@@ -120,10 +119,9 @@ class Shard:
         claim = await ports.store.claim(self.shard, self._workflow_id)
         ports.failpoints(Failpoint.SHARD_AFTER_CLAIM)
         loaded = await ports.store.load(claim)
-        grid = Grid.of(claim.spec, claim.instrument, claim.anchor, claim.ladder_version)
         self._log.info("claimed", epoch=claim.ownership.epoch, orders=len(loaded.orders))
         return Tenure(
-            state=ShardState(claim, grid, loaded),
+            state=ShardState(claim, loaded),
             mailbox=self.mailbox,
             ports=ports,
             settings=self._settings,

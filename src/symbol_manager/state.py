@@ -7,12 +7,12 @@ commits them, and forgets this state if that fails.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from domain.errors import InvariantViolation
-from domain.ids import ClientOrderId, Side, VenueOrderId
+from domain.ids import ClientOrderId, SlotId, VenueOrderId
 from domain.orders import (
     Absent,
     Cancelled,
@@ -32,7 +32,10 @@ from domain.orders import (
 )
 from domain.plans import Plan
 from grid.grid import Grid, SlotSide
+from grid.ladder import LadderVersion
+from grid.phase import Phase
 from grid.plan import live_by_slot
+from grid.profit import total_profit
 from grid.slots import Slot, apply_trade, record_intent
 from ports.store import Changes, Claim, ClosedPair, Fill, Finding, Loaded, Origin
 
@@ -43,10 +46,13 @@ REMEMBERED_ORDERS = 1_000
 class ShardState:
     """Orders, slots and trades of one shard; a single coroutine owns it."""
 
-    def __init__(self, claim: Claim, grid: Grid, loaded: Loaded) -> None:
+    def __init__(self, claim: Claim, loaded: Loaded) -> None:
         self.claim = claim
-        self.grid = grid
-        self.slots: dict[int, Slot] = dict(loaded.slots)
+        self.phase = claim.phase
+        self.grid = _grid_of(claim, claim.ladders, claim.phase)
+        self.slots: dict[SlotId, Slot] = dict(loaded.slots)
+        self._ladders = claim.ladders
+        self._paired_units = loaded.paired_units
         #: Orders that may rest at the venue, or whose trades are not all known.
         self._active: dict[ClientOrderId, Order] = {}
         self._finished: OrderedDict[ClientOrderId, Order] = OrderedDict()
@@ -77,10 +83,28 @@ class ShardState:
             intent = place.intent
             self.remember(Order(intent=intent, state=Intended()), 0)
             slot = record_intent(self.slot(intent.tag.slot), intent.tag)
-            self.slots[slot.index] = slot
+            self.slots[slot.id] = slot
 
-    def slot(self, index: int) -> Slot:
-        return self.slots.get(index) or Slot(index=index, ladder_version=self.claim.ladder_version)
+    def enter(self, phase: Phase) -> None:
+        """Take in a phase that Postgres has committed."""
+        self.phase = phase
+        self.grid = _grid_of(self.claim, self._ladders, phase)
+
+    def climb(self, ladder: LadderVersion) -> None:
+        """Take in a new ladder that Postgres has committed."""
+        others = [known for known in self._ladders if known.version != ladder.version]
+        self._ladders = (*others, ladder)
+        self.grid = _grid_of(self.claim, self._ladders, self.phase)
+
+    def profit_units(self, mark_ticks: int) -> int:
+        """Total profit in quote units at a mark price."""
+        profit = total_profit(
+            self._paired_units, self.slots.values(), self.claim.instrument, mark_ticks
+        )
+        return profit.total_units
+
+    def slot(self, slot_id: SlotId) -> Slot:
+        return self.slots.get(slot_id) or Slot(id=slot_id)
 
     def order(self, client_order_id: ClientOrderId) -> Order:
         found = self._active.get(client_order_id) or self._finished.get(client_order_id)
@@ -236,18 +260,19 @@ class ShardState:
         status = VenueStatus.OPEN if order.is_live else VenueStatus.CANCELLED
         merged = merge_report(order, status, trade.venue_order_id, settled)
         self._keep(merged, into)
-        exit_side = (tag.slot, Side.SELL)
+        exit_side = (tag.slot, self.grid.role_of(tag.slot).exit_side)
         slot, pair = apply_trade(
             self.slot(tag.slot),
             trade,
             tag.purpose,
             instrument,
-            exit_level_ticks=self.grid.ladder.price_ticks(tag.slot + 1),
+            exit_level_ticks=self.grid.exit_ticks(tag.slot),
             exit_live=any(slot_side(live) == exit_side for live in self._active.values()),
         )
-        self.slots[slot.index] = slot
-        into.slots[slot.index] = slot
+        self.slots[slot.id] = slot
+        into.slots[slot.id] = slot
         if pair is not None:
+            self._paired_units += pair.profit_units
             into.pairs.append(ClosedPair(pair, trade))
 
     def _keep(self, order: Order, into: Changes) -> None:
@@ -267,6 +292,11 @@ class ShardState:
             forgotten, old = self._finished.popitem(last=False)
             del self._settled[forgotten]
             self._by_venue_id.pop(venue_order_id_of(old) or VenueOrderId(""), None)
+
+
+def _grid_of(claim: Claim, ladders: Sequence[LadderVersion], phase: Phase) -> Grid:
+    grid = Grid.of(claim.spec, claim.instrument, ladders, claim.start_price)
+    return grid.shifted(phase.shift)
 
 
 def slot_side(order: Order) -> SlotSide:

@@ -15,47 +15,30 @@ from typing import Any
 
 import structlog
 
-from domain.errors import (
-    AuthenticationRefused,
-    KillSwitchEngaged,
-    OwnershipLost,
-    StoreUnavailable,
-    VenueError,
-)
+from domain.errors import KillSwitchEngaged, OwnershipLost, StoreUnavailable
 from domain.ids import decision_id
 from domain.market import BookTop
 from domain.orders import OrderReport, Trade
 from domain.plans import RiskApproved
+from grid.desired import Stance
+from grid.phase import is_flat, next_phase
 from ports.clock import Clock
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Changes, Decision, Desired, ShardStore, Status
-from symbol_manager.decide import Permissions, decide, limits_of, to_book
+from risk.limits import RiskLimits
+from symbol_manager.compare import Comparison
+from symbol_manager.course import Circumstances, stance_of, status_of
+from symbol_manager.decide import decide, limits_of, to_book
 from symbol_manager.doubts import Backoff, Doubts
 from symbol_manager.execute import Held, PlanExecutor, PlanRecord, plan_record
 from symbol_manager.mailbox import Batch, Mailbox, Wishes
-from symbol_manager.reconcile import (
-    absorb_report,
-    absorb_survey,
-    base_shortfall,
-    doubtful_orders,
-    is_unconfirmed,
-    look_up,
-    other_installation,
-    settle_parked,
-    survey,
-)
+from symbol_manager.reconcile import absorb_report, is_unconfirmed
 from symbol_manager.state import ShardState
 from symbol_manager.view import ShardView, view_of
 
 #: How often the loop looks around when nothing comes in.
 IDLE_WAIT_S = 0.5
-#: Doubtful orders asked about in one round, so that cancels never wait for many time-outs.
-LOOK_UPS_A_ROUND = 4
-#: How soon to compare again what may only have been in flight, or what was not answered.
-COMPARE_AGAIN_MS = 2_000
-#: Comparisons that may fail in a row before entries are pulled.
-FAILED_COMPARISONS_MAX = 3
 #: A plan that was not sent this long after its decision no longer places anything.
 PLAN_AGE_MAX_MS = 10_000
 CAUSES_MAX = 100
@@ -113,22 +96,17 @@ class Tenure:
     #: Shared by all tenures of the shard.
     sent_ms: list[int]
     show: Callable[[ShardView], None]
-    #: Whether the exchange was compared with, so that what is here can be relied on.
-    has_compared: bool = False
     _is_over: bool = False
     _book: BookTop | None = None
     _causes: list[str] = field(default_factory=lambda: ["start"])
     _sequence: int = 0
     _status: tuple[Status, str] | None = None
-    _halt_reason: str = ""
-    _was_short: bool = False
-    _failed_comparisons: int = 0
-    _reconcile_at_ms: int = 0
-    _reconciled_trade_id: str | None = None
     _wishes: Wishes = field(init=False)
     _log: Any = field(init=False)
     _doubts: Doubts = field(init=False)
     _backoff: Backoff = field(init=False)
+    _comparison: Comparison = field(init=False)
+    _limits: RiskLimits = field(init=False)
 
     def __post_init__(self) -> None:
         clock = self.ports.clock
@@ -136,12 +114,27 @@ class Tenure:
         self._log = log.bind(symbol=self.state.claim.symbol, epoch=self.state.claim.ownership.epoch)
         self._doubts = Doubts(clock, self.ports.exchange.capabilities)
         self._backoff = Backoff(clock, funds_lock_ms=self.settings.funds_lock_ms)
-        self._reconciled_trade_id = self.state.claim.reconciled_trade_id
+        self._comparison = Comparison(
+            state=self.state,
+            doubts=self._doubts,
+            exchange=self.ports.exchange,
+            store=self.ports.store,
+            clock=clock,
+            every_ms=self.settings.reconcile_every_ms,
+            record=self._record,
+            log=self._log,
+        )
+        self._limits = limits_of(self.state.grid, self.settings.orders_per_minute)
         if self.mailbox.latest_quote is not None:
             self._book = to_book(self.mailbox.latest_quote, self.state.claim.instrument)
         for order in self.state.active_orders():
             if is_unconfirmed(order):
                 self._doubts.raise_for(order.intent.client_order_id)
+
+    @property
+    def has_compared(self) -> bool:
+        """Whether the exchange was compared with, so that what is here can be relied on."""
+        return self._comparison.is_made
 
     async def serve(self) -> None:
         """Compare with the exchange, then trade until removed or stopped.
@@ -150,13 +143,14 @@ class Tenure:
         an exchange that answers nothing else.
         """
         try:
-            if not self._permissions().orders:
+            if stance_of(self._circumstances()) is Stance.NOTHING:
                 await self._plan_and_execute()
-            await self._compare()
+            await self._comparison.make()
             self.ports.failpoints(Failpoint.SHARD_AFTER_RECONCILE)
             while True:
                 await self._absorb(self.mailbox.take())
-                await self._keep_in_touch()
+                await self._comparison.keep_in_touch()
+                await self._advance()
                 await self._plan_and_execute()
                 await self._publish()
                 if self._is_done():
@@ -189,77 +183,24 @@ class Tenure:
                 case Trade():
                     self.state.absorb_trade(event, changes)
         if self.state.parked:
-            self._compare_within(COMPARE_AGAIN_MS)
+            self._comparison.ask_soon()
         await self._record(changes)
         if batch.must_reconcile:
-            self._reconcile_at_ms = 0
+            self._comparison.ask_now()
 
-    async def _keep_in_touch(self) -> None:
-        """Compare with the exchange when it is time, look doubtful orders up in between."""
-        if self.ports.clock.boot_ms() >= self._reconcile_at_ms:
-            try:
-                await self._compare()
-            except AuthenticationRefused:
-                raise
-            except VenueError as error:
-                self._failed_comparisons += 1
-                wait_ms = COMPARE_AGAIN_MS * self._failed_comparisons
-                self._reconcile_at_ms = self.ports.clock.boot_ms() + wait_ms
-                self._log.warning("comparison_failed", error=str(error))
-                if self._failed_comparisons >= FAILED_COMPARISONS_MAX:
-                    self._halt_reason = f"exchange: {error}"[:500]
-        await self._look_up_doubtful()
-
-    async def _look_up_doubtful(self) -> None:
-        changes = Changes()
-        made = 0
-        with suppress(VenueError):  # proves nothing; the others have their turn in the next round
-            for order in doubtful_orders(self.state, self._doubts):
-                if made == LOOK_UPS_A_ROUND:
-                    break
-                if not self._doubts.is_due(order.intent.client_order_id):
-                    continue
-                made += 1
-                await look_up(
-                    order,
-                    self.state,
-                    self._doubts,
-                    self.ports.exchange,
-                    self.ports.store,
-                    changes,
-                )
-        await self._record(changes)
-
-    async def _compare(self) -> None:
-        """Ask the exchange first and change what is known only when all answers are there."""
-        state, exchange, store = self.state, self.ports.exchange, self.ports.store
-        found = await survey(exchange, state.claim.symbol, self._reconciled_trade_id)
-        changes = Changes(is_reconciled=True)
-        await absorb_survey(found, state, self._doubts, exchange, store, changes)
-        await settle_parked(state, self._doubts, store, changes)
-        await self._record(changes)
-        self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
-        held = await store.held_inventory(state.claim.account, state.claim.instrument.base)
-        base = state.claim.instrument.base
-        missing = base_shortfall(found, held, base)
-        nonce = other_installation(found, state, exchange)
-        self._halt_reason = ""
-        if nonce is not None:
-            self._halt_reason = f"another installation ({nonce}) trades this symbol"
-        elif missing and self._was_short:
-            self._halt_reason = f"the account holds {missing} {base} less than the slots"
-        self._reconcile_at_ms = self.ports.clock.boot_ms() + self.settings.reconcile_every_ms
-        if missing and not self._was_short:
-            # A fill between two of the answers looks the same: look again before halting.
-            self._compare_within(COMPARE_AGAIN_MS)
-        self._was_short = bool(missing)
-        self.has_compared = True
-        self._failed_comparisons = 0
-
-    def _compare_within(self, wait_ms: int) -> None:
-        """Compare no later than after `wait_ms`."""
-        soon_ms = self.ports.clock.boot_ms() + wait_ms
-        self._reconcile_at_ms = min(self._reconcile_at_ms, soon_ms)
+    async def _advance(self) -> None:
+        """Enter the grid's next phase, once it is durable."""
+        state = self.state
+        if self._book is None or self._is_stale():
+            return
+        phase = next_phase(state.phase, state.grid, state.slots, self._book, state.profit_units)
+        if phase == state.phase:
+            return
+        await self._record(Changes(phase=phase))
+        state.enter(phase)
+        self._limits = limits_of(state.grid, self.settings.orders_per_minute)
+        self._causes.append(f"{phase.stage} {phase.reason}".strip())
+        self._log.info("phase", stage=phase.stage.value, reason=phase.reason, shift=phase.shift)
 
     async def _record(self, changes: Changes) -> None:
         if not changes:
@@ -291,8 +232,9 @@ class Tenure:
         approved = decide(
             self.state,
             self._book,
-            limits_of(self.state, self.settings.orders_per_minute),
-            permissions=self._permissions(),
+            self._limits,
+            stance=stance_of(self._circumstances()),
+            may_place=not self.stop.is_asked,
             waiting=self._backoff.waiting(),
             sent_last_minute=len(self.sent_ms),
             new_id=self.ports.exchange.ids.encode,
@@ -322,11 +264,11 @@ class Tenure:
         self._causes = []
         state.intend(approved.plan)
         guard = self._guard(has_places=bool(approved.plan.places))
-        ports.executor.hold(Held(committed, state, self._doubts, self._backoff, guard))
+        ports.executor.begin(Held(committed, state, self._doubts, self._backoff, guard))
         try:
             await ports.run_plan(plan_record(committed, state))
         finally:
-            ports.executor.release(committed.decision_id)
+            await ports.executor.release(committed.decision_id)
         ports.failpoints(Failpoint.PLAN_BEFORE_RETURN)
 
     def _guard(self, *, has_places: bool) -> Callable[[], None]:
@@ -343,21 +285,20 @@ class Tenure:
 
         return guard
 
-    def _permissions(self) -> Permissions:
-        wishes = self.mailbox.wishes
-        wants_none = (
-            wishes.is_killed or wishes.desired is Desired.REMOVED or self.stop.cancels_orders
-        )
-        return Permissions(
-            orders=not wants_none,
-            entries=not (
-                wants_none
-                or wishes.desired is Desired.PAUSED
-                or self._halt_reason
-                or self._is_stale()
-                or self._backoff.entries_locked
-            ),
-            placing=not self.stop.is_asked,
+    def _circumstances(self) -> Circumstances:
+        state, book = self.state, self._book
+        return Circumstances(
+            wishes=self.mailbox.wishes,
+            phase=state.phase,
+            cancels_for_stop=self.stop.cancels_orders,
+            halt_reason=self._comparison.halt_reason,
+            has_price=book is not None,
+            is_stale=self._is_stale(),
+            entries_locked=self._backoff.entries_locked,
+            has_orders=self._has_orders(),
+            is_flat=self.mailbox.wishes.desired is Desired.CLOSED
+            and book is not None
+            and is_flat(state.grid, state.slots, book),
         )
 
     def _is_stale(self) -> bool:
@@ -379,31 +320,9 @@ class Tenure:
         return bool(self.state.active_orders() or self.state.strays or self.state.parked)
 
     async def _publish(self) -> None:
-        status = self._current_status()
+        status = status_of(self._circumstances())
         if status != self._status:
             await self.ports.store.set_status(self.state.claim.ownership, *status)
             self._status = status
             self._log.info("status", status=status[0].value, reason=status[1])
         self.show(view_of(self.state, self._book, *status))
-
-    def _current_status(self) -> tuple[Status, str]:
-        wishes = self.mailbox.wishes
-        if wishes.desired is Desired.REMOVED:
-            return (Status.REMOVING, "cancelling") if self._has_orders() else (Status.REMOVED, "")
-        if wishes.is_killed:
-            return (
-                (Status.HALTED, "kill switch: cancelling")
-                if self._has_orders()
-                else (Status.STOPPED, "kill switch")
-            )
-        if self._halt_reason:
-            return Status.HALTED, self._halt_reason
-        if self._book is None:
-            return Status.STARTING, "no price yet"
-        if self._is_stale():
-            return Status.HALTED, "no fresh price from the exchange"
-        if wishes.desired is Desired.PAUSED:
-            return Status.PAUSED, ""
-        if self._backoff.entries_locked:
-            return Status.RUNNING, "entries wait: funds are short"
-        return Status.RUNNING, ""

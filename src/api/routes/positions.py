@@ -25,7 +25,7 @@ class Slot(Record):
     cost: Exact = Field(description="In quote.")
     average_price: Exact | None
     dust: Exact = Field(description="The part that is less than a lot.", examples=["0.0000009"])
-    sold: Exact = Field(description="Base sold in the open round.", examples=["0"])
+    closed: Exact = Field(description="Base closed in the open round.", examples=["0"])
     proceeds: Exact = Field(description="Quote received for it.", examples=["0"])
 
 

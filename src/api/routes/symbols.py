@@ -15,6 +15,7 @@ from api.changes import CHANGE_RESPONSES, Asked, Change
 from api.problems import documented
 from api.served import Running
 from api.values import Exact, Moment, Record, Symbol, SymbolInAddress
+from grid.phase import Stage
 from grid.spec import GridSpec
 from ports.store import Desired, Status
 from store import history
@@ -50,7 +51,11 @@ class TradedSymbol(Record):
     status: Status = Field(description="What is.")
     reason: str = Field(description="Why it has that status; often empty.", examples=[""])
     spec: dict[str, Any] = Field(description="The grid as asked for.", examples=[_GRID])
-    anchor: Exact = Field(description="Price of level 0.")
+    stage: Stage = Field(description="Where the grid is in its life.")
+    start_price: Exact = Field(description="Price at which the grid starts.")
+    ladder_version: int = Field(description="Of the ladder that takes entries now.", examples=[0])
+    anchor: Exact = Field(description="Price of its level 0.")
+    spacing: dict[str, Any] = Field(examples=[{"kind": "arithmetic", "step": "10"}])
     epoch: int = Field(description="Raised each time a node takes the symbol.", examples=[3])
     node: str | None = Field(description="Which node runs it.", examples=["trader-1"])
     live_orders: int = Field(examples=[10])

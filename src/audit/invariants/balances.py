@@ -11,6 +11,9 @@ from audit.exchange import ExchangeTrade
 from audit.invariants.evidence import Evidence, SlotKey, slot_name
 from audit.report import Result, Violation
 
+#: Purposes of orders that add to a position.
+OPENING = {"entry", "initial"}
+
 
 def check_balances(evidence: Evidence) -> Result:
     """I8: every asset, every slot's cash and every pair add up to the last unit."""
@@ -69,38 +72,46 @@ def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
 
 
 def _cash(evidence: Evidence) -> list[Violation]:
-    """What own buys paid lies in inventory, open round or pairs; so does what own sells brought."""
-    paid: dict[SlotKey, Decimal] = defaultdict(Decimal)
-    received: dict[SlotKey, Decimal] = defaultdict(Decimal)
+    """What opening trades cost lies in inventory, open round or pairs; what closing ones brought,
+    in round or pairs.
+    """
+    opened: dict[SlotKey, Decimal] = defaultdict(Decimal)
+    closed: dict[SlotKey, Decimal] = defaultdict(Decimal)
     for slot in evidence.database.slots:
         key = slot.shard, slot.ladder_version, slot.slot
-        paid[key] += slot.cost + slot.sold_cost
-        received[key] += slot.proceeds
+        opened[key] += slot.cost + slot.closed_cost
+        closed[key] += slot.proceeds
     for pair in evidence.database.pairs:
         key = pair.shard, pair.ladder_version, pair.slot
-        paid[key] += pair.cost
-        received[key] += pair.proceeds
+        opened[key] += pair.cost
+        closed[key] += pair.proceeds
     violations: list[Violation] = []
-    for key in sorted(paid.keys() | evidence.own_trades.keys()):
-        buys_paid, sells_brought = _flows(evidence.own_trades.get(key, []))
-        if paid[key] != buys_paid:
+    for key in sorted(opened.keys() | evidence.own_trades.keys()):
+        cost, proceeds = _flows(evidence, evidence.own_trades.get(key, []))
+        if opened[key] != cost:
             subject = f"cost of {slot_name(key)}"
-            violations.append(Violation("I8", subject, f"{buys_paid}", f"{paid[key]}"))
-        if received[key] != sells_brought:
+            violations.append(Violation("I8", subject, f"{cost}", f"{opened[key]}"))
+        if closed[key] != proceeds:
             subject = f"proceeds of {slot_name(key)}"
-            violations.append(Violation("I8", subject, f"{sells_brought}", f"{received[key]}"))
+            violations.append(Violation("I8", subject, f"{proceeds}", f"{closed[key]}"))
     return violations
 
 
-def _flows(trades: Iterable[ExchangeTrade]) -> tuple[Decimal, Decimal]:
-    """Quote that the buys cost and the sells brought, with their fees in quote."""
-    paid = received = Decimal(0)
+def _flows(evidence: Evidence, trades: Iterable[ExchangeTrade]) -> tuple[Decimal, Decimal]:
+    """Quote paid by the opening trades and brought by the closing ones, with fees in quote.
+
+    What flows the other way counts as negative: the sells that open a short slot, and the buys
+    that close it.
+    """
+    cost = proceeds = Decimal(0)
     for trade in trades:
-        if trade.side == "buy":
-            paid += trade.notional + trade.quote_fee
+        paid = trade.notional if trade.side == "buy" else -trade.notional
+        paid += trade.quote_fee
+        if evidence.intents[trade.client_order_id].purpose in OPENING:
+            cost += paid
         else:
-            received += trade.notional - trade.quote_fee
-    return paid, received
+            proceeds -= paid
+    return cost, proceeds
 
 
 def _pairs(evidence: Evidence) -> list[Violation]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
-from audit.database import Shard
+from audit.database import Ladder, Shard
 from audit.exchange import ExchangeOrder
 from audit.ids import Tag
 from audit.invariants.evidence import Evidence
 from audit.report import Result, Violation
 
+#: What a symbol that is wished to run shows, by the stage of its grid.
+_STATUSES = {
+    "waiting": "waiting",
+    "running": "running",
+    "closing": "closing",
+    "ended": "stopped",
+}
 #: Enough for every level to be rounded as if it were computed exactly.
 _DIGITS = 60
 
@@ -20,8 +27,8 @@ def check_convergence(evidence: Evidence) -> Result:
     running = [shard for shard in evidence.database.shards if shard.desired == "running"]
     priced = _priced_orders(evidence)
     violations = [violation for shard in running for violation in _standing(evidence, shard)]
-    for order, tag, shard in priced:
-        violations += _off_ladder(order, tag, shard)
+    for order, tag, ladder in priced:
+        violations += _off_ladder(order, tag, ladder)
     checked = {"symbols": len(running), "prices": len(priced)}
     return Result("I7", "the ladder converges", checked, tuple(violations))
 
@@ -29,7 +36,7 @@ def check_convergence(evidence: Evidence) -> Result:
 def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
     """Running with a live order, or with the reason why there is none; stopped when killed."""
     live = Counter(tag.shard for order, tag in evidence.tagged_orders if order.is_open)
-    status = "stopped" if evidence.database.is_killed else "running"
+    status = "stopped" if evidence.database.is_killed else _STATUSES[shard.stage]
     violations: list[Violation] = []
     if shard.status != status:
         found = f"{shard.status} ({shard.status_reason})"
@@ -41,24 +48,27 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
     return violations
 
 
-def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Shard]]:
-    """Entries and exits of the ladders whose spec is known."""
-    shards = {(shard.shard, shard.ladder_version): shard for shard in evidence.database.shards}
+def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder]]:
+    """Entries and exits of the ladders that are known."""
+    ladders = {(ladder.shard, ladder.version): ladder for ladder in evidence.database.ladders}
     return [
-        (order, tag, shards[tag.shard, tag.ladder_version])
+        (order, tag, ladders[tag.shard, tag.ladder_version])
         for order, tag in evidence.tagged_orders
-        if tag.purpose in {"entry", "exit"} and (tag.shard, tag.ladder_version) in shards
+        if tag.purpose in {"entry", "exit"} and (tag.shard, tag.ladder_version) in ladders
     ]
 
 
-def _off_ladder(order: ExchangeOrder, tag: Tag, shard: Shard) -> list[Violation]:
-    is_entry = tag.purpose == "entry"
+def _off_ladder(order: ExchangeOrder, tag: Tag, ladder: Ladder) -> list[Violation]:
+    """A slot buys at its lower level and sells at its upper one; exits may do better."""
+    is_buy = tag.side == "buy"
     levels = [
-        _level(shard, tick_size, tag.slot if is_entry else tag.slot + 1)
-        for tick_size in shard.tick_sizes
+        _level(ladder, tick_size, tag.slot if is_buy else tag.slot + 1)
+        for tick_size in ladder.tick_sizes
     ]
-    if is_entry:
+    if tag.purpose == "entry":
         fits, rule = order.price in levels, "at"
+    elif is_buy:
+        fits, rule = any(order.price <= level for level in levels), "at most"
     else:
         fits, rule = any(order.price >= level for level in levels), "at least"
     if fits:
@@ -67,13 +77,13 @@ def _off_ladder(order: ExchangeOrder, tag: Tag, shard: Shard) -> list[Violation]
     return [Violation("I7", f"price of order {order.client_order_id}", expected, f"{order.price}")]
 
 
-def _level(shard: Shard, tick_size: Decimal, index: int) -> Decimal:
+def _level(ladder: Ladder, tick_size: Decimal, index: int) -> Decimal:
     with localcontext() as context:
         context.prec = _DIGITS
-        anchor_ticks = shard.anchor // tick_size
-        if shard.spacing["kind"] == "arithmetic":
-            ticks = anchor_ticks + index * (Decimal(shard.spacing["step"]) // tick_size)
+        anchor_ticks = ladder.anchor // tick_size
+        if ladder.spacing["kind"] == "arithmetic":
+            ticks = anchor_ticks + index * (Decimal(ladder.spacing["step"]) // tick_size)
         else:
-            exact = anchor_ticks * Decimal(shard.spacing["ratio"]) ** index
+            exact = anchor_ticks * Decimal(ladder.spacing["ratio"]) ** index
             ticks = exact.to_integral_value(ROUND_HALF_UP)
         return ticks * tick_size

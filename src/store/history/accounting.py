@@ -26,8 +26,8 @@ class SlotRecord:
     average_price: Decimal | None
     #: The part of the inventory that is less than a lot.
     dust: Decimal
-    #: Base sold and quote received in the open round.
-    sold: Decimal
+    #: Base closed and quote brought in the open round.
+    closed: Decimal
     proceeds: Decimal
 
 
@@ -66,7 +66,7 @@ class ProfitRecord:
     pairs: int
     #: Matched pairs.
     grid: Decimal
-    #: Sold by round trips that have not ended, less what that part had cost.
+    #: Brought by round trips that have not ended, less what that part had cost.
     unpaired: Decimal
     #: Inventory at the mark, less its cost; `None` while no price is known.
     floating: Decimal | None
@@ -97,10 +97,10 @@ _POSITIONS = text("""
                      'average_price',
                      CAST(round(cost / nullif(inventory, 0), 8) AS text),
                      'dust', CAST(mod(inventory, i.lot_size) AS text),
-                     'sold', CAST(sold AS text), 'proceeds', CAST(proceeds AS text))
+                     'closed', CAST(closed AS text), 'proceeds', CAST(proceeds AS text))
                      ORDER BY ladder_version, slot), '[]') AS slots
             FROM slots
-           WHERE slots.shard = s.shard AND (inventory <> 0 OR sold <> 0)) held
+           WHERE slots.shard = s.shard AND (inventory <> 0 OR closed <> 0)) held
      WHERE (CAST(:symbol AS text) IS NULL OR s.symbol = :symbol)
        AND (s.status <> 'removed' OR held.inventory <> 0)
      ORDER BY s.symbol, s.shard
@@ -121,7 +121,7 @@ _PROFITS = text("""
             FROM pairs WHERE pairs.shard = s.shard) closed
       CROSS JOIN LATERAL (
           SELECT coalesce(sum(inventory), 0) AS inventory, coalesce(sum(cost), 0) AS cost,
-                 coalesce(sum(proceeds - sold_cost), 0) AS unpaired
+                 coalesce(sum(proceeds - closed_cost), 0) AS unpaired
             FROM slots WHERE slots.shard = s.shard) held
       CROSS JOIN LATERAL (
           SELECT coalesce(jsonb_object_agg(fee_asset, CAST(fee AS text)), '{}') AS fees

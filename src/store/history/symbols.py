@@ -27,8 +27,13 @@ class SymbolRecord:
     status: str
     reason: str
     spec: Mapping[str, Any]
-    #: Price of level 0.
+    #: Where the grid is in its life: waiting, running, closing or ended.
+    stage: str
+    start_price: Decimal
+    #: Of the ladder that takes entries now: version, price of level 0 and spacing.
+    ladder_version: int
     anchor: Decimal
+    spacing: Mapping[str, Any]
     epoch: int
     #: Name of the node that runs it; `None` while none does.
     node: str | None
@@ -65,7 +70,8 @@ class FindingRecord:
 
 _SYMBOLS = text("""
     SELECT s.shard, s.account, s.symbol, i.base, i.quote, s.desired, s.status,
-           s.status_reason AS reason, s.spec, s.anchor, s.epoch, n.name AS node,
+           s.status_reason AS reason, s.spec, s.phase ->> 'stage' AS stage,
+           s.start_price, s.ladder_version, l.anchor, l.spacing, s.epoch, n.name AS node,
            (SELECT count(*) FROM orders
              WHERE orders.shard = s.shard
                AND status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
@@ -77,6 +83,7 @@ _SYMBOLS = text("""
       FROM shards s
       JOIN instruments i
         ON (i.account, i.symbol, i.version) = (s.account, s.symbol, s.instrument_version)
+      JOIN ladders l ON (l.shard, l.version) = (s.shard, s.ladder_version)
       LEFT JOIN nodes n ON n.executor_id = s.owner
       CROSS JOIN LATERAL (
           SELECT coalesce(sum(inventory), 0) AS inventory, coalesce(sum(cost), 0) AS cost

@@ -226,6 +226,18 @@ async def test_absorb_survey_doubts_live_orders_it_does_not_show_and_no_others()
     assert doubtful_orders(office.state, office.doubts) == []
 
 
+async def test_absorb_survey_order_that_rests_after_its_cancel_was_asked_for_is_cancelled_again() -> (
+    None
+):
+    office = Office(make_state(orders=[replace(OPEN, cancel_requested=True)]))
+    found = Survey([make_report(ENTRY, VenueStatus.OPEN)], [], {})
+
+    changes = await office.absorb_survey(found)
+
+    assert not office.state.order(ENTRY.client_order_id).cancel_requested
+    assert not changes.orders[ENTRY.client_order_id].cancel_requested
+
+
 async def test_survey_asks_for_trades_after_the_last_reconciled_one() -> None:
     exchange = FakeExchange(trades=[make_trade(ENTRY, str(number), 1) for number in (1, 2, 3)])
     exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)

@@ -1,0 +1,126 @@
+"""When a shard asks the exchange what is true, and what that means for its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from domain.errors import AuthenticationRefused, VenueError
+from ports.clock import Clock
+from ports.exchange import ExchangePort
+from ports.store import Changes, ShardStore
+from symbol_manager.doubts import Doubts
+from symbol_manager.reconcile import (
+    absorb_survey,
+    base_shortfall,
+    doubtful_orders,
+    look_up,
+    other_installation,
+    settle_parked,
+    survey,
+)
+from symbol_manager.state import ShardState
+
+#: Doubtful orders asked about in one round, so that cancels never wait for many time-outs.
+LOOK_UPS_A_ROUND = 4
+#: How soon to compare again what may only have been in flight, or what was not answered.
+COMPARE_AGAIN_MS = 2_000
+#: Comparisons that may fail in a row before entries are pulled.
+FAILED_COMPARISONS_MAX = 3
+
+
+class Comparison:
+    """Keeps one tenure's state in touch with the exchange."""
+
+    def __init__(
+        self,
+        *,
+        state: ShardState,
+        doubts: Doubts,
+        exchange: ExchangePort,
+        store: ShardStore,
+        clock: Clock,
+        every_ms: int,
+        record: Callable[[Changes], Awaitable[None]],
+        log: Any,
+    ) -> None:
+        self._state = state
+        self._doubts = doubts
+        self._exchange = exchange
+        self._store = store
+        self._clock = clock
+        self._every_ms = every_ms
+        self._record = record
+        self._log = log
+        #: Whether the exchange was ever compared with, so that what is here can be relied on.
+        self.is_made = False
+        #: Why there must be no entries now; empty if nothing speaks against them.
+        self.halt_reason = ""
+        self._due_ms = 0
+        self._failed = 0
+        self._was_short = False
+        self._reconciled_trade_id = state.claim.reconciled_trade_id
+
+    def ask_now(self) -> None:
+        self._due_ms = 0
+
+    def ask_soon(self) -> None:
+        """Compare again in a moment, if not before."""
+        self._due_ms = min(self._due_ms, self._clock.boot_ms() + COMPARE_AGAIN_MS)
+
+    async def keep_in_touch(self) -> None:
+        """Compare with the exchange when it is time, look doubtful orders up in between."""
+        if self._clock.boot_ms() >= self._due_ms:
+            try:
+                await self.make()
+            except AuthenticationRefused:
+                raise
+            except VenueError as error:
+                self._failed += 1
+                self._due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS * self._failed
+                self._log.warning("comparison_failed", error=str(error))
+                if self._failed >= FAILED_COMPARISONS_MAX:
+                    self.halt_reason = f"exchange: {error}"[:500]
+        await self._look_up_doubtful()
+
+    async def make(self) -> None:
+        """Ask the exchange first and change what is known only when all answers are there."""
+        state, exchange, store = self._state, self._exchange, self._store
+        found = await survey(exchange, state.claim.symbol, self._reconciled_trade_id)
+        changes = Changes(is_reconciled=True)
+        await absorb_survey(found, state, self._doubts, exchange, store, changes)
+        await settle_parked(state, self._doubts, store, changes)
+        await self._record(changes)
+        self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
+        base = state.claim.instrument.base
+        held = await store.held_inventory(state.claim.account, base)
+        missing = base_shortfall(found, held, base)
+        nonce = other_installation(found, state, exchange)
+        self.halt_reason = ""
+        if nonce is not None:
+            self.halt_reason = f"another installation ({nonce}) trades this symbol"
+        elif missing and self._was_short:
+            self.halt_reason = f"the account holds {missing} {base} less than the slots"
+        self._due_ms = self._clock.boot_ms() + self._every_ms
+        if missing and not self._was_short:
+            # A fill between two of the answers looks the same: look again before halting.
+            self.ask_soon()
+        self._was_short = bool(missing)
+        self.is_made = True
+        self._failed = 0
+
+    async def _look_up_doubtful(self) -> None:
+        changes = Changes()
+        made = 0
+        with suppress(VenueError):  # proves nothing; the others have their turn in the next round
+            for order in doubtful_orders(self._state, self._doubts):
+                if made == LOOK_UPS_A_ROUND:
+                    break
+                if not self._doubts.is_due(order.intent.client_order_id):
+                    continue
+                made += 1
+                await look_up(
+                    order, self._state, self._doubts, self._exchange, self._store, changes
+                )
+        await self._record(changes)
