@@ -48,6 +48,9 @@ class SlotId(NamedTuple):
     #: Signed, -32768 to 32767.
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.number} of ladder {self.version}"
+
 
 class Purpose(IntEnum):
     """Why an order exists."""

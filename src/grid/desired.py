@@ -56,17 +56,18 @@ def desired_orders(
     if stance is Stance.NOTHING:
         return ()
     views = [View.of(grid, role, slots, book, live) for role in grid.roles]
-    if stance is Stance.FLATTEN:
-        return tuple(order for view in views for order in _flattening(view))
     #: Orders of each role; those of a neutral grid share evenly.
     most_orders = grid.spec.max_open_orders // len(views)
+    if stance is Stance.FLATTEN:
+        closing = [order for view in views for order in _flattening(view, most_orders)]
+        return _uncrossed(closing, book.mid_ticks)
     exits = [_exits(view, most_orders) for view in views]
     desired = [order for orders in exits for order in orders]
     if stance is Stance.TRADE:
         levels = _skew_levels(views)
         for view, own_exits in zip(views, exits, strict=True):
             desired += _entries(view, own_exits, most_orders, view.role * levels)
-    return _uncrossed(desired, book.mid_ticks) if len(views) > 1 else tuple(desired)
+    return _uncrossed(desired, book.mid_ticks)
 
 
 def _exits(view: View, most_orders: int) -> list[Desired]:
@@ -168,10 +169,11 @@ def _meets_own_buy(view: View, price_ticks: int) -> bool:
     return view.highest_buy_ticks is not None and price_ticks <= view.highest_buy_ticks
 
 
-def _flattening(view: View) -> list[Desired]:
+def _flattening(view: View, most_orders: int) -> list[Desired]:
     """Orders that close what each slot holds, now."""
     if view.bid_ticks is None:
         return []
+    free_orders = most_orders - len(view.entries) - len(view.exits)
     price_ticks = view.bid_ticks - _slippage_ticks(view, view.bid_ticks)
     orders: list[Desired] = []
     for slot in view.slots.values():
@@ -188,17 +190,19 @@ def _flattening(view: View) -> list[Desired]:
             continue
         else:
             wanted_ticks = price_ticks
+        placeable = order is None and free_orders > 0 and not _meets_own_buy(view, wanted_ticks)
+        free_orders -= placeable
         orders.append(
             view.desired(
                 slot.id,
                 Purpose.FLATTEN,
                 wanted_ticks,
                 lots,
-                placeable=not _meets_own_buy(view, wanted_ticks),
+                placeable=placeable,
                 post_only=False,
             )
         )
-    return orders
+    return orders[:most_orders]
 
 
 def _slippage_ticks(view: View, price_ticks: int) -> int:
@@ -229,7 +233,7 @@ def _entries(view: View, exits: list[Desired], most_orders: int, skew: int) -> l
         if (index := view.index(slot)) is not None and _keeps_entry(view, index, order, skew)
     }
     budget = _Budget(view, exits, most_orders)
-    initial = _initial_entries(view, budget)
+    initial = _initial_entries(view, budget, _lowest_sell_ticks(view, exits))
     bottom, top = _entry_window(view, exits, skew)
     first, last = min((bottom, *kept)), max((top, *kept))
     if first > last:
@@ -291,12 +295,18 @@ def _entry_window(view: View, exits: list[Desired], skew: int) -> tuple[int, int
     top = min(view.base + min(skew, 0), highest)
     if top == view.base >= bottom and view.is_buffered(top, top):
         top -= 1
+    lowest_sell_ticks = _lowest_sell_ticks(view, exits)
+    if lowest_sell_ticks is not None:
+        top = min(top, view.index_below(lowest_sell_ticks))
+    return bottom, max(top, bottom - 1)
+
+
+def _lowest_sell_ticks(view: View, exits: list[Desired]) -> int | None:
+    """The own sell, live or about to be placed, that no entry may reach."""
     sells = [view.role * exit_.price_ticks for exit_ in exits if exit_.placeable]
     if view.lowest_sell_ticks is not None:
         sells.append(view.lowest_sell_ticks)
-    if sells:
-        top = min(top, view.index_below(min(sells)))
-    return bottom, max(top, bottom - 1)
+    return min(sells, default=None)
 
 
 class _Budget:
@@ -337,7 +347,7 @@ class _Budget:
         )
 
 
-def _initial_entries(view: View, budget: _Budget) -> list[Desired]:
+def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None) -> list[Desired]:
     """Buy at once what the slots above the price are to sell.
 
     Those above the price at which the grid started, while they have never traded.
@@ -348,8 +358,10 @@ def _initial_entries(view: View, budget: _Budget) -> list[Desired]:
     _, highest = view.bounds
     last = min(start + view.grid.windows(view.role)[1], highest)
     price_ticks = view.ask_ticks + _slippage_ticks(view, view.ask_ticks)
-    if view.lowest_sell_ticks is not None:
-        price_ticks = min(price_ticks, view.lowest_sell_ticks - 1)
+    if lowest_sell_ticks is not None:
+        price_ticks = min(price_ticks, lowest_sell_ticks - 1)
+    # Behind an own order it would only rest.
+    may_place = price_ticks >= view.ask_ticks
     orders: list[Desired] = []
     for index in range(max(start, view.base) + 1, last + 1):
         slot_id = view.slot_id(index)
@@ -362,7 +374,11 @@ def _initial_entries(view: View, budget: _Budget) -> list[Desired]:
             continue
         else:
             wanted_ticks, lots = price_ticks, view.entry(index).quantity_lots
-            if not lots or not _earns(view, wanted_ticks, view.level(index + 1), lots):
+            if (
+                not may_place
+                or not lots
+                or not _earns(view, wanted_ticks, view.level(index + 1), lots)
+            ):
                 continue
         cost_units = view.grid.cost_units(view.role, view.role * wanted_ticks, lots)
         placeable = budget.take(cost_units, is_live=order is not None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvariantViolation
-from domain.ids import ClientOrderId, OrderTag, Purpose, Side, VenueOrderId
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, VenueOrderId
 from domain.orders import (
     LIVE_STATUSES,
     Absent,
@@ -40,8 +40,7 @@ def make_order(state: OrderState) -> Order:
     tag = OrderTag(
         nonce=1,
         shard=1,
-        ladder_version=0,
-        slot=0,
+        slot=SlotId(0, 0),
         purpose=Purpose.ENTRY,
         side=Side.BUY,
         generation=1,

@@ -6,12 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from domain.ids import ClientOrderId, OrderTag, Purpose, Side, VenueOrderId
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import BookTop
 from domain.orders import Intent, Open, Order, OrderState, PartiallyFilled, Trade
 from grid.grid import Grid
-from grid.ladder import anchor_for
 from grid.plan import IntentFactory
 from grid.slots import Slot
 from grid.spec import GridSpec
@@ -48,19 +47,27 @@ def make_spec(**changes: Any) -> GridSpec:
 
 def make_grid(instrument: Instrument = INSTRUMENT, **changes: Any) -> Grid:
     spec = make_spec(**changes)
-    return Grid.of(spec, instrument, anchor_for(spec, Decimal(100)))
+    return Grid.fresh(spec, instrument, Decimal(100))
+
+
+def slot_id(number: int) -> SlotId:
+    """A slot of the first ladder."""
+    return SlotId(0, number)
 
 
 def make_book(bid: int | None, ask: int | None) -> BookTop:
     return BookTop(bid_ticks=bid, ask_ticks=ask, exchange_ms=0)
 
 
-def make_slot(index: int, lots: int = 0, **changes: Any) -> Slot:
-    """A slot of the default ladder that bought its lots at its level, without fees."""
-    cost = INSTRUMENT.notional_units(10_000 + 100 * index, lots) if lots else 0
+def make_slot(number: int, lots: int = 0, **changes: Any) -> Slot:
+    """A slot of the default ladder that bought its lots at its level, without fees.
+
+    With negative lots it is a short one that sold them at its upper level.
+    """
+    price_ticks = 10_000 + 100 * (number if lots > 0 else number + 1)
+    cost = INSTRUMENT.notional_units(price_ticks, lots) if lots else 0
     fields: dict[str, Any] = {
-        "index": index,
-        "ladder_version": 1,
+        "id": slot_id(number),
         "inventory_units": lots * LOT_UNITS,
         "cost_units": cost,
     }
@@ -74,18 +81,20 @@ def make_order(
     lots: int = 10,
     *,
     filled: int = 0,
+    purpose: Purpose | None = None,
     state: OrderState | None = None,
     cancel_requested: bool = False,
 ) -> Order:
     if state is None:
         venue_id = VenueOrderId(f"v{slot}{side}")
         state = PartiallyFilled(venue_id, filled) if filled else Open(venue_id)
+    if purpose is None:
+        purpose = Purpose.ENTRY if side is Side.BUY else Purpose.EXIT
     tag = OrderTag(
         nonce=1,
         shard=1,
-        ladder_version=1,
-        slot=slot,
-        purpose=Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
+        slot=slot_id(slot),
+        purpose=purpose,
         side=side,
         generation=1,
     )
@@ -119,7 +128,7 @@ def make_trade(
 
 
 def spell(tag: OrderTag) -> ClientOrderId:
-    return ClientOrderId(f"{tag.slot}.{tag.side}.{tag.generation}")
+    return ClientOrderId(f"{tag.slot.version}.{tag.slot.number}.{tag.side}.{tag.generation}")
 
 
-INTENTS = IntentFactory(nonce=1, shard=1, ladder_version=1, client_order_id=spell)
+INTENTS = IntentFactory(nonce=1, shard=1, client_order_id=spell)

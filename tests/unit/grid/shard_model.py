@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 
-from domain.ids import ClientOrderId, Purpose, Side, VenueOrderId
+from domain.ids import ClientOrderId, Side, SlotId, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import (
     Absent,
@@ -24,10 +24,10 @@ from domain.orders import (
     Unknown,
 )
 from domain.plans import Plan
-from grid.desired import Desired, desired_orders
+from grid.desired import Stance, desired_orders
 from grid.grid import Grid, SlotSide
 from grid.plan import diff, live_by_slot
-from grid.sizing import entry_cost_units
+from grid.role import OPENING, Role
 from grid.slots import Pair, Slot, apply_trade, record_intent
 from grid.spec import GridSpec
 from unit.grid.factories import INTENTS, make_book, make_trade
@@ -42,16 +42,16 @@ Event = Trade | Literal["end"]
 class ShardModel:
     spec: GridSpec
     instrument: Instrument
-    anchor: Decimal
+    start_price: Decimal
     fee_asset: str
     bid_ticks: int | None = 9_999
     ask_ticks: int | None = 10_001
-    slots: dict[int, Slot] = field(default_factory=dict)
+    slots: dict[SlotId, Slot] = field(default_factory=dict)
     orders: dict[ClientOrderId, Order] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
-    #: What the delivered trades moved, in units.
-    quote_paid: int = 0
-    quote_received: int = 0
+    #: What the delivered trades moved, in units: quote paid to open, quote brought by closing.
+    quote_opened: int = 0
+    quote_closed: int = 0
     base_held: int = 0
     late_fills: int = 0
     #: The venue's truth: lots that rest, and what it has not told yet.
@@ -65,33 +65,30 @@ class ShardModel:
 
     def rebuilt_grid(self) -> Grid:
         """The grid as after a restart: from what is persisted."""
-        return Grid.of(self.spec, self.instrument, self.anchor)
+        return Grid.fresh(self.spec, self.instrument, self.start_price)
 
     @property
     def live(self) -> dict[SlotSide, Order]:
         return live_by_slot(self.orders.values())
 
-    def desired(
-        self, live: Mapping[SlotSide, Order], entries: bool, exits: bool
-    ) -> tuple[Desired, ...]:
+    def plan(self, live: Mapping[SlotSide, Order], stance: Stance = Stance.TRADE) -> Plan:
         book = make_book(self.bid_ticks, self.ask_ticks)
-        return desired_orders(
-            self.grid, self.slots, book, live, entries_allowed=entries, exits_allowed=exits
-        )
+        desired = desired_orders(self.grid, self.slots, book, live, stance=stance)
+        return diff(desired, live, self.slots, INTENTS)
 
-    def plan(
-        self, live: Mapping[SlotSide, Order], *, entries: bool = True, exits: bool = True
-    ) -> Plan:
-        return diff(self.desired(live, entries, exits), live, self.slots, INTENTS)
-
-    def held_units(self) -> int:
-        """What inventory and live entries tie up."""
+    def tied_units(self, role: Role) -> int:
+        """What inventory and live entries of a role tie up."""
         entries = (
-            entry_cost_units(self.instrument, order.intent.price_ticks, order.remaining_lots)
-            for (_, side), order in self.live.items()
-            if side is Side.BUY
+            self.grid.cost_units(role, order.intent.price_ticks, order.remaining_lots)
+            for (slot, side), order in self.live.items()
+            if side is role.entry_side and self.grid.role_of(slot) is role
         )
-        return sum(slot.cost_units for slot in self.slots.values()) + sum(entries)
+        inventory = (
+            slot.held_units if self.grid.sells_base(role) else role * slot.cost_units
+            for slot in self.slots.values()
+            if self.grid.role_of(slot.id) is role
+        )
+        return sum(inventory) + sum(entries)
 
     # What the shard does.
 
@@ -102,7 +99,7 @@ class ShardModel:
             self.cancels_on_the_way.append(cancel.client_order_id)
         for place in plan.places:
             tag = place.intent.tag
-            slot = self.slots.get(tag.slot, Slot(index=tag.slot, ladder_version=1))
+            slot = self.slots.get(tag.slot, Slot(id=tag.slot))
             self.slots[tag.slot] = record_intent(slot, tag)
             self._submit(place.intent, answer)
 
@@ -114,9 +111,10 @@ class ShardModel:
         self.orders[key] = replace(order, state=state)
 
     def hear(self, key: ClientOrderId, *, end_first: bool = False) -> None:
-        """Deliver the next event of an order; a venue may tell the end of a buy too early."""
+        """Deliver the next event of an order; a venue may tell the end of an entry too early."""
         events = self.untold[key]
-        is_late = end_first and events[-1] == END and self.orders[key].intent.side is Side.BUY
+        is_entry = self.orders[key].intent.tag.purpose in OPENING
+        is_late = end_first and events[-1] == END and is_entry
         event = events.pop(-1 if is_late else 0)
         self.late_fills += is_late and bool(events)
         if not events:
@@ -166,13 +164,16 @@ class ShardModel:
     def _submit(self, intent: Intent, answer: Answer) -> None:
         key = intent.client_order_id
         order = Order(intent=intent, state=Intended())
-        if answer != "unknown and lost" and not self._crosses(intent):
+        crosses = self._crosses(intent)
+        if answer != "unknown and lost" and not (crosses and intent.post_only):
             self.resting[key] = intent.quantity_lots
         if answer != "accepted":
             state: OrderState = Unknown("timeout")
         else:
             state = Open(venue_id(key)) if key in self.resting else Rejected("would cross")
         self.orders[key] = replace(order, state=state)
+        if crosses and key in self.resting:
+            self.fill(key, intent.quantity_lots)
 
     def _crosses(self, intent: Intent) -> bool:
         if intent.side is Side.BUY:
@@ -191,30 +192,31 @@ class ShardModel:
             state = PartiallyFilled(venue_id(key), filled)
         self.orders[key] = replace(order, state=state)
 
-        index = intent.tag.slot
+        slot_id, purpose = intent.tag.slot, intent.tag.purpose
+        exit_side = self.grid.role_of(slot_id).exit_side
         slot, pair = apply_trade(
-            self.slots[index],
+            self.slots[slot_id],
             trade,
-            Purpose.ENTRY if trade.side is Side.BUY else Purpose.EXIT,
+            purpose,
             self.instrument,
-            exit_level_ticks=self.grid.ladder.price_ticks(index + 1),
-            exit_live=(index, Side.SELL) in self.live,
+            exit_level_ticks=self.grid.exit_ticks(slot_id),
+            exit_live=(slot_id, exit_side) in self.live,
         )
-        self.slots[index] = slot
+        self.slots[slot_id] = slot
         self.pairs += [pair] if pair else []
-        self._book_flows(trade)
+        self._book_flows(trade, opens=purpose in OPENING)
 
-    def _book_flows(self, trade: Trade) -> None:
-        base = self.instrument.base_to_units(trade.quantity)
-        quote = self.instrument.quote_to_units(trade.quantity * trade.price)
+    def _book_flows(self, trade: Trade, *, opens: bool) -> None:
+        sign = 1 if trade.side is Side.BUY else -1
         fee = int(trade.fee.scaleb(8))
-        quote_fee = fee if trade.fee_asset == self.instrument.quote else 0
-        if trade.side is Side.BUY:
-            self.quote_paid += quote + quote_fee
-            self.base_held += base - (fee if trade.fee_asset == self.instrument.base else 0)
+        self.base_held += sign * self.instrument.base_to_units(trade.quantity)
+        self.base_held -= fee if trade.fee_asset == self.instrument.base else 0
+        paid = sign * self.instrument.quote_to_units(trade.quantity * trade.price)
+        paid += fee if trade.fee_asset == self.instrument.quote else 0
+        if opens:
+            self.quote_opened += paid
         else:
-            self.quote_received += quote - quote_fee
-            self.base_held -= base
+            self.quote_closed -= paid
 
 
 def venue_id(key: ClientOrderId) -> VenueOrderId:

@@ -1,4 +1,4 @@
-"""What a long grid wants: each sentence of the grid's rules as a case."""
+"""What a grid wants: each sentence of the grid's rules as a case, written for long slots."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from domain.ids import Side
 from domain.market import BookTop
 from domain.orders import Order, Unknown
-from grid.desired import Desired, desired_orders
+from grid.desired import Stance, desired_orders
 from grid.grid import Grid
 from grid.plan import live_by_slot
 from grid.slots import Slot
+from grid.view import Desired
 from unit.grid.factories import (
     LOT_UNITS,
     make_book,
@@ -35,22 +36,16 @@ def decide(
     *orders: Order,
     slots: tuple[Slot, ...] = (),
     book: BookTop = BOOK,
-    entries: bool = True,
-    exits: bool = True,
+    stance: Stance = Stance.TRADE,
 ) -> tuple[Desired, ...]:
     return desired_orders(
-        grid,
-        {slot.index: slot for slot in slots},
-        book,
-        live_by_slot(orders),
-        entries_allowed=entries,
-        exits_allowed=exits,
+        grid, {slot.id: slot for slot in slots}, book, live_by_slot(orders), stance=stance
     )
 
 
 def entry_slots(desired: tuple[Desired, ...], *, placeable: bool | None = None) -> list[int]:
     return [
-        order.slot
+        order.slot.number
         for order in desired
         if order.side is Side.BUY and placeable in {None, order.placeable}
     ]
@@ -58,7 +53,7 @@ def entry_slots(desired: tuple[Desired, ...], *, placeable: bool | None = None) 
 
 def exits_of(desired: tuple[Desired, ...]) -> list[tuple[int, int, int, bool]]:
     return [
-        (order.slot, order.price_ticks, order.quantity_lots, order.placeable)
+        (order.slot.number, order.price_ticks, order.quantity_lots, order.placeable)
         for order in desired
         if order.side is Side.SELL
     ]
@@ -125,7 +120,7 @@ def test_desired_live_entry_is_kept_until_slot_or_window_changes(
     order: Order, mid: int, is_kept: bool
 ) -> None:
     slot = order.intent.tag.slot
-    held = make_slot(slot, order.filled_lots)
+    held = make_slot(slot.number, order.filled_lots)
     desired = decide(make_grid(**NARROW), order, slots=(held,), book=make_book(mid - 5, mid + 5))
     kept = [
         wanted
@@ -248,18 +243,17 @@ def test_desired_live_exit_of_small_remainder_is_kept() -> None:
     assert exits_of(desired) == [(0, 10_100, 3, False)]
 
 
-@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
-def test_desired_forbidden_side_wants_nothing(side: Side) -> None:
-    desired = decide(
-        make_grid(),
-        buy(-1),
-        sell(0),
-        slots=(make_slot(0, 10),),
-        entries=side is not Side.BUY,
-        exits=side is not Side.SELL,
-    )
-    assert desired
-    assert side not in {order.side for order in desired}
+@pytest.mark.parametrize(
+    ("stance", "sides"),
+    [
+        (Stance.TRADE, {Side.BUY, Side.SELL}),
+        (Stance.EXIT, {Side.SELL}),
+        (Stance.NOTHING, set()),
+    ],
+)
+def test_desired_orders_are_those_the_stance_allows(stance: Stance, sides: set[Side]) -> None:
+    desired = decide(make_grid(), buy(-1), sell(0), slots=(make_slot(0, 10),), stance=stance)
+    assert {order.side for order in desired} == sides
 
 
 def test_desired_budget_goes_to_nearest_and_counts_inventory_at_cost() -> None:
@@ -324,7 +318,7 @@ def test_desired_slot_that_would_lose_gets_no_entry() -> None:
 def test_desired_price_walking_through_levels_drops_nothing_on_its_way(direction: int) -> None:
     grid = make_grid()
     slots = (make_slot(1, 10), make_slot(2, 10), make_slot(3, 10))
-    orders = [buy(slot) for slot in range(-5, 1)] + [sell(slot.index) for slot in slots]
+    orders = [buy(slot) for slot in range(-5, 1)] + [sell(slot.id.number) for slot in slots]
     for moved in range(0, 450, 7):
         mid = 10_050 + direction * moved
         desired = decide(grid, *orders, slots=slots, book=make_book(mid - 2, mid + 2))

@@ -10,14 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import ConfigurationError
-from grid.ladder import INDEX_MAX, INDEX_MIN, Ladder, anchor_for
+from domain.instrument import Instrument
+from grid.ladder import INDEX_MAX, INDEX_MIN, Ladder, LadderVersion, anchor_for
+from grid.spec import GridSpec
 from unit.grid.factories import INSTRUMENT, make_instrument, make_spec
 
 WINDOW = {"kind": "window", "buy_window": 10, "sell_window": 10}
 
 
+def ladder_of(spec: GridSpec, instrument: Instrument, anchor: Decimal) -> Ladder:
+    version = LadderVersion(version=0, anchor=anchor, spacing=spec.spacing)
+    return Ladder.of(version, spec.range, instrument)
+
+
 def make_ladder(anchor: str = "100", **changes: Any) -> Ladder:
-    return Ladder.of(make_spec(**changes), INSTRUMENT, Decimal(anchor), 1)
+    return ladder_of(make_spec(**changes), INSTRUMENT, Decimal(anchor))
 
 
 def test_arithmetic_ladder_window_runs_from_one_price_to_index_limit() -> None:
@@ -68,7 +75,7 @@ def test_anchor_for_range_is_level_zero(grid_range: dict[str, Any], expected: De
 
 def test_ladder_tick_grown_past_step_is_refused() -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        Ladder.of(make_spec(), make_instrument(tick_size=Decimal(2)), Decimal(100), 1)
+        ladder_of(make_spec(), make_instrument(tick_size=Decimal(2)), Decimal(100))
     assert refusal.value.field == "spacing.step"
 
 
@@ -81,7 +88,7 @@ def test_arithmetic_ladder_any_price_lies_above_its_index(
     anchor: int, step: int, price: int
 ) -> None:
     spec = make_spec(spacing={"kind": "arithmetic", "step": str(Decimal(step) / 100)})
-    ladder = Ladder.of(spec, INSTRUMENT, Decimal(anchor) / 100, 1)
+    ladder = ladder_of(spec, INSTRUMENT, Decimal(anchor) / 100)
     assert_tight(ladder, price)
 
 
@@ -94,7 +101,7 @@ def test_geometric_ladder_any_price_lies_above_its_index(
     anchor: int, ratio: Decimal, price: int
 ) -> None:
     spec = make_spec(spacing={"kind": "geometric", "ratio": str(ratio)})
-    ladder = Ladder.of(spec, INSTRUMENT, Decimal(anchor) / 100, 1)
+    ladder = ladder_of(spec, INSTRUMENT, Decimal(anchor) / 100)
     assert_tight(ladder, price)
 
 
@@ -103,7 +110,7 @@ def test_geometric_ladder_levels_rise_strictly_and_within_half_a_tick(
     anchor: int, ratio: Decimal
 ) -> None:
     spec = make_spec(spacing={"kind": "geometric", "ratio": str(ratio)})
-    ladder = Ladder.of(spec, INSTRUMENT, Decimal(anchor) / 100, 1)
+    ladder = ladder_of(spec, INSTRUMENT, Decimal(anchor) / 100)
     lowest = ladder.lowest_index
     around = {*range(lowest, lowest + 50), *range(-50, 50)}
     for index in sorted(index for index in around if lowest <= index < ladder.highest_index):

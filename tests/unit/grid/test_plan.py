@@ -9,15 +9,15 @@ import pytest
 from domain.errors import InvariantViolation
 from domain.ids import OrderTag, Purpose, Side
 from domain.orders import Absent, Intended, Order, OrderState, Sent, Unknown
-from grid.desired import Desired
 from grid.grid import SlotSide
 from grid.plan import diff, live_by_slot
-from unit.grid.factories import INTENTS, make_order, make_slot, spell
+from grid.view import Desired
+from unit.grid.factories import INTENTS, make_order, make_slot, slot_id, spell
 
 
 def want(slot: int, side: Side = Side.BUY, **changes: Any) -> Desired:
     fields: dict[str, Any] = {
-        "slot": slot,
+        "slot": slot_id(slot),
         "side": side,
         "purpose": Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
         "price_ticks": 10_000,
@@ -28,15 +28,17 @@ def want(slot: int, side: Side = Side.BUY, **changes: Any) -> Desired:
 
 
 def test_diff_nothing_live_places_with_next_generation() -> None:
-    slots = {0: make_slot(0, buy_generation=4), 1: make_slot(1, sell_generation=7)}
+    slots = {
+        slot_id(0): make_slot(0, buy_generation=4),
+        slot_id(1): make_slot(1, sell_generation=7),
+    }
     plan = diff([want(0), want(1, Side.SELL), want(2)], {}, slots, INTENTS)
     assert plan.cancels == ()
     assert [place.intent.tag for place in plan.places] == [
         OrderTag(
             nonce=1,
             shard=1,
-            ladder_version=1,
-            slot=slot,
+            slot=slot_id(slot),
             purpose=purpose,
             side=side,
             generation=generation,
@@ -108,7 +110,7 @@ def test_diff_cancel_already_requested_is_not_repeated() -> None:
     ],
 )
 def test_diff_blocked_slot_side_places_nothing(desired: list[Desired], cancels: int) -> None:
-    blocked: set[SlotSide] = {(0, Side.BUY), (1, Side.BUY)}
+    blocked: set[SlotSide] = {(slot_id(0), Side.BUY), (slot_id(1), Side.BUY)}
     live = live_by_slot([make_order(0, Side.BUY, 10_000)])
     plan = diff([*desired, want(1)], live, {}, INTENTS, blocked=blocked)
     assert (len(plan.cancels), len(plan.places)) == (cancels, 0)
@@ -117,9 +119,9 @@ def test_diff_blocked_slot_side_places_nothing(desired: list[Desired], cancels: 
 def test_live_by_slot_ended_orders_are_left_out() -> None:
     ended = make_order(0, Side.BUY, 10_000, state=Absent("proven"))
     live = make_order(0, Side.BUY, 10_000)
-    assert live_by_slot([ended, live]) == {(0, Side.BUY): live}
+    assert live_by_slot([ended, live]) == {(slot_id(0), Side.BUY): live}
 
 
 def test_live_by_slot_two_on_one_side_raises() -> None:
-    with pytest.raises(InvariantViolation, match="slot 0 has two live buy orders"):
+    with pytest.raises(InvariantViolation, match="slot 0 of ladder 0 has two live buy orders"):
         live_by_slot([make_order(0, Side.BUY, 10_000), make_order(0, Side.BUY, 9_000)])

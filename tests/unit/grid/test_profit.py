@@ -9,7 +9,7 @@ from unit.grid.factories import INSTRUMENT, make_slot
 def test_total_profit_adds_pairs_open_rounds_and_inventory_at_mark() -> None:
     slots = [
         make_slot(0, 10),
-        make_slot(1, 5, sold_units=1, sold_cost_units=50, proceeds_units=80),
+        make_slot(1, 5, closed_units=1, closed_cost_units=50, proceeds_units=80),
     ]
     profit = total_profit(1_000, slots, INSTRUMENT, 10_200)
     # 1 base bought at 100 gained 2; half a base bought at 101 gained half.

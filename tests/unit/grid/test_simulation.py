@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,26 +11,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain.ids import Side
+from domain.instrument import MarketKind
 from domain.orders import Unknown
 from domain.plans import Plan
+from grid.desired import Stance
 from grid.profit import total_profit
+from grid.role import Role
 from risk.gate import review
-from risk.limits import Exposure, RiskLimits
+from risk.limits import Exposure, RiskLimits, RoleExposure, RoleLimits
 from unit.grid.factories import make_book, make_instrument, make_spec
 from unit.grid.shard_model import Answer, ShardModel, after
 
 #: Two lots at 100 are dust.
 INSTRUMENT = make_instrument(min_notional=Decimal(25), maker_fee=Decimal("0.00075"))
 ANSWERS = st.sampled_from(["accepted", "accepted", "unknown but accepted", "unknown and lost"])
+UNLIMITED = RoleLimits(
+    max_position_units=10**30, max_open_entry_units=10**30, max_order_units=10**30
+)
 LIMITS = RiskLimits(
-    max_position_units=10**30,
-    max_open_entry_units=10**30,
-    max_order_notional_units=10**30,
+    roles=dict.fromkeys(Role, UNLIMITED),
     max_open_orders=10**6,
     orders_per_minute=10**6,
     price_collar=Decimal("0.05"),
 )
-NOTHING_USED = Exposure(position_units=0, open_entry_units=0, open_orders=0, orders_last_minute=0)
+NOTHING_USED = Exposure(
+    roles=dict.fromkeys(Role, RoleExposure()), open_orders=0, orders_last_minute=0
+)
+STANCES = [Stance.TRADE, Stance.TRADE, Stance.TRADE, Stance.EXIT, Stance.FLATTEN, Stance.NOTHING]
 SPACINGS = [{"kind": "arithmetic", "step": "0.6"}, {"kind": "geometric", "ratio": "1.0051"}]
 RANGES = [
     {"kind": "window", "buy_window": 3, "sell_window": 3},
@@ -38,7 +46,7 @@ RANGES = [
 ]
 
 
-class LongGrid(RuleBasedStateMachine):
+class AnyGrid(RuleBasedStateMachine):
     @initialize(
         spacing=st.sampled_from(SPACINGS),
         grid_range=st.sampled_from(RANGES),
@@ -48,9 +56,23 @@ class LongGrid(RuleBasedStateMachine):
         budget=st.sampled_from(["250", "10000"]),
         max_open_orders=st.sampled_from([3, 200]),
         fee_asset=st.sampled_from(["ABC", "USDT", "BNB"]),
+        kind=st.sampled_from(MarketKind),
+        mode=st.sampled_from(["long", "short", "neutral"]),
+        initial_position=st.booleans(),
+        skew=st.sampled_from([None, {"levels_per_slot": "0.5", "max_levels": 2}]),
     )
-    def add_symbol(self, grid_range: dict[str, Any], fee_asset: str, **fields: Any) -> None:
+    def add_symbol(
+        self, grid_range: dict[str, Any], fee_asset: str, kind: MarketKind, **fields: Any
+    ) -> None:
+        instrument = replace(INSTRUMENT, kind=kind)
+        if kind is MarketKind.LINEAR and fee_asset == "ABC":
+            fee_asset = "USDT"
+        sells_base = kind is MarketKind.SPOT and fields["mode"] != "long"
         spec = make_spec(
+            mode=fields["mode"],
+            initial_position=fields["initial_position"],
+            skew=fields["skew"],
+            base_inventory="3" if sells_base else None,
             range=grid_range,
             spacing=fields["spacing"],
             order_size=fields["size"],
@@ -58,16 +80,14 @@ class LongGrid(RuleBasedStateMachine):
             max_open_orders=fields["max_open_orders"],
             price_collar="0.05",
         )
-        anchor = Decimal(str(grid_range.get("lower", grid_range.get("anchor", "100"))))
-        self.model = ShardModel(spec, INSTRUMENT, anchor, fee_asset)
+        self.model = ShardModel(spec, instrument, Decimal(100), fee_asset)
 
-    @rule(answer=ANSWERS, entries=st.booleans(), exits=st.booleans(), normal=st.booleans())
-    def decide(self, answer: Answer, entries: bool, exits: bool, normal: bool) -> None:
-        model = self.model
-        plan = model.plan(model.live, entries=entries or normal, exits=exits or normal)
+    @rule(answer=ANSWERS, stance=st.sampled_from(STANCES))
+    def decide(self, answer: Answer, stance: Stance) -> None:
+        plan = self.model.plan(self.model.live, stance)
         self._passes_gate(plan)
-        self._settles(plan, entries=entries or normal, exits=exits or normal)
-        model.execute(plan, answer)
+        self._settles(plan, stance)
+        self.model.execute(plan, answer)
 
     @rule(moved=st.integers(-150, 150), spread=st.integers(1, 40))
     def move_price(self, moved: int, spread: int) -> None:
@@ -115,9 +135,9 @@ class LongGrid(RuleBasedStateMachine):
 
     @invariant()
     def exits_never_exceed_inventory(self) -> None:
-        for (index, side), order in self.model.live.items():
-            if side is Side.SELL:
-                held = self.model.slots[index].inventory_units
+        for (slot, side), order in self.model.live.items():
+            if side is self.model.grid.role_of(slot).exit_side:
+                held = self.model.slots[slot].held_units
                 assert order.remaining_lots <= INSTRUMENT.tradable_lots(held)
 
     @invariant()
@@ -131,18 +151,22 @@ class LongGrid(RuleBasedStateMachine):
     @invariant()
     def budget_is_kept(self) -> None:
         if not self.model.late_fills:
-            assert self.model.held_units() <= self.model.grid.budget_units
+            for role in self.model.grid.roles:
+                assert self.model.tied_units(role) <= self.model.grid.role_budget_units(role)
 
     @invariant()
     def base_and_quote_are_conserved(self) -> None:
         slots, pairs = self.model.slots.values(), self.model.pairs
-        assert all(slot.inventory_units >= 0 and slot.cost_units >= 0 for slot in slots)
+        for slot in slots:
+            role = self.model.grid.role_of(slot.id)
+            assert role * slot.inventory_units >= 0
+            assert role * slot.cost_units >= 0
         assert self.model.base_held == sum(slot.inventory_units for slot in slots)
-        assert self.model.quote_paid == (
-            sum(slot.cost_units + slot.sold_cost_units for slot in slots)
+        assert self.model.quote_opened == (
+            sum(slot.cost_units + slot.closed_cost_units for slot in slots)
             + sum(pair.cost_units for pair in pairs)
         )
-        assert self.model.quote_received == (
+        assert self.model.quote_closed == (
             sum(slot.proceeds_units for slot in slots) + sum(pair.proceeds_units for pair in pairs)
         )
 
@@ -153,7 +177,7 @@ class LongGrid(RuleBasedStateMachine):
         profit = total_profit(paired, self.model.slots.values(), INSTRUMENT, mark)
         lot = INSTRUMENT.base_units_per_lot
         inventory = self.model.base_held * mark * INSTRUMENT.quote_units_per_tick_lot // lot
-        cash = self.model.quote_received - self.model.quote_paid
+        cash = self.model.quote_closed - self.model.quote_opened
         assert profit.total_units == cash + inventory
 
     @invariant()
@@ -172,7 +196,7 @@ class LongGrid(RuleBasedStateMachine):
         )
         assert approved.refused == ()
 
-    def _settles(self, plan: Plan, *, entries: bool, exits: bool) -> None:
+    def _settles(self, plan: Plan, stance: Stance) -> None:
         """Done as said, the plan leaves nothing to do, but for what its cancels held up.
 
         That may take some rounds: an entry ends, so its exit is cancelled to be resized, so a
@@ -182,11 +206,11 @@ class LongGrid(RuleBasedStateMachine):
         while plan:
             rounds += 1
             live = after(live, plan)
-            rest = self.model.plan(live, entries=entries, exits=exits)
+            rest = self.model.plan(live, stance)
             assert plan.cancels or not rest
             plan = rest
         assert rounds <= 6
 
 
-TestLongGrid = LongGrid.TestCase
-TestLongGrid.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestAnyGrid = AnyGrid.TestCase
+TestAnyGrid.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)

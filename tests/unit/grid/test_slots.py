@@ -14,7 +14,7 @@ from domain.errors import InvariantViolation
 from domain.ids import OrderTag, Purpose, Side
 from domain.orders import Trade
 from grid.slots import Pair, Slot, apply_trade, close_round, record_intent
-from unit.grid.factories import INSTRUMENT, LOT_UNITS, make_slot, make_trade
+from unit.grid.factories import INSTRUMENT, LOT_UNITS, make_slot, make_trade, slot_id
 
 #: Level of the exit of slot 0: 101 quote, so that one lot is worth 10.1 and orderable.
 EXIT = 10_100
@@ -59,13 +59,13 @@ def apply(
     ],
 )
 def test_apply_trade_entry_adds_inventory_and_cost(trade: Trade, expected: dict[str, Any]) -> None:
-    assert apply(make_slot(0), trade) == (make_slot(0, **expected), None)
+    assert apply(make_slot(0), trade) == (make_slot(0, **expected, trades=1), None)
 
 
 def test_apply_trade_exit_of_all_records_pair() -> None:
     bought, _ = apply(make_slot(0), make_trade(Side.BUY, "100", "1", fee="0.1", fee_asset="USDT"))
     sold, pair = apply(bought, make_trade(Side.SELL, "101", "1", fee="0.101", fee_asset="USDT"))
-    assert sold == make_slot(0)
+    assert sold == make_slot(0, trades=2)
     assert pair is not None
     assert (pair.quantity_units, pair.fee_quote_units) == (10**8, 20_100_000)
     assert pair.profit_units == 10**8 - 20_100_000
@@ -77,17 +77,17 @@ def test_apply_trade_exit_after_base_fee_keeps_dust_with_its_cost() -> None:
     assert pair is not None
     assert (sold.inventory_units, sold.cost_units) == (9_900_000, 990_990_991)
     assert pair.cost_units == 9_009_009_009
-    assert sold.sold_units == 0
+    assert sold.closed_units == 0
 
 
 def test_apply_trade_exit_in_parts_records_one_pair() -> None:
     slot, first = apply(make_slot(0, 10), make_trade(Side.SELL, "101", "0.4"), exit_live=True)
     assert first is None
-    assert (slot.sold_units, slot.inventory_units) == (4 * LOT_UNITS, 6 * LOT_UNITS)
+    assert (slot.closed_units, slot.inventory_units) == (4 * LOT_UNITS, 6 * LOT_UNITS)
     slot, second = apply(slot, make_trade(Side.SELL, "102", "0.6"))
     assert second is not None
     assert (second.quantity_units, second.proceeds_units) == (10**8, 10_160_000_000)
-    assert slot == make_slot(0)
+    assert slot == make_slot(0, trades=2)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_apply_trade_entry_after_cancelled_exit_closes_the_old_round_first() -> 
     slot, pair = apply(slot, buy, exit_level_ticks=4_000)
     assert pair is not None
     assert pair.quantity_units == 9 * LOT_UNITS
-    assert slot == make_slot(0, 11)
+    assert slot == make_slot(0, 11, trades=2)
 
 
 def test_close_round_nothing_sold_records_nothing() -> None:
@@ -152,8 +152,7 @@ def test_record_intent_each_side_counts_by_itself_and_only_upwards() -> None:
         return OrderTag(
             nonce=1,
             shard=1,
-            ladder_version=1,
-            slot=0,
+            slot=slot_id(0),
             purpose=Purpose.ENTRY,
             side=side,
             generation=generation,
@@ -211,5 +210,5 @@ def test_apply_trade_any_history_conserves_base_and_quote(
 
         assert slot.inventory_units == held >= 0
         assert slot.cost_units >= 0
-        assert paid == sum(p.cost_units for p in pairs) + slot.sold_cost_units + slot.cost_units
+        assert paid == sum(p.cost_units for p in pairs) + slot.closed_cost_units + slot.cost_units
         assert received == sum(p.proceeds_units for p in pairs) + slot.proceeds_units

@@ -11,21 +11,29 @@ import pytest
 from domain.errors import ConfigurationError
 from domain.ids import Purpose, Side
 from domain.plans import Cancel, Place, Plan, RiskApproved
+from grid.role import Role
 from risk.gate import review
-from risk.limits import Exposure, RiskLimits
+from risk.limits import Exposure, RiskLimits, RoleExposure, RoleLimits
 from unit.grid.factories import INSTRUMENT, make_book, make_order
 
 QUOTE = 10**8
-LIMITS = RiskLimits(
+LONG = RoleLimits(
     max_position_units=1000 * QUOTE,
     max_open_entry_units=500 * QUOTE,
-    max_order_notional_units=200 * QUOTE,
+    max_order_units=200 * QUOTE,
+)
+LIMITS = RiskLimits(
+    roles={Role.LONG: LONG},
     max_open_orders=10,
     orders_per_minute=60,
     price_collar=Decimal("0.1"),
 )
-IDLE = Exposure(position_units=0, open_entry_units=0, open_orders=0, orders_last_minute=0)
+IDLE = Exposure(roles={Role.LONG: RoleExposure()}, open_orders=0, orders_last_minute=0)
 BOOK = make_book(10_040, 10_060)
+
+
+def used(**changes: int) -> Exposure:
+    return replace(IDLE, roles={Role.LONG: RoleExposure(**changes)})
 
 
 def place(
@@ -77,19 +85,17 @@ def test_review_plan_within_limits_passes_whole() -> None:
             "10 of 10",
             id="too many",
         ),
-        pytest.param(
-            place(Side.BUY, 10_000, 21), {}, "max_order_notional", "210", id="a large order"
-        ),
+        pytest.param(place(Side.BUY, 10_000, 21), {}, "max_order", "210", id="a large order"),
         pytest.param(
             place(Side.BUY, 10_000),
-            {"exposure": replace(IDLE, open_entry_units=401 * QUOTE)},
+            {"exposure": used(open_entry_units=401 * QUOTE)},
             "max_open_entry",
             "501",
             id="entries",
         ),
         pytest.param(
             place(Side.BUY, 10_000),
-            {"exposure": replace(IDLE, position_units=901 * QUOTE)},
+            {"exposure": used(position_units=901 * QUOTE)},
             "max_position",
             "1001",
             id="position",
@@ -111,7 +117,7 @@ def test_review_order_over_a_limit_is_refused_with_rule_and_numbers(
 
 @pytest.mark.parametrize("purpose", [Purpose.EXIT, Purpose.FLATTEN, Purpose.STOP])
 def test_review_order_that_lowers_the_position_passes_limits_on_money(purpose: Purpose) -> None:
-    exposure = replace(IDLE, position_units=9999 * QUOTE, open_entry_units=9999 * QUOTE)
+    exposure = used(position_units=9999 * QUOTE, open_entry_units=9999 * QUOTE)
     order = place(Side.SELL, 10_100, 1_000, purpose)
     assert check(order, exposure=exposure).plan.places == (order,)
 
@@ -134,11 +140,13 @@ def test_review_refused_order_uses_nothing_up() -> None:
 def test_review_cancels_pass_always() -> None:
     intent = make_order(0, Side.BUY, 10_000).intent
     cancel = Cancel(
-        client_order_id=intent.client_order_id, slot=0, side=Side.BUY, reason="not desired"
+        client_order_id=intent.client_order_id,
+        slot=intent.tag.slot,
+        side=Side.BUY,
+        reason="not desired",
     )
-    exposure = Exposure(
-        position_units=10**30, open_entry_units=10**30, open_orders=999, orders_last_minute=999
-    )
+    much = used(position_units=10**30, open_entry_units=10**30)
+    exposure = replace(much, open_orders=999, orders_last_minute=999)
     assert check(cancels=(cancel,), exposure=exposure, is_killed=True).plan.cancels == (cancel,)
 
 
@@ -150,9 +158,34 @@ def test_review_one_sided_book_checks_the_side_that_exists() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("max_open_orders", 0), ("max_position_units", -1), ("price_collar", Decimal(1))],
+    [("max_open_orders", 0), ("orders_per_minute", -1), ("price_collar", Decimal(1))],
 )
 def test_risk_limits_senseless_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         replace(LIMITS, **{field: value})
     assert refusal.value.field == field
+
+
+def test_risk_limits_of_a_role_senseless_are_refused() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        replace(LIMITS, roles={Role.SHORT: replace(LONG, max_position_units=-1)})
+    assert refusal.value.field == "short.max_position_units"
+
+
+def test_review_spot_sale_of_base_is_limited_in_base() -> None:
+    base = 10**8
+    short = RoleLimits(
+        max_position_units=3 * base,
+        max_open_entry_units=2 * base,
+        max_order_units=base,
+        in_base=True,
+    )
+    settings: dict[str, Any] = {
+        "limits": replace(LIMITS, roles={Role.SHORT: short}),
+        "exposure": replace(IDLE, roles={Role.SHORT: RoleExposure(position_units=2 * base)}),
+    }
+    first, second = (place(Side.SELL, 10_100, 10, Purpose.ENTRY, slot) for slot in (0, 1))
+    approved = check(first, second, **settings)
+    assert approved.plan.places == (first,)
+    (refusal,) = approved.refused
+    assert refusal.detail == "4.00000000 of at most 3.00000000 ABC"
