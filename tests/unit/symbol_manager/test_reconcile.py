@@ -226,9 +226,7 @@ async def test_absorb_survey_doubts_live_orders_it_does_not_show_and_no_others()
     assert doubtful_orders(office.state, office.doubts) == []
 
 
-async def test_absorb_survey_order_that_rests_after_its_cancel_was_asked_for_is_cancelled_again() -> (
-    None
-):
+async def test_absorb_survey_order_that_outlived_its_lost_cancel_is_cancelled_again() -> None:
     office = Office(make_state(orders=[replace(OPEN, cancel_requested=True)]))
     found = Survey([make_report(ENTRY, VenueStatus.OPEN)], [], {})
 
