@@ -36,6 +36,7 @@ from exchanges.conversions import (
     to_quote,
     to_trade,
 )
+from exchanges.native import native_quotes
 from exchanges.rate_budget import Admission, RateBudget
 from exchanges.streams import AccountEvent, AccountStream, QuoteEvent, QuoteStreams
 from exchanges.translate import (
@@ -81,7 +82,7 @@ class CcxtExchange:
         self._connection: Connection | None = None
         self._must_ask_time = False
         silence_s = config.stream_silence_ms / 1000
-        self._quotes = QuoteStreams(
+        self._quotes = native_quotes(config, self._open, self._asking) or QuoteStreams(
             self._open,
             self._fetch_book,
             silence_s=silence_s,

@@ -76,8 +76,11 @@ class QuoteStreams:
 
     def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:
-            await _keep_connected(
-                f"quotes {symbol}", lambda up: self._serve(symbol, channel, up), channel
+            await keep_connected(
+                f"quotes {symbol}",
+                lambda up: self._serve(symbol, channel, up),
+                restored=channel.put,
+                lost=channel.put,
             )
 
         return relay(feed)
@@ -154,7 +157,12 @@ class AccountStream:
 
     def watch(self) -> AsyncGenerator[AccountEvent, None]:
         async def feed(channel: Channel[AccountEvent]) -> None:
-            await _keep_connected("account", lambda up: self._serve(channel, up), channel)
+            await keep_connected(
+                "account",
+                lambda up: self._serve(channel, up),
+                restored=channel.put,
+                lost=channel.put,
+            )
 
         return relay(feed)
 
@@ -223,10 +231,12 @@ async def _pump(forever: Awaitable[None]) -> None:
         raise
 
 
-async def _keep_connected(
+async def keep_connected(
     name: str,
     serve: Callable[[Callable[[], None]], Awaitable[None]],
-    channel: Channel[Any],
+    *,
+    restored: Callable[[StreamRestored], None],
+    lost: Callable[[StreamLost], None],
 ) -> None:
     """Serve for ever; say each time when the stream is up, and why it was lost."""
     wait_s = RECONNECT_FIRST_S
@@ -237,7 +247,7 @@ async def _keep_connected(
             nonlocal is_up, wait_s
             if not is_up:
                 is_up, wait_s = True, RECONNECT_FIRST_S
-                channel.put(StreamRestored())
+                restored(StreamRestored())
 
         reason = ""
         try:
@@ -245,7 +255,7 @@ async def _keep_connected(
         except* _FAILURES as failures:
             reason = repr(failures.exceptions[0])
         log.warning("stream_lost", stream=name, reason=reason)
-        channel.put(StreamLost(reason))
+        lost(StreamLost(reason))
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, RECONNECT_LONGEST_S)
 
