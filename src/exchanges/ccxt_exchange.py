@@ -38,7 +38,13 @@ from exchanges.conversions import (
 )
 from exchanges.native import native_quotes
 from exchanges.rate_budget import Admission, RateBudget
-from exchanges.streams import AccountEvent, AccountStream, QuoteEvent, QuoteStreams
+from exchanges.streams import (
+    AccountEvent,
+    AccountStream,
+    QuoteCounters,
+    QuoteEvent,
+    QuoteStreams,
+)
 from exchanges.translate import (
     MALFORMED,
     CcxtError,
@@ -105,7 +111,12 @@ class CcxtExchange:
     @property
     def refused_quotes(self) -> int:
         """Quotes that were crossed, negative or no numbers, and not passed on."""
-        return self._quotes.refused_quotes
+        return self._quotes.counters.refused
+
+    @property
+    def quote_counters(self) -> QuoteCounters:
+        """What the market streams did not pass on."""
+        return self._quotes.counters
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:

@@ -40,6 +40,22 @@ class Silent(VenueError):
 
 
 @dataclass(slots=True)
+class QuoteCounters:
+    """What the market streams did not pass on; of ccxt's only the refused quotes are known."""
+
+    #: Quotes that were crossed, negative or no numbers.
+    refused: int = 0
+    #: Quotes older than the one before them.
+    backwards: int = 0
+    #: Messages of another shape than the venue's.
+    malformed: int = 0
+    #: Books that stood still on the stream while the venue's moved.
+    stuck: int = 0
+    #: Connections that ended.
+    lost: int = 0
+
+
+@dataclass(slots=True)
 class _Market:
     """What is known of one symbol on the present connection."""
 
@@ -71,8 +87,7 @@ class QuoteStreams:
         self._subscribe_every_s = subscribe_every_s
         self._may_subscribe = asyncio.Lock()
         self._last_message_s = 0.0
-        #: Quotes that were crossed, negative or no numbers.
-        self.refused_quotes = 0
+        self.counters = QuoteCounters()
 
     def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:
@@ -136,7 +151,7 @@ class QuoteStreams:
         try:
             quote = to_quote(market.symbol, market.book, market.exchange_ms)
         except MALFORMED as error:
-            self.refused_quotes += 1
+            self.counters.refused += 1
             log.warning("quote_refused", symbol=market.symbol, error=str(error))
             return
         channel.put(quote)

@@ -9,25 +9,10 @@ import structlog
 from domain.market import Quote
 from exchanges.channel import Channel
 from exchanges.native.wire import Best, BookTicker, best_of
+from exchanges.streams import QuoteCounters
 from ports.exchange import StreamLost, StreamRestored
 
 log = structlog.get_logger("exchanges")
-
-
-@dataclass(slots=True)
-class QuoteCounters:
-    """What the market streams did not pass on, since the process began."""
-
-    #: Quotes that were crossed, negative or no numbers.
-    refused: int = 0
-    #: Quotes older than the one before them.
-    backwards: int = 0
-    #: Messages of another shape than the venue's.
-    malformed: int = 0
-    #: Books that stood still on the stream while the venue's moved.
-    stuck: int = 0
-    #: Connections that ended.
-    lost: int = 0
 
 
 @dataclass(slots=True, eq=False)

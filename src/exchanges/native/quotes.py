@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from exchanges.account import AccountConfig
 from exchanges.channel import Channel, relay
 from exchanges.connection import Connection
-from exchanges.native.market import Market, QuoteCounters
+from exchanges.native.market import Market
 from exchanges.native.session import CONFIRM_EVERY_S, Session
 from exchanges.native.source import Asking, CcxtSource, QuoteSource
 from exchanges.native.wire import DIALECTS, Dialect
-from exchanges.streams import QuoteEvent, keep_connected
+from exchanges.streams import QuoteCounters, QuoteEvent, keep_connected
 from ports.exchange import StreamLost
 
 
@@ -53,10 +53,6 @@ class NativeQuotes:
         #: Symbols came or went.
         self._changed = asyncio.Event()
         self._service: asyncio.Task[None] | None = None
-
-    @property
-    def refused_quotes(self) -> int:
-        return self.counters.refused
 
     def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:

@@ -18,11 +18,11 @@ import msgspec
 import structlog
 
 from domain.errors import VenueError
-from exchanges.native.market import Market, QuoteCounters
+from exchanges.native.market import Market
 from exchanges.native.socket import StreamSocket, Unsubscribable
 from exchanges.native.source import QuoteSource
 from exchanges.native.wire import BookTicker, Decode, Dialect
-from exchanges.streams import Silent
+from exchanges.streams import QuoteCounters, Silent
 
 #: How often the connection proves itself; a quote without news is at most this much older.
 CONFIRM_EVERY_S = 2.0
