@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import structlog
@@ -36,6 +37,8 @@ class Market:
     updates: int = 0
     #: The last one published.
     quote: Quote | None = None
+    #: The age of a book that is about to be published.
+    _unpublished_ms: int | None = None
 
     def join(self, reader: Channel[Quote | StreamLost | StreamRestored]) -> None:
         self.readers.add(reader)
@@ -58,7 +61,10 @@ class Market:
         self.updates += 1
         self.best = best
         if self.is_up:
-            self.confirm(venue_ms if book.traded_ms is None else book.traded_ms)
+            # Messages that come in one go are worth one quote, the last.
+            if self._unpublished_ms is None:
+                asyncio.get_running_loop().call_soon(self._publish)
+            self._unpublished_ms = venue_ms if book.traded_ms is None else book.traded_ms
 
     def confirm(self, exchange_ms: int) -> None:
         """The book was the venue's at `exchange_ms`."""
@@ -68,6 +74,11 @@ class Market:
         self.quote = Quote(symbol=self.symbol, bid=bid, ask=ask, exchange_ms=exchange_ms)
         for reader in self.readers:
             reader.put(self.quote)
+
+    def _publish(self) -> None:
+        exchange_ms, self._unpublished_ms = self._unpublished_ms, None
+        if exchange_ms is not None and self.is_up:
+            self.confirm(exchange_ms)
 
     def restore(self, exchange_ms: int) -> None:
         """Nothing is missing any more: say so, and then what the book is."""
@@ -81,5 +92,6 @@ class Market:
         self.is_up = False
         self.best = self.quote = None
         self.update_id = self.updates = 0
+        self._unpublished_ms = None
         for reader in self.readers:
             reader.put(StreamLost(reason))

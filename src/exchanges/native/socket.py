@@ -31,7 +31,7 @@ FRAME_BYTES_MAX = 1 << 20
 
 OnEvent = Callable[[str, msgspec.Raw], None]
 
-_FRAMES = msgspec.json.Decoder(Frame)
+_decode = msgspec.json.Decoder(Frame).decode
 
 
 class Unsubscribable(VenueError):
@@ -129,25 +129,24 @@ class StreamSocket(WSListener):
         self._transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code())
-            transport.disconnect()
-            return
-        if frame.msg_type is not WSMsgType.TEXT:
-            return
+        # Asking for the type first costs a tenth of a quote, and only JSON can be decoded.
         try:
-            self._read(frame.get_payload_as_memoryview())
+            message = _decode(frame.get_payload_as_bytes())
+            if message.stream:
+                self._on_event(message.stream, message.data)
+            elif message.id is not None:
+                self._settle(message.id, message)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._on_malformed()
+            if frame.msg_type is WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+            elif frame.msg_type is not WSMsgType.PONG:
+                self._on_malformed()
 
-    def _read(self, payload: memoryview) -> None:
-        frame = _FRAMES.decode(payload)
-        if frame.stream:
-            self._on_event(frame.stream, frame.data)
-        elif frame.id is not None:
-            awaited = self._awaited.get(frame.id)
-            if awaited is not None and not awaited.done():
-                awaited.set_result(frame)
+    def _settle(self, asked: int, reply: Frame) -> None:
+        awaited = self._awaited.get(asked)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(reply)
 
 
 def _socket_factory(way: Way) -> Callable[[WSParsedURL], Awaitable[socket.socket | None]]:
