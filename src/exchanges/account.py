@@ -37,6 +37,8 @@ class AccountConfig:
     clock_skew_ms: int = 500
     #: A stream without any message for this long counts as lost.
     stream_silence_ms: int = 5_000
+    #: Our own decoder for the quotes of venues it knows; otherwise ccxt's streams.
+    native_quotes: bool = True
     #: Trades asked for in one request.
     trades_page: int = 1_000
 
@@ -63,6 +65,7 @@ class AccountConfig:
         recv_window_ms: int,
         timeout_ms: int,
         clock_skew_ms: int,
+        native_quotes: bool = True,
     ) -> Self:
         """From settings; a key file wins over keys given beside it.
 
@@ -90,6 +93,7 @@ class AccountConfig:
             recv_window_ms=recv_window_ms,
             timeout_ms=timeout_ms,
             clock_skew_ms=clock_skew_ms,
+            native_quotes=native_quotes,
         )
 
 

@@ -24,6 +24,9 @@ class Call(StrEnum):
     TRADES = "trades"
     BALANCES = "balances"
     QUOTE = "quote"
+    #: Best bid and ask of many symbols.
+    QUOTES = "quotes"
+    TIME = "time"
     MARKETS = "markets"
 
 
@@ -75,6 +78,8 @@ BINANCE = Venue(
             Call.TRADES: Cost(weight=20),
             Call.BALANCES: Cost(weight=20),
             Call.QUOTE: Cost(weight=3),
+            Call.QUOTES: Cost(weight=4),
+            Call.TIME: Cost(weight=1),
             Call.MARKETS: Cost(weight=22),
         }
     ),

@@ -36,8 +36,15 @@ from exchanges.conversions import (
     to_quote,
     to_trade,
 )
+from exchanges.native import native_quotes
 from exchanges.rate_budget import Admission, RateBudget
-from exchanges.streams import AccountEvent, AccountStream, QuoteEvent, QuoteStreams
+from exchanges.streams import (
+    AccountEvent,
+    AccountStream,
+    QuoteCounters,
+    QuoteEvent,
+    QuoteStreams,
+)
 from exchanges.translate import (
     MALFORMED,
     CcxtError,
@@ -81,7 +88,7 @@ class CcxtExchange:
         self._connection: Connection | None = None
         self._must_ask_time = False
         silence_s = config.stream_silence_ms / 1000
-        self._quotes = QuoteStreams(
+        self._quotes = native_quotes(config, self._open, self._asking) or QuoteStreams(
             self._open,
             self._fetch_book,
             silence_s=silence_s,
@@ -104,7 +111,12 @@ class CcxtExchange:
     @property
     def refused_quotes(self) -> int:
         """Quotes that were crossed, negative or no numbers, and not passed on."""
-        return self._quotes.refused_quotes
+        return self._quotes.counters.refused
+
+    @property
+    def quote_counters(self) -> QuoteCounters:
+        """What the market streams did not pass on."""
+        return self._quotes.counters
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:

@@ -58,11 +58,22 @@ def dispatching(guard: SendGuard) -> Iterator[Dispatch]:
         _current.reset(token)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a venue's hosts lead, and whom we trust there."""
+
+    #: `None`: where the system says.
+    resolver: AbstractResolver | None = None
+    #: `None`: whom the system trusts.
+    tls: ssl.SSLContext | None = None
+
+
 class Connection:
     """One account's ccxt client with its session."""
 
-    def __init__(self, client: Any, session: aiohttp.ClientSession, venue: Venue) -> None:
+    def __init__(self, client: Any, session: aiohttp.ClientSession, venue: Venue, way: Way) -> None:
         self.client = client
+        self.way = way
         self._session = session
         self._venue = venue
 
@@ -77,10 +88,11 @@ class Connection:
         TransientVenueError
             If the simulator is not there yet; ccxt's own errors where the venue does not answer.
         """
+        way = _way_to(account, venue)
         session = aiohttp.ClientSession(
-            connector=_connector(account, venue), trace_configs=[_trace(on_limited)]
+            connector=_connector(way), trace_configs=[_trace(on_limited)]
         )
-        connection = cls(_client(account, venue, session), session, venue)
+        connection = cls(_client(account, venue, session), session, venue, way)
         try:
             await connection.client.load_markets()
         except BaseException:  # closed whatever ends the opening, then raised
@@ -150,15 +162,20 @@ def _client(account: AccountConfig, venue: Venue, session: aiohttp.ClientSession
     return client
 
 
-def _connector(account: AccountConfig, venue: Venue) -> aiohttp.TCPConnector:
+def _way_to(account: AccountConfig, venue: Venue) -> Way:
     if account.mode is not Mode.SIMULATOR or account.simulator_file is None:
-        return aiohttp.TCPConnector()
+        return Way()
     address = _read_address(account.simulator_file)
-    return aiohttp.TCPConnector(
-        resolver=SimulatorResolver(address["host"], address["port"], venue.domain),
-        ssl=ssl.create_default_context(cafile=address["ca_path"]),
-        use_dns_cache=False,
+    return Way(
+        SimulatorResolver(address["host"], address["port"], venue.domain),
+        ssl.create_default_context(cafile=address["ca_path"]),
     )
+
+
+def _connector(way: Way) -> aiohttp.TCPConnector:
+    if way.resolver is None or way.tls is None:
+        return aiohttp.TCPConnector()
+    return aiohttp.TCPConnector(resolver=way.resolver, ssl=way.tls, use_dns_cache=False)
 
 
 def _read_address(path: Path) -> dict[str, Any]:

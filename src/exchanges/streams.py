@@ -40,6 +40,22 @@ class Silent(VenueError):
 
 
 @dataclass(slots=True)
+class QuoteCounters:
+    """What the market streams did not pass on; of ccxt's only the refused quotes are known."""
+
+    #: Quotes that were crossed, negative or no numbers.
+    refused: int = 0
+    #: Quotes older than the one before them.
+    backwards: int = 0
+    #: Messages of another shape than the venue's.
+    malformed: int = 0
+    #: Books that stood still on the stream while the venue's moved.
+    stuck: int = 0
+    #: Connections that ended.
+    lost: int = 0
+
+
+@dataclass(slots=True)
 class _Market:
     """What is known of one symbol on the present connection."""
 
@@ -71,13 +87,15 @@ class QuoteStreams:
         self._subscribe_every_s = subscribe_every_s
         self._may_subscribe = asyncio.Lock()
         self._last_message_s = 0.0
-        #: Quotes that were crossed, negative or no numbers.
-        self.refused_quotes = 0
+        self.counters = QuoteCounters()
 
     def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:
-            await _keep_connected(
-                f"quotes {symbol}", lambda up: self._serve(symbol, channel, up), channel
+            await keep_connected(
+                f"quotes {symbol}",
+                lambda up: self._serve(symbol, channel, up),
+                restored=channel.put,
+                lost=channel.put,
             )
 
         return relay(feed)
@@ -133,7 +151,7 @@ class QuoteStreams:
         try:
             quote = to_quote(market.symbol, market.book, market.exchange_ms)
         except MALFORMED as error:
-            self.refused_quotes += 1
+            self.counters.refused += 1
             log.warning("quote_refused", symbol=market.symbol, error=str(error))
             return
         channel.put(quote)
@@ -154,7 +172,12 @@ class AccountStream:
 
     def watch(self) -> AsyncGenerator[AccountEvent, None]:
         async def feed(channel: Channel[AccountEvent]) -> None:
-            await _keep_connected("account", lambda up: self._serve(channel, up), channel)
+            await keep_connected(
+                "account",
+                lambda up: self._serve(channel, up),
+                restored=channel.put,
+                lost=channel.put,
+            )
 
         return relay(feed)
 
@@ -223,10 +246,12 @@ async def _pump(forever: Awaitable[None]) -> None:
         raise
 
 
-async def _keep_connected(
+async def keep_connected(
     name: str,
     serve: Callable[[Callable[[], None]], Awaitable[None]],
-    channel: Channel[Any],
+    *,
+    restored: Callable[[StreamRestored], None],
+    lost: Callable[[StreamLost], None],
 ) -> None:
     """Serve for ever; say each time when the stream is up, and why it was lost."""
     wait_s = RECONNECT_FIRST_S
@@ -237,7 +262,7 @@ async def _keep_connected(
             nonlocal is_up, wait_s
             if not is_up:
                 is_up, wait_s = True, RECONNECT_FIRST_S
-                channel.put(StreamRestored())
+                restored(StreamRestored())
 
         reason = ""
         try:
@@ -245,7 +270,7 @@ async def _keep_connected(
         except* _FAILURES as failures:
             reason = repr(failures.exceptions[0])
         log.warning("stream_lost", stream=name, reason=reason)
-        channel.put(StreamLost(reason))
+        lost(StreamLost(reason))
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, RECONNECT_LONGEST_S)
 

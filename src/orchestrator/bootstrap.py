@@ -116,6 +116,7 @@ def open_exchange(settings: Settings) -> ExchangePort:
             recv_window_ms=account.recv_window_ms,
             timeout_ms=account.request_timeout_ms,
             clock_skew_ms=settings.clock_skew_ms,
+            native_quotes=account.native_quotes,
         )
     )
 

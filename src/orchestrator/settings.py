@@ -63,6 +63,8 @@ class AccountSettings(BaseModel):
     #: Signed requests older than this are refused by the venue.
     recv_window_ms: int = Field(default=2_000, ge=100, le=60_000)
     request_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+    #: Binance's quotes through our own decoder; false goes back to ccxt's streams.
+    native_quotes: bool = True
 
     @property
     def has_demo_keys(self) -> bool:

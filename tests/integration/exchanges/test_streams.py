@@ -24,12 +24,18 @@ async def patient(connect: Connect) -> CcxtExchange:
     return connect(stream_silence_ms=SILENCE_MS)
 
 
+@pytest.fixture(params=[True, False], ids=["native", "ccxt"])
+async def quoting(connect: Connect, request: pytest.FixtureRequest) -> CcxtExchange:
+    """Its quotes through our own streams, and through ccxt's."""
+    return connect(stream_silence_ms=SILENCE_MS, native_quotes=request.param)
+
+
 @pytest.fixture
-async def quotes(patient: CcxtExchange) -> AsyncIterator[Callable[[str], Reader[QuoteEvent]]]:
+async def quotes(quoting: CcxtExchange) -> AsyncIterator[Callable[[str], Reader[QuoteEvent]]]:
     async with AsyncExitStack() as stack:
 
         def read(symbol: str) -> Reader[QuoteEvent]:
-            reader = Reader(patient.watch_quotes(symbol))
+            reader = Reader(quoting.watch_quotes(symbol))
             stack.push_async_callback(reader.close)
             return reader
 
@@ -67,14 +73,14 @@ async def test_quotes_come_although_the_market_stands_still(
 
 
 async def test_quotes_of_many_symbols_are_each_their_own(
-    quotes: Callable[[str], Reader[QuoteEvent]], venue: Venue, patient: CcxtExchange
+    quotes: Callable[[str], Reader[QuoteEvent]], venue: Venue, quoting: CcxtExchange
 ) -> None:
     await venue.set_frozen(False)
     readers = {symbol: quotes(symbol) for symbol in ("BTC/USDT", "ETH/USDT", "XRP/USDT")}
     for symbol, reader in readers.items():
         await reader.until(lambda seen: len(seen) > 30)
         assert {event.symbol for event in reader.seen if isinstance(event, Quote)} == {symbol}
-    assert patient.refused_quotes == 0
+    assert quoting.refused_quotes == 0
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,7 @@ async def test_quotes_of_many_symbols_are_each_their_own(
 async def test_quotes_return_after_the_socket_is(
     quotes: Callable[[str], Reader[QuoteEvent]], venue: Venue, fault: dict[str, Any]
 ) -> None:
+    await venue.set_frozen(False)
     readers = [quotes("BTC/USDT"), quotes("ETH/USDT")]
     for reader in readers:
         await reader.until(times)
