@@ -43,6 +43,8 @@ BYBIT = Venue(
     dead_man_switch=DeadManSwitch(name="order/disconnected-cancel-all", least_s=3, most_s=300),
     expiry=Expiry(name="X-BAPI-RECV-WINDOW"),
     trades=OwnTrades(page=100, order="orderId", window_days=7, history_days=180),
+    # ccxt has no such request for spot.
+    has_account_fees=False,
     user_streams=(UserStream.ORDERS, UserStream.TRADES),
     limits=RateLimits(weight_per_minute=3_000, orders_per_10s=100),
     costs=plain_costs(),

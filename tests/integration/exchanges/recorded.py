@@ -61,7 +61,14 @@ class RecordedVenue:
         return self.directory / "venue.json"
 
     def asked(self, route: Route) -> list[Request]:
-        return [asked for asked in self.requests if (asked.method, asked.path) == route]
+        return [asked for asked in self.requests if self._route_of(asked) == route]
+
+    def _route_of(self, request: Request) -> Route:
+        """The request's own route, or the one whose last part is an order's name."""
+        route = (request.method, request.path)
+        if route in self.routes:
+            return route
+        return (request.method, f"{request.path.rpartition('/')[0]}/{{name}}")
 
     @asynccontextmanager
     async def running(self, certificate: Path, key: Path) -> AsyncIterator[None]:
@@ -89,7 +96,7 @@ class RecordedVenue:
             headers=dict(received.headers),
         )
         self.requests.append(request)
-        route = (request.method, request.path)
+        route = self._route_of(request)
         if route not in self.routes:
             self.unforeseen.append(request)
             return web.json_response({"unforeseen": route}, status=501)
