@@ -48,6 +48,9 @@ COINBASE = Venue(
     options=MappingProxyType(
         {
             "defaultType": "spot",
+            # The older ones know nothing of what Advanced Trade holds back for orders.
+            "fetchBalance": "v3PrivateGetBrokerageAccounts",
+            "fetchTime": "v3PublicGetBrokerageTime",
             "ordersLimit": CACHED_EVENTS,
             "tradesLimit": CACHED_EVENTS,
         }

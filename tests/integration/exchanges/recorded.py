@@ -106,7 +106,12 @@ class RecordedVenue:
             answer = Answer(answer)
         if answer is SILENCE:
             await asyncio.Event().wait()
-        return web.json_response(answer.body, status=answer.status)
+        return web.json_response(answer.body, status=answer.status, dumps=_compact)
+
+
+def _compact(document: Any) -> str:
+    """As venues write it."""
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _fields_of(body: str) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class Bitget(Shapes):
         return {
             ("GET", "/api/v2/public/time"): ok({"serverTime": str(TRADED_MS)}),
             ("GET", "/api/v2/spot/public/symbols"): ok([_MARKET]),
+            # ccxt asks for it beside the spot markets.
+            ("GET", "/api/v2/margin/currencies"): ok([]),
             ("GET", "/api/v2/spot/market/tickers"): ok([_TICKER]),
             ("GET", "/api/v2/spot/account/assets"): ok([_WALLET]),
             ("GET", "/api/v2/spot/trade/fills"): ok([_TRADE]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from integration.exchanges.recorded import Answer, Reply, Request, Route
@@ -15,6 +16,7 @@ from integration.exchanges.shapes.common import (
     ORDER_ID,
     PRICE,
     QUANTITY,
+    TRADED_MS,
     Shapes,
     State,
 )
@@ -25,7 +27,9 @@ _STATUSES = {
     State.FILLED: "FILLED",
     State.CANCELLED: "CANCELLED",
 }
-_TRADED_AT = "2023-11-14T22:13:20.123Z"
+_TRADED_AT = (
+    datetime.fromtimestamp(TRADED_MS / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+)
 
 
 def refused(reason: str, message: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ PRICE = "40000"
 QUANTITY = "0.01"
 FILLED = "0.004"
 ORDER_ID = "81234567"
-TRADED_MS = 1_700_000_000_123
+#: A minute ago: the history is asked for by time.
+TRADED_MS = int(time.time() * 1000) - 60_000
 FREE, LOCKED = "599.5", "400.25"
 
 

@@ -70,7 +70,6 @@ class Gate(Shapes):
             ("GET", "/api/v4/spot/accounts"): [_WALLET],
             ("GET", "/api/v4/spot/my_trades"): [_TRADE],
             ("GET", "/api/v4/spot/open_orders"): self._open,
-            ("GET", "/api/v4/spot/orders"): self._open,
             ("GET", "/api/v4/spot/orders/{name}"): self._order,
             self.place: self._place,
             self.cancel: self._cancel,
@@ -90,7 +89,8 @@ class Gate(Shapes):
         return _order(name, self.orders[name]) if name in self.orders else self.not_found
 
     def _open(self, asked: Request) -> Any:
-        return [_order(name, self.orders[name]) for name in self.listed(asked, *LIVE)]
+        orders = [_order(name, self.orders[name]) for name in self.listed(asked, *LIVE)]
+        return [{"currency_pair": "BTC_USDT", "total": len(orders), "orders": orders}]
 
 
 def _order(name: str, state: State) -> dict[str, str]:
@@ -152,7 +152,7 @@ _TICKER = {
 _WALLET = {"currency": "USDT", "available": FREE, "locked": LOCKED}
 _TRADE = {
     "id": "2876130500",
-    "create_time": "1700000000",
+    "create_time": str(TRADED_MS // 1000),
     "create_time_ms": f"{TRADED_MS}.399200",
     "currency_pair": "BTC_USDT",
     "side": "buy",

@@ -51,6 +51,7 @@ class Okx(Shapes):
         return {
             "instId": "BTC-USDT",
             "tdMode": "cash",
+            "tgtCcy": "base_ccy",
             "side": "buy",
             "ordType": "post_only",
             "px": PRICE,
