@@ -1,4 +1,4 @@
-"""Each venue's record against unmodified ccxt: what leaves, and what recorded shapes come back as."""
+"""Each venue's record against unmodified ccxt: what leaves, and what replies come back as."""
 
 from __future__ import annotations
 
@@ -120,7 +120,10 @@ def buy(exchange: CcxtExchange, generation: int = 1) -> Intent:
         generation=generation,
     )
     return Intent(
-        client_order_id=exchange.ids.encode(tag), tag=tag, price_ticks=4_000_000, quantity_lots=1_000
+        client_order_id=exchange.ids.encode(tag),
+        tag=tag,
+        price_ticks=4_000_000,
+        quantity_lots=1_000,
     )
 
 

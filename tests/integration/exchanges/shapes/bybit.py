@@ -9,7 +9,6 @@ from integration.exchanges.recorded import Answer, Reply, Request, Route
 from integration.exchanges.shapes.common import (
     FILLED,
     FILLED_IN,
-
     LIVE,
     LOCKED,
     ORDER_ID,

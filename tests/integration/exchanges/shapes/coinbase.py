@@ -88,7 +88,7 @@ class Coinbase(Shapes):
 
     def routes(self) -> Mapping[Route, Reply]:
         return {
-            ("GET", "/api/v3/brokerage/time"): {"epochMillis": "1700000000123"},
+            ("GET", "/api/v3/brokerage/time"): {"epochSeconds": "1700000000"},
             ("GET", "/api/v3/brokerage/market/products"): self._products,
             ("GET", "/api/v3/brokerage/transaction_summary"): _FEES,
             ("GET", "/api/v3/brokerage/market/products/BTC-USD/ticker"): _TICKER,
