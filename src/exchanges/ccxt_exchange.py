@@ -27,8 +27,9 @@ from domain.market import Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import Address, BookCall, Call, Reply
+from exchanges.capabilities import Address, BookCall, Call, Kind, Reply
 from exchanges.connection import DEFAULT_RETRY_AFTER_S, Connection, dispatching
+from exchanges.contracts import refuse_hedge_mode
 from exchanges.conversions import (
     Structure,
     reason_untradable,
@@ -116,6 +117,8 @@ class CcxtExchange:
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:
+            if Kind.LINEAR in self._venue.kinds:
+                await refuse_hedge_mode(client)
             markets = await client.load_markets(True)
             # Binance's testnet has no such endpoint; ccxt's table of the venue's fees serves there.
             has_fees = self._venue.has_account_fees and self._config.mode is not Mode.TESTNET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from domain.errors import ConfigurationError
 from exchanges.venues import VENUES
 
 
@@ -28,6 +30,8 @@ def default_data_dir() -> Path:
 
 SIMULATED_VENUE = "binance"
 SIMULATOR_KEY = "sim-key"
+SIMULATOR_KEYS = (SIMULATOR_KEY, "sim-secret")
+KEYS = ("api_key", "api_secret", "api_passphrase")
 
 
 class Mode(StrEnum):
@@ -134,12 +138,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         yaml_file = Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
-        return (
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file),
-        )
+        yaml_settings = YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file)
+        _require_private(Path(".env"), dotenv_settings())
+        _require_private(yaml_file, yaml_settings())
+        return init_settings, env_settings, dotenv_settings, yaml_settings
 
     @property
     def simulator_dir(self) -> Path:
@@ -153,6 +155,22 @@ class Settings(BaseSettings):
         expiry_ms = venue.request_expiry_ms(account.recv_window_ms) if venue else None
         # Where nothing expires, waiting proves nothing: a stray is cancelled on sight.
         return self.lease_s + ((expiry_ms or account.recv_window_ms) + self.clock_skew_ms) / 1000
+
+
+def _require_private(path: Path, given: dict[str, Any]) -> None:
+    """Refuse a file that holds an exchange's keys for others to read."""
+    account = given.get("account")
+    secrets = {account.get(name) for name in KEYS} if isinstance(account, dict) else set()
+    if secrets <= {None, "", *SIMULATOR_KEYS} or not path.exists():
+        return
+    permissions = stat.S_IMODE(path.stat().st_mode)
+    if permissions & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            field=str(path),
+            rule="must be closed to group and others, since it holds an exchange's keys",
+            value=f"of mode {permissions:04o}",
+            remedy=f"chmod 600 {path}, or give the keys by the environment or account.key_file",
+        )
 
 
 def load_settings(**flags: Any) -> Settings:
