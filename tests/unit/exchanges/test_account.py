@@ -83,3 +83,10 @@ async def test_simulator_resolver_leads_only_the_venues_hosts_to_the_simulator()
     for other in ("example.com", "binance.com.example.com", "localhost"):
         with pytest.raises(OSError, match="no host of the simulated venue"):
             await resolver.resolve(other, 443)
+
+
+def test_key_file_may_hold_a_passphrase(tmp_path: Path) -> None:
+    key_file = write_keys(tmp_path / "keys", "file-key\nfile-secret\nfile-phrase\n")
+    account = AccountConfig.load(**{**SETTINGS, "key_file": key_file})
+    assert (account.api_secret, account.api_passphrase) == ("file-secret", "file-phrase")
+    assert "file-" not in repr(account)
