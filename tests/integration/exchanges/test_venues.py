@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from domain.errors import OrderNotFound, TransientVenueError
+from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, OrderTag, Purpose, Side
 from domain.orders import Intent, VenueStatus
 from exchanges.account import AccountConfig, Mode
 from exchanges.ccxt_exchange import CcxtExchange
+from exchanges.connection import DEFAULT_RETRY_AFTER_S
 from exchanges.venues import VENUES
 from integration.exchanges import harness
 from integration.exchanges.recorded import SILENCE, Answer, RecordedVenue, Route, make_certificate
@@ -36,9 +39,9 @@ from integration.exchanges.shapes.common import (
     State,
 )
 from integration.exchanges.shapes.gate import Gate
-from integration.exchanges.shapes.kraken import Kraken
+from integration.exchanges.shapes.kraken import VENUE_S, Kraken
 from integration.exchanges.shapes.okx import Okx
-from ports.exchange import Accepted, NotSent, Outcome, Refused, Undetermined
+from ports.exchange import Accepted, NotSent, Outcome, Refused, StreamRestored, Undetermined
 
 SHAPES: tuple[type[Shapes], ...] = (Bybit, Okx, Kraken, Bitget, Gate, Bitvavo, Coinbase)
 
@@ -247,22 +250,60 @@ async def test_post_only_order_that_would_cross_does_not_rest(desk: Desk) -> Non
     assert outcome.report.status in {VenueStatus.CANCELLED, VenueStatus.REJECTED}
 
 
-async def test_cancel_of_an_order_that_is_gone_is_refused_or_looked_up(desk: Desk) -> None:
+async def test_cancel_of_an_order_that_is_gone_is_refused(desk: Desk) -> None:
     item = buy(desk.exchange)
     desk.shapes.orders[item.client_order_id] = State.OPEN
     desk.answer(desk.shapes.cancel, desk.shapes.not_found)
     outcome = await desk.cancel(item.client_order_id)
     assert isinstance(outcome, Refused)
-    assert outcome.reason in {"not_found", "other"}
+    assert outcome.reason == desk.shapes.gone
 
 
 async def test_rate_limit_means_not_sent_and_quiet(desk: Desk) -> None:
+    served = desk.recorded.routes[desk.shapes.place]
     desk.refuse_place(desk.shapes.too_fast)
     assert isinstance(await desk.place(buy(desk.exchange)), NotSent)
-    seen = len(desk.recorded.requests)
-    assert isinstance(await desk.place(buy(desk.exchange)), NotSent) or (
-        len(desk.recorded.requests) > seen
-    )
+    refused_s = time.monotonic()
+    desk.recorded.routes[desk.shapes.place] = served
+    assert isinstance(await desk.place(buy(desk.exchange)), Accepted)
+    assert time.monotonic() - refused_s > 0.9 * DEFAULT_RETRY_AFTER_S
+
+
+async def test_lost_lease_sends_nothing(desk: Desk) -> None:
+    def lose_the_lease() -> None:
+        raise OwnershipLost("gone")
+
+    item = buy(desk.exchange)
+    desk.shapes.orders[item.client_order_id] = State.OPEN
+    instrument = (await desk.exchange.load_instruments())[desk.shapes.symbol]
+    plan = harness.plan(places=(item,), cancels=(item.client_order_id,))
+    outcomes = await desk.exchange.submit(plan, instrument, lose_the_lease)
+    assert [type(outcome) for outcome in (*outcomes.cancels, *outcomes.places)] == [NotSent] * 2
+    assert desk.recorded.asked(desk.shapes.place) == desk.recorded.asked(desk.shapes.cancel) == []
+
+
+async def test_place_carries_the_window_in_which_the_venue_takes_it(desk: Desk) -> None:
+    expiry = VENUES[desk.shapes.venue].expiry
+    await desk.place(buy(desk.exchange))
+    (sent,) = desk.recorded.asked(desk.shapes.place)
+    window_ms = desk.exchange.capabilities.request_expiry_ms
+    if expiry is None:
+        assert window_ms is None
+    elif expiry.deadline is None:
+        assert sent.headers[expiry.name] == str(window_ms)
+    else:
+        assert window_ms is not None
+        deadline_s = datetime.fromisoformat(sent.fields[expiry.deadline]).timestamp()
+        # Counted from the venue's clock, which tells whole seconds.
+        signed_s = deadline_s - window_ms / 1000
+        assert signed_s == pytest.approx(VENUE_S, abs=60)
+
+
+async def test_account_without_a_stream_is_polled(desk: Desk) -> None:
+    if VENUES[desk.shapes.venue].user_streams:
+        pytest.skip("the account has a stream")
+    async with aclosing(desk.exchange.watch_account()) as events:
+        assert isinstance(await anext(events), StreamRestored)
 
 
 @pytest.mark.parametrize("kind", ["place", "cancel"])

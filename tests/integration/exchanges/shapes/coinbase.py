@@ -54,6 +54,8 @@ class Coinbase(Shapes):
     place = ("POST", "/api/v3/brokerage/orders")
     cancel = ("POST", "/api/v3/brokerage/orders/batch_cancel")
     crossed = None
+    # ccxt keeps the venue's reason to itself.
+    gone = "other"
     no_funds = refused("INSUFFICIENT_FUND", "Insufficient balance in source account")
     not_found = Answer(
         {

@@ -45,6 +45,8 @@ class Shapes(ABC):
     volatile: ClassVar[frozenset[str]] = frozenset()
     #: The state that a post-only order ends in when it would cross; `None` where the reply tells.
     crossed: ClassVar[State | None] = State.CANCELLED
+    #: What the refusal of a cancel says when the order is gone.
+    gone: ClassVar[str] = "not_found"
 
     orders: dict[str, State] = field(default_factory=dict)
 

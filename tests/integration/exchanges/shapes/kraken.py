@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from integration.exchanges.shapes.common import (
     Shapes,
     State,
 )
+
+#: The venue's clock stands an hour behind ours.
+VENUE_S = int(time.time()) - 3_600
 
 _STATUSES = {
     State.OPEN: "open",
@@ -62,7 +66,7 @@ class Kraken(Shapes):
 
     def routes(self) -> Mapping[Route, Reply]:
         return {
-            ("GET", "/0/public/Time"): ok({"unixtime": 1_700_000_000}),
+            ("GET", "/0/public/Time"): ok({"unixtime": VENUE_S}),
             ("GET", "/0/public/AssetPairs"): ok({"XBTUSDT": _MARKET}),
             ("GET", "/0/public/Ticker"): ok({"XBTUSDT": _TICKER}),
             ("POST", "/0/private/BalanceEx"): ok(
