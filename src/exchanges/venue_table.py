@@ -9,8 +9,8 @@ from exchanges.capabilities import Address, LookUp, Proof, Reply, Sandbox, Venue
 #: What each proof means to somebody who trades there.
 PROOFS = {
     Proof.END_TO_END: "kill, time-out and race tests run against a simulator of this venue",
-    Proof.RECORDED_SHAPES: "what leaves unmodified ccxt is captured, and replies of the documented "
-    "shape are read back; nothing of it was seen at the venue itself",
+    Proof.RECORDED_SHAPES: "what leaves unmodified ccxt by REST is captured, and replies of the "
+    "documented shape are read back; streams, limits and the venue itself were not seen",
     Proof.NONE: "nothing was looked at",
 }
 #: The columns that tell the venues apart at a glance.

@@ -299,9 +299,9 @@ async def test_place_carries_the_window_in_which_the_venue_takes_it(desk: Desk) 
         assert signed_s == pytest.approx(VENUE_S, abs=60)
 
 
+@pytest.mark.parametrize("desk", [Bitvavo, Coinbase], indirect=True)
 async def test_account_without_a_stream_is_polled(desk: Desk) -> None:
-    if VENUES[desk.shapes.venue].user_streams:
-        pytest.skip("the account has a stream")
+    assert VENUES[desk.shapes.venue].user_streams == ()
     async with aclosing(desk.exchange.watch_account()) as events:
         assert isinstance(await anext(events), StreamRestored)
 
