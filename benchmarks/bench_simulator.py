@@ -18,8 +18,8 @@ import aiohttp
 
 from cli.local_system import LocalSystem, Market, temporary_data_dir
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import venue_of
 from exchanges.connection import Connection
+from exchanges.venues import venue_of
 from measurement import Result, interleave
 from simulator.server import read_address
 

@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.server import database_server
-from domain.errors import GridkeeperError
+from domain.errors import ConfigurationError, GridkeeperError
 from domain.market import Quote
+from exchanges.venues import VENUES
 from ext import ladder
 from orchestrator.bootstrap import open_exchange
 from orchestrator.settings import Settings
@@ -169,13 +170,28 @@ def _is_free(host: str, port: int) -> bool:
 
 
 async def _exchange(settings: Settings) -> AsyncIterator[Check]:
-    exchange = open_exchange(settings)
+    try:
+        exchange = open_exchange(settings)
+    except ConfigurationError as error:
+        yield Check("exchange", False, f"`{error.field}` {error.rule}", error.remedy)
+        return
+    yield _venue(settings)
     try:
         yield await _attempt("exchange", lambda: _markets(exchange), _reach_remedy(settings))
         yield await _attempt("exchange clock", lambda: _clock(exchange, settings), "see above")
         yield await _attempt("exchange keys", lambda: _keys(exchange), "check the account's keys")
     finally:
         await exchange.close()
+
+
+def _venue(settings: Settings) -> Check:
+    name = settings.account.venue
+    venue = VENUES.get(name)
+    if venue is None:
+        return Check("venue", True, f"{name}: unverified, nothing is guaranteed")
+    late = "nothing expires" if venue.expiry is None else "late requests expire"
+    found = f"{name}, proof: {venue.proof.value}; {late} (`gridkeeper config venues {name}`)"
+    return Check("venue", True, found)
 
 
 async def _attempt(name: str, look: Callable[[], Awaitable[Check]], remedy: str) -> Check:

@@ -1,12 +1,18 @@
-"""`gridkeeper config`: the settings in effect, secrets masked."""
+"""`gridkeeper config`: the settings in effect, secrets masked, and the exchanges to choose from."""
 
 from __future__ import annotations
+
+from operator import itemgetter
+from typing import Annotated
 
 import typer
 
 from cli.context import load
-from cli.render import Facts, show_facts
+from cli.render import Column, Facts, print_json, show_facts, show_lines, show_rows
 from cli.session import Format, Output, session_of
+from domain.errors import ConfigurationError
+from exchanges.venue_table import OVERVIEW, facts_of, guarantees_of
+from exchanges.venues import VENUES
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,3 +33,29 @@ def show(context: typer.Context, output: Output = Format.TABLE) -> None:
         else:
             facts[name] = value
     show_facts(facts, output)
+
+
+@app.command()
+def venues(
+    venue: Annotated[str | None, typer.Argument(help="Only this one, in full.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show which exchanges are known, and what each guarantees."""
+    rows = {name: facts_of(known) for name, known in VENUES.items()}
+    if venue is None:
+        columns = [Column[dict[str, str]](name, itemgetter(name)) for name in OVERVIEW]
+        show_rows(list(rows.values()), columns, output, empty="no venues")
+        return
+    if venue not in rows:
+        raise ConfigurationError(
+            field="venue",
+            rule=f"must be one of {', '.join(rows)}",
+            value=venue,
+            remedy="name one of these",
+        )
+    guarantees = guarantees_of(VENUES[venue])
+    if output is Format.JSON:
+        print_json({**rows[venue], "guarantees": guarantees})
+        return
+    show_facts(rows[venue], output)
+    show_lines(["", *guarantees])

@@ -23,7 +23,7 @@ from telemetry.logs import configure_logs
 T = TypeVar("T")
 
 #: Settings whose values are never shown.
-_SECRET = ("api_key", "api_secret", "token", "database_url")
+_SECRET = ("api_key", "api_secret", "api_passphrase", "token", "database_url")
 
 
 def load(session: Session, **flags: Any) -> Settings:
@@ -97,10 +97,12 @@ def secrets_of(settings: Settings) -> list[str]:
     known = (
         settings.account.api_key,
         settings.account.api_secret,
+        settings.account.api_passphrase,
         settings.api.token,
         settings.database_url,
     )
-    return [secret.get_secret_value() for secret in known if secret is not None]
+    values = [secret.get_secret_value() for secret in known if secret is not None]
+    return [value for value in values if value]
 
 
 @contextmanager

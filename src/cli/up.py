@@ -37,6 +37,9 @@ def up(
     on_shutdown: Annotated[
         OnShutdown | None, typer.Option(help="What a stop does with resting orders.")
     ] = None,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Trade at an exchange that nobody looked at.")
+    ] = False,
 ) -> None:
     """Run a node until SIGINT or SIGTERM: embedded database, shards and API.
 
@@ -44,7 +47,12 @@ def up(
     """
     chosen: dict[str, Any] = {"enabled": api, "port": port}
     flags = {name: value for name, value in chosen.items() if value is not None}
-    settings = load(session_of(context), api=flags or None, on_shutdown=on_shutdown)
+    settings = load(
+        session_of(context),
+        api=flags or None,
+        on_shutdown=on_shutdown,
+        account={"unverified": True} if unverified else None,
+    )
     secrets = secrets_of(settings)
     if settings.api.enabled:
         secrets.append(api_token(settings))

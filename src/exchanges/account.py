@@ -28,6 +28,10 @@ class AccountConfig:
     mode: Mode
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
+    #: For venues whose keys have one.
+    api_passphrase: str = field(default="", repr=False)
+    #: Trade at a venue of which no record says what it guarantees.
+    unverified: bool = False
     #: Where a running simulator says how to reach it.
     simulator_file: Path | None = None
     #: Signed requests older than this are refused by the venue.
@@ -60,6 +64,8 @@ class AccountConfig:
         mode: str,
         api_key: str,
         api_secret: str,
+        api_passphrase: str = "",
+        unverified: bool = False,
         key_file: Path | None,
         simulator_file: Path | None,
         recv_window_ms: int,
@@ -75,7 +81,7 @@ class AccountConfig:
             If the mode is unknown, or the key file is malformed or readable by others.
         """
         if key_file is not None:
-            api_key, api_secret = _read_keys(key_file)
+            api_key, api_secret, api_passphrase = _read_keys(key_file)
         if mode not in set(Mode):
             raise ConfigurationError(
                 field="mode",
@@ -89,6 +95,8 @@ class AccountConfig:
             mode=Mode(mode),
             api_key=api_key,
             api_secret=api_secret,
+            api_passphrase=api_passphrase,
+            unverified=unverified,
             simulator_file=simulator_file,
             recv_window_ms=recv_window_ms,
             timeout_ms=timeout_ms,
@@ -97,8 +105,8 @@ class AccountConfig:
         )
 
 
-def _read_keys(path: Path) -> tuple[str, str]:
-    """Key and secret, one a line; the error never quotes what the file holds."""
+def _read_keys(path: Path) -> tuple[str, str, str]:
+    """Key, secret and passphrase, one a line; the error never quotes what the file holds."""
     try:
         permissions = stat.S_IMODE(path.stat().st_mode)
         lines = path.read_text().split()
@@ -116,11 +124,12 @@ def _read_keys(path: Path) -> tuple[str, str]:
             value=f"{path} with mode {permissions:04o}",
             remedy=f"chmod 600 {path}",
         )
-    if len(lines) != 2:
+    if len(lines) not in {2, 3}:
         raise ConfigurationError(
             field="key_file",
-            rule="must hold two lines, key and secret",
+            rule="must hold a line each for key, secret and, where the venue has it, passphrase",
             value=f"{path} with {len(lines)}",
             remedy="write key and secret into it, one a line",
         )
-    return lines[0], lines[1]
+    key, secret, *passphrase = lines
+    return key, secret, "".join(passphrase)

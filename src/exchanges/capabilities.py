@@ -1,4 +1,4 @@
-"""What is known about each venue: its limits, guarantees and the ways ccxt has to be told of."""
+"""What has to be known about a venue: its limits, guarantees and the ways ccxt is to be told of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from domain.errors import ConfigurationError
 from exchanges.account import AccountConfig
-from exchanges.id_codecs import Base62Codec
 from exchanges.rate_budget import Cost, RateLimits
 from ports.exchange import Capabilities, ClientIdCodec
+
+#: Events of one burst that ccxt keeps until they are read; what is beyond is lost silently.
+CACHED_EVENTS = 10_000
+#: ccxt's own name for a client id, where it spells the venue's name itself.
+UNIFIED = "clientOrderId"
 
 
 class Call(StrEnum):
@@ -30,95 +33,197 @@ class Call(StrEnum):
     MARKETS = "markets"
 
 
+class Kind(StrEnum):
+    """What is traded; futures of other kinds are refused, with the reason, wherever they show."""
+
+    SPOT = "spot"
+    LINEAR = "linear"
+
+
+class Proof(StrEnum):
+    """What a venue's record rests on."""
+
+    END_TO_END = "end to end"
+    RECORDED_SHAPES = "recorded shapes"
+    NONE = "none"
+
+
+class Sandbox(StrEnum):
+    """Where orders can be tried without money."""
+
+    TESTNET = "testnet"
+    DEMO = "demo"
+    NONE = "none"
+
+
+class Address(StrEnum):
+    """How a request names an order that was placed before."""
+
+    #: As a parameter; ccxt's own argument for an id stays empty.
+    PARAMETER = "parameter"
+    #: In place of the venue's id.
+    IN_PLACE_OF_ID = "in place of the venue's id"
+    #: The venue takes only its own id, which is looked up first.
+    VENUE_ID = "venue's id, looked up first"
+
+
+class LookUp(StrEnum):
+    """How an order is found by its client id."""
+
+    ORDER = "one request"
+    #: Among open orders, then in the history.
+    LISTS = "open orders, then history"
+
+
+class Reply(StrEnum):
+    """What the answer to a place or cancel says."""
+
+    ORDER = "the order"
+    #: Only that the request was taken: what became of it is looked up.
+    RECEIPT = "a receipt"
+
+
+class CancelAll(StrEnum):
+    SYMBOL = "a symbol"
+    ACCOUNT = "the account"
+    NONE = "none"
+
+
+class BookCall(StrEnum):
+    """Which call shows the best bid and ask."""
+
+    BOOK_TICKER = "book ticker"
+    TICKER = "ticker"
+
+
+class UserStream(StrEnum):
+    """What the whole account's stream carries."""
+
+    ORDERS = "orders"
+    TRADES = "trades"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientIds:
+    """The client order id on its way to the venue and back."""
+
+    codec: ClientIdCodec
+    #: What the venue takes, as a regular expression of the whole id.
+    pattern: str
+    create: str = UNIFIED
+    cancel_by: Address = Address.PARAMETER
+    cancel: str = UNIFIED
+    look_up: LookUp = LookUp.ORDER
+    look_up_by: Address = Address.PARAMETER
+    #: `None` where the venue's lists cannot be narrowed to one client id: ours is picked from them.
+    fetch: str | None = UNIFIED
+    #: ccxt's method for the history, where orders are looked up in lists.
+    history: str = "fetch_closed_orders"
+    #: Where the reply carries it if ccxt's parser drops it.
+    in_reply: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """The venue refuses a signed request that comes later than the account's window."""
+
+    #: What carries the window on the wire.
+    name: str
+    #: Parameter of a place that is a time of day rather than a window: ours to fill in.
+    deadline: str | None = None
+    #: The venue takes no shorter one.
+    least_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManSwitch:
+    """The venue cancels what rests when it hears nothing for as long as was asked for."""
+
+    name: str
+    least_s: int
+    most_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTrades:
+    """How own trades are asked for."""
+
+    page: int
+    #: Ids are numbers that rise, and this parameter asks for those from one on.
+    from_id: str | None = None
+    #: Narrows them to one order; `None` where we pick them ourselves.
+    order: str | None = None
+    #: The longest time that one request may span, how far back it is worth to ask, and what the
+    #: venue cuts times to.
+    window_days: int = 7
+    history_days: int = 90
+    step_ms: int = 1
+    #: Pages hold the trades of all symbols.
+    of_account: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """One venue's record."""
 
     #: ccxt's name of it.
     ccxt_id: str
-    #: All its hosts end so; the simulator answers for these and for no other.
-    domain: str
+    proof: Proof
+    kinds: tuple[Kind, ...] = (Kind.SPOT,)
+    #: All its hosts end so; a simulator answers for these and for no other.
+    domains: tuple[str, ...]
+    sandbox: Sandbox
+    #: Keys come with a passphrase.
+    has_passphrase: bool = False
+    ids: ClientIds
+    #: The parameter that makes a limit order post-only, and what it becomes on the wire.
+    post_only: str = "postOnly"
+    post_only_wire: str
+    place_reply: Reply = Reply.RECEIPT
+    cancel_reply: Reply = Reply.RECEIPT
+    #: Orders in one request; 0 where there is no such request.
+    create_batch: int
+    cancel_batch: int
+    cancel_all: CancelAll
+    dead_man_switch: DeadManSwitch | None
+    expiry: Expiry | None
+    trades: OwnTrades
+    #: Whether the account's own fees can be asked for; else the market's are taken.
+    has_account_fees: bool = True
+    book: BookCall = BookCall.TICKER
+    user_streams: tuple[UserStream, ...] = ()
+    #: Whether ccxt signs in to the account's stream by a call of its own.
+    signs_in: bool = False
     #: Part of the account stream's address that the market streams' do not have.
-    account_socket: str
+    account_socket: str = "private"
     #: Pause between symbols that subscribe on one socket.
-    subscribe_every_s: float
-    #: Whether a signed request dies at the venue after recvWindow.
-    expires_requests: bool
-    ids: ClientIdCodec
+    subscribe_every_s: float = 0.5
     limits: RateLimits
     costs: Mapping[Call, Cost]
     #: ccxt's own options.
     options: Mapping[str, object]
+    #: The venue's words where ccxt's class says too little, and our reason for each.
+    refusals: tuple[tuple[str, str], ...] = ()
+    #: What people must know before they trade here.
+    notes: tuple[str, ...] = ()
 
     def capabilities(self, account: AccountConfig) -> Capabilities:
         return Capabilities(
-            request_expiry_ms=account.recv_window_ms if self.expires_requests else None,
+            request_expiry_ms=self.request_expiry_ms(account.recv_window_ms),
             clock_skew_ms=account.clock_skew_ms,
         )
 
+    def reply_to(self, call: Call) -> Reply:
+        return self.cancel_reply if call is Call.CANCEL else self.place_reply
 
-#: Events of one burst that ccxt keeps until they are read; what is beyond is lost silently.
-CACHED_EVENTS = 10_000
-
-BINANCE = Venue(
-    ccxt_id="binance",
-    domain=".binance.com",
-    account_socket="ws-api",
-    # Two subscriptions a symbol; a socket takes five messages a second.
-    subscribe_every_s=0.5,
-    expires_requests=True,
-    ids=Base62Codec(),
-    limits=RateLimits(weight_per_minute=6_000, orders_per_10s=100),
-    costs=MappingProxyType(
-        {
-            Call.PLACE: Cost(weight=1, orders=1),
-            Call.CANCEL: Cost(weight=1, is_cancel=True),
-            Call.ORDER: Cost(weight=4),
-            Call.OPEN_ORDERS: Cost(weight=6),
-            Call.TRADES: Cost(weight=20),
-            Call.BALANCES: Cost(weight=20),
-            Call.QUOTE: Cost(weight=3),
-            Call.QUOTES: Cost(weight=4),
-            Call.TIME: Cost(weight=1),
-            Call.MARKETS: Cost(weight=22),
-        }
-    ),
-    options=MappingProxyType(
-        {
-            "defaultType": "spot",
-            "fetchMarkets": {"types": ["spot"]},
-            "fetchCurrencies": False,
-            "fetchMargins": False,
-            # Stamp requests with the venue's time.
-            "adjustForTimeDifference": True,
-            # Reply with the order's state; its trades come by stream and look-up.
-            "newOrderRespType": {"limit": "RESULT", "market": "RESULT"},
-            # All symbols on one socket, up to the venue's number of streams.
-            "streamLimits": {"spot": 1},
-            "subscriptionLimitByStream": {"spot": 1_024},
-            "ordersLimit": CACHED_EVENTS,
-            "tradesLimit": CACHED_EVENTS,
-        }
-    ),
-)
-
-VENUES: Mapping[str, Venue] = MappingProxyType({"binance": BINANCE})
+    def request_expiry_ms(self, recv_window_ms: int) -> int | None:
+        """When a signed request is dead at the venue; `None` where nothing expires."""
+        return None if self.expiry is None else max(recv_window_ms, self.expiry.least_ms)
 
 
-def venue_of(account: AccountConfig) -> Venue:
-    """The record of the account's venue.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is none.
-    """
-    venue = VENUES.get(account.venue)
-    if venue is None:
-        raise ConfigurationError(
-            field="venue",
-            rule=f"must be one of {', '.join(VENUES)}",
-            value=account.venue,
-            remedy="name a supported venue",
-        )
-    return venue
+def plain_costs() -> Mapping[Call, Cost]:
+    """Every request counts one, as where a venue counts requests rather than weights."""
+    costs = {call: Cost(weight=1) for call in Call}
+    costs[Call.PLACE] = Cost(weight=1, orders=1)
+    costs[Call.CANCEL] = Cost(weight=1, is_cancel=True)
+    return MappingProxyType(costs)

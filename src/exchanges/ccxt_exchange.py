@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -23,20 +24,24 @@ from domain.errors import (
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Quote
-from domain.orders import Intent, OrderReport, Trade
+from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import Call, venue_of
-from exchanges.connection import Connection, dispatching
+from exchanges.capabilities import Address, BookCall, Call, Kind, Reply
+from exchanges.connection import DEFAULT_RETRY_AFTER_S, Connection, dispatching
+from exchanges.contracts import refuse_hedge_mode
 from exchanges.conversions import (
     Structure,
+    reason_untradable,
     to_decimal,
     to_instrument,
     to_order_report,
     to_quote,
     to_trade,
 )
+from exchanges.look_up import address, client_id_of, look_up
 from exchanges.native import native_quotes
+from exchanges.own_trades import TradeHistory
 from exchanges.rate_budget import Admission, RateBudget
 from exchanges.streams import (
     AccountEvent,
@@ -48,10 +53,12 @@ from exchanges.streams import (
 from exchanges.translate import (
     MALFORMED,
     CcxtError,
+    is_rate_limited,
     is_wrong_time,
     translate,
     understanding,
 )
+from exchanges.venues import venue_of
 from ports.exchange import (
     Accepted,
     Capabilities,
@@ -83,6 +90,8 @@ class CcxtExchange:
         self._config = config
         self._venue = venue_of(config)
         self._admission = Admission(RateBudget(self._venue.limits), time.monotonic)
+        terms = replace(self._venue.trades, page=min(self._venue.trades.page, config.trades_page))
+        self._history = TradeHistory(terms, self._ask_trades, lambda: int(time.time() * 1000))
         self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._opening = asyncio.Lock()
         self._connection: Connection | None = None
@@ -94,7 +103,7 @@ class CcxtExchange:
             silence_s=silence_s,
             subscribe_every_s=self._venue.subscribe_every_s,
         )
-        self._account_stream = AccountStream(self._open, silence_s=silence_s)
+        self._account_stream = AccountStream(self._open, self._venue, silence_s=silence_s)
 
     @property
     def account(self) -> str:
@@ -106,7 +115,7 @@ class CcxtExchange:
 
     @property
     def ids(self) -> ClientIdCodec:
-        return self._venue.ids
+        return self._venue.ids.codec
 
     @property
     def refused_quotes(self) -> int:
@@ -120,13 +129,17 @@ class CcxtExchange:
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:
+            if Kind.LINEAR in self._venue.kinds:
+                await refuse_hedge_mode(client)
             markets = await client.load_markets(True)
-            # The testnet has no such endpoint; there ccxt's table of the venue's fees serves.
-            is_testnet = self._config.mode is Mode.TESTNET
-            fees = {} if is_testnet else await client.fetch_trading_fees()
+            # Binance's testnet has no such endpoint; ccxt's table of the venue's fees serves there.
+            has_fees = self._venue.has_account_fees and self._config.mode is not Mode.TESTNET
+            fees = await client.fetch_trading_fees() if has_fees else {}
         instruments = {}
         for symbol, market in markets.items():
-            if not (market["spot"] and market["active"]):
+            reason = reason_untradable(market)
+            if reason is not None:
+                log.debug("market_refused", symbol=symbol, reason=reason)
                 continue
             listed = {side: str(market[side]) for side in ("maker", "taker")}
             try:
@@ -155,12 +168,16 @@ class CcxtExchange:
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         async with self._asking(Call.OPEN_ORDERS) as client:
-            return [to_order_report(order) for order in await client.fetch_open_orders(symbol)]
+            ids = self._venue.ids
+            return [
+                _report(order, client_id_of(order, ids))
+                for order in await client.fetch_open_orders(symbol)
+            ]
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         async with self._asking(Call.ORDER) as client:
-            params = {"clientOrderId": client_order_id}
-            return to_order_report(await client.fetch_order("", symbol, params))
+            order = await look_up(client, self._venue.ids, symbol, client_order_id)
+            return _report(order, client_order_id)
 
     async def fetch_trades(
         self,
@@ -169,32 +186,18 @@ class CcxtExchange:
         after_trade_id: str | None = None,
         venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[Trade]:
-        page_size = self._config.trades_page
-        params: dict[str, object] = {} if venue_order_id is None else {"orderId": venue_order_id}
-        next_id = 0 if after_trade_id is None else int(after_trade_id) + 1
-        trades: list[Trade] = []
-        while True:
-            async with self._asking(Call.TRADES) as client:
-                page = await client.fetch_my_trades(
-                    symbol, None, page_size, {**params, "fromId": next_id}
-                )
-                # ccxt sorts by time and then by the id as text.
-                trades += sorted(map(to_trade, page), key=_numeric_id)
-                if len(page) < page_size:
-                    return trades
-                next_id = _numeric_id(trades[-1]) + 1
+        if venue_order_id is not None:
+            return await self._history.of_order(symbol, venue_order_id)
+        return await self._history.after(symbol, after_trade_id)
 
     async def fetch_last_trade_id(self, symbol: str) -> str | None:
-        async with self._asking(Call.TRADES) as client:
-            trades = await client.fetch_my_trades(symbol, None, 1)
-            return to_trade(trades[-1]).trade_id if trades else None
+        return await self._history.newest_id(symbol)
 
     async def fetch_quote(self, symbol: str) -> Quote:
         async with self._asking(Call.QUOTE) as client:
             # The book carries no time; asked for before it, the time is a lower bound.
             exchange_ms = int(await client.fetch_time())
-            books = await client.fetch_bids_asks([symbol])
-            return to_quote(symbol, books[symbol], exchange_ms)
+            return to_quote(symbol, await self._book(client, symbol), exchange_ms)
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         async with self._asking(Call.BALANCES) as client:
@@ -217,20 +220,24 @@ class CcxtExchange:
         symbol = instrument.symbol
         price = instrument.ticks_to_price(intent.price_ticks)
         quantity = instrument.lots_to_quantity(intent.quantity_lots)
-        params: dict[str, object] = {"clientOrderId": intent.client_order_id}
+        venue = self._venue
+        expiry_ms = self.capabilities.request_expiry_ms
+        params: dict[str, object] = {venue.ids.create: intent.client_order_id}
         if intent.post_only:
-            params["postOnly"] = True
+            params[venue.post_only] = True
 
         async def place(client: Any) -> Structure:
             _check_kept(price, client.price_to_precision(symbol, f"{price:f}"))
             _check_kept(quantity, client.amount_to_precision(symbol, f"{quantity:f}"))
+            if expiry_ms and venue.expiry is not None and venue.expiry.deadline is not None:
+                params[venue.expiry.deadline] = client.iso8601(client.nonce() + expiry_ms)
             placed: Structure = await client.create_order(
                 symbol, "limit", intent.side.value, f"{quantity:f}", f"{price:f}", params
             )
             return placed
 
         self._account_stream.expect(intent.client_order_id)
-        outcome = await self._send(Call.PLACE, intent.client_order_id, guard, place)
+        outcome = await self._send(Call.PLACE, symbol, intent.client_order_id, guard, place)
         is_accepted = isinstance(outcome, Accepted)
         self._account_stream.settle(intent.client_order_id, is_accepted=is_accepted)
         return outcome
@@ -238,15 +245,32 @@ class CcxtExchange:
     async def _cancel(
         self, client_order_id: ClientOrderId, symbol: str, guard: SendGuard
     ) -> Outcome:
+        ids = self._venue.ids
+        order_id, params = address(ids.cancel_by, ids.cancel, client_order_id)
+        if ids.cancel_by is Address.VENUE_ID:
+            try:
+                order_id = (await self.fetch_order(symbol, client_order_id)).venue_order_id
+            except OrderNotFound as error:
+                return Refused("not_found", str(error))
+            except VenueError as error:
+                return NotSent(str(error))
+
         async def cancel(client: Any) -> Structure:
-            params = {"clientOrderId": client_order_id}
-            cancelled: Structure = await client.cancel_order("", symbol, params)
+            cancelled: Structure = await client.cancel_order(order_id, symbol, params)
             return cancelled
 
-        return await self._send(Call.CANCEL, client_order_id, guard, cancel)
+        outcome = await self._send(Call.CANCEL, symbol, client_order_id, guard, cancel)
+        if isinstance(outcome, Accepted) and outcome.report.status is VenueStatus.OPEN:
+            return Undetermined("the cancel was taken and the order still rests")
+        return outcome
 
     async def _send(
-        self, call: Call, client_order_id: ClientOrderId, guard: SendGuard, request: Request
+        self,
+        call: Call,
+        symbol: str,
+        client_order_id: ClientOrderId,
+        guard: SendGuard,
+        request: Request,
     ) -> Outcome:
         """Send one request that changes something at the venue; never raises a venue's error."""
         try:
@@ -258,10 +282,9 @@ class CcxtExchange:
             with dispatching(guard) as dispatch:
                 try:
                     with understanding(f"{call} reply"):
-                        order = await request(client)
-                        # The reply to a cancel names the cancel's own client id.
-                        report = to_order_report({**order, "clientOrderId": client_order_id})
-                    return Accepted(report)
+                        reply = await request(client)
+                        if self._venue.reply_to(call) is Reply.ORDER:
+                            return Accepted(_report(reply, client_order_id))
                 except OwnershipLost as error:
                     # aiohttp repeats a DELETE on a connection that turns out dead.
                     return (Undetermined if dispatch.has_left else NotSent)(str(error))
@@ -269,6 +292,14 @@ class CcxtExchange:
                     return _outcome_of(error)
                 except (CcxtError, OSError) as error:
                     return _outcome_of(self._translated(error, may_have_acted=dispatch.has_left))
+        return await self._what_became(symbol, client_order_id)
+
+    async def _what_became(self, symbol: str, client_order_id: ClientOrderId) -> Outcome:
+        """A receipt says that a request was taken, not what it led to."""
+        try:
+            return Accepted(await self.fetch_order(symbol, client_order_id))
+        except VenueError as error:
+            return Undetermined(f"taken, and not seen yet: {error}")
 
     @asynccontextmanager
     async def _asking(self, call: Call) -> AsyncIterator[Any]:
@@ -295,12 +326,35 @@ class CcxtExchange:
     def _translated(self, error: Exception, *, may_have_acted: bool) -> VenueError:
         if is_wrong_time(error):
             self._must_ask_time = True
-        return translate(error, may_have_acted=may_have_acted)
+        if is_rate_limited(error):
+            # Not every venue says so by its status.
+            self._admission.pause(DEFAULT_RETRY_AFTER_S)
+        return translate(error, may_have_acted=may_have_acted, refusals=self._venue.refusals)
+
+    async def _ask_trades(
+        self, symbol: str, since_ms: int | None, page: int, params: Mapping[str, object]
+    ) -> Sequence[Trade]:
+        of_symbol = None if self._venue.trades.of_account else symbol
+        async with self._asking(Call.TRADES) as client:
+            told = await client.fetch_my_trades(of_symbol, since_ms, page, dict(params))
+            return [to_trade(trade) for trade in told]
 
     async def _fetch_book(self, symbol: str) -> Structure:
         async with self._asking(Call.QUOTE) as client:
-            book: Structure = (await client.fetch_bids_asks([symbol]))[symbol]
-            return book
+            return await self._book(client, symbol)
+
+    async def _book(self, client: Any, symbol: str) -> Structure:
+        book: Structure
+        if self._venue.book is BookCall.BOOK_TICKER:
+            book = (await client.fetch_bids_asks([symbol]))[symbol]
+        else:
+            book = await client.fetch_ticker(symbol)
+        return book
+
+
+def _report(order: Structure, client_order_id: str) -> OrderReport:
+    """An order under the client id that we know it by: replies may lack it, or name another's."""
+    return to_order_report({**order, "clientOrderId": client_order_id})
 
 
 def _check_kept(intended: Decimal, sent: str) -> None:
@@ -321,7 +375,3 @@ def _outcome_of(error: VenueError) -> Outcome:
             return NotSent(str(error))
         case _:
             return Undetermined(str(error))
-
-
-def _numeric_id(trade: Trade) -> int:
-    return int(trade.trade_id)

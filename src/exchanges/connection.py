@@ -118,15 +118,15 @@ class Connection:
 class SimulatorResolver(AbstractResolver):
     """Leads a venue's hosts to the simulator's port and every other host nowhere."""
 
-    def __init__(self, host: str, port: int, domain: str) -> None:
+    def __init__(self, host: str, port: int, domains: tuple[str, ...]) -> None:
         self._host = host
         self._port = port
-        self._domain = domain
+        self._domains = domains
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        if not host.endswith(self._domain):
+        if not host.endswith(self._domains):
             raise OSError(f"{host} is no host of the simulated venue")
         return [
             ResolveResult(
@@ -144,22 +144,44 @@ class SimulatorResolver(AbstractResolver):
 
 
 def _client(account: AccountConfig, venue: Venue, session: aiohttp.ClientSession) -> Any:
+    if venue.ccxt_id not in ccxt.pro.exchanges:
+        raise ConfigurationError(
+            field="account.venue",
+            rule="must be an exchange that ccxt has streams for",
+            value=venue.ccxt_id,
+            remedy="name it as ccxt does",
+        )
     client = getattr(ccxt.pro, venue.ccxt_id)(
         {
             "session": session,
             "apiKey": account.api_key,
             "secret": account.api_secret,
+            "password": account.api_passphrase,
             "timeout": account.timeout_ms,
             # The rate budget is ours: it knows cancels from places.
             "enableRateLimit": False,
+            # Networks and withdrawals are none of our business.
+            "has": {"fetchCurrencies": False},
             "options": {**venue.options, "recvWindow": account.recv_window_ms},
             "streaming": {"keepAlive": PING_EVERY_MS, "connectionTimeout": account.timeout_ms},
         }
     )
     client.number = str
     if account.mode is Mode.TESTNET:
-        client.set_sandbox_mode(True)
+        _enter_sandbox(client)
     return client
+
+
+def _enter_sandbox(client: Any) -> None:
+    try:
+        client.set_sandbox_mode(True)
+    except ccxt.NotSupported as error:
+        raise ConfigurationError(
+            field="account.mode",
+            rule=f"must be live for {client.id}: ccxt knows no sandbox of it",
+            value="testnet",
+            remedy="choose a venue that has one",
+        ) from error
 
 
 def _way_to(account: AccountConfig, venue: Venue) -> Way:
@@ -167,7 +189,7 @@ def _way_to(account: AccountConfig, venue: Venue) -> Way:
         return Way()
     address = _read_address(account.simulator_file)
     return Way(
-        SimulatorResolver(address["host"], address["port"], venue.domain),
+        SimulatorResolver(address["host"], address["port"], venue.domains),
         ssl.create_default_context(cafile=address["ca_path"]),
     )
 

@@ -37,16 +37,23 @@ def to_decimal(text: object) -> Decimal:
 
 
 def to_order_report(order: Structure) -> OrderReport:
+    status = _STATUSES[order["status"]]
+    filled = to_decimal(order["filled"])
+    quantity = to_decimal(order["amount"] or "0")
+    if status is VenueStatus.FILLED and filled < quantity:
+        # Some venues close what was filled in part and then cancelled.
+        status = VenueStatus.CANCELLED
     return OrderReport(
         symbol=_text(order["symbol"]),
-        client_order_id=ClientOrderId(_text(order["clientOrderId"])),
+        # Somebody else's order may have none.
+        client_order_id=ClientOrderId(order["clientOrderId"] or ""),
         venue_order_id=VenueOrderId(_text(order["id"])),
-        status=_STATUSES[order["status"]],
-        filled=to_decimal(order["filled"]),
+        status=status,
+        filled=filled,
         side=Side(order["side"]),
         # A market order, as somebody else may have placed, has no price.
         price=to_decimal(order["price"] or "0"),
-        quantity=to_decimal(order["amount"] or "0"),
+        quantity=quantity,
     )
 
 
@@ -85,6 +92,17 @@ def to_quote(symbol: str, book: Structure, exchange_ms: int) -> Quote:
     if bid is not None and ask is not None and bid >= ask:
         raise ValueError(f"{symbol}: bid must be < ask, were {bid} and {ask}")
     return Quote(symbol=symbol, bid=bid, ask=ask, exchange_ms=exchange_ms)
+
+
+def reason_untradable(market: Structure) -> str | None:
+    """Why a market is none of ours, or `None` if it is."""
+    if market["inverse"]:
+        return "an inverse contract is settled in its base: profit in quote is no sum of integers"
+    if not market["spot"]:
+        return f"a {market['type']} is traded as a contract, which this adapter does not do"
+    if not market["active"]:
+        return "the venue does not trade it now"
+    return None
 
 
 def to_instrument(account: str, market: Structure, fee: Structure) -> Instrument:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -17,14 +17,17 @@ from domain.errors import VenueError
 from domain.ids import ClientOrderId
 from domain.market import Quote
 from domain.orders import OrderReport, Trade, VenueStatus
+from exchanges.capabilities import Venue
 from exchanges.channel import Channel, relay
 from exchanges.connection import Connection
 from exchanges.conversions import Structure, to_order_report, to_quote, to_trade
+from exchanges.look_up import client_id_of
 from exchanges.translate import MALFORMED, CcxtError, understanding
 from ports.exchange import StreamLost, StreamRestored
 
 RECONNECT_FIRST_S = 0.1
 RECONNECT_LONGEST_S = 5.0
+POLL_EVERY_S = 5.0
 #: What ends a connection's service; anything else is a defect of ours and goes to the reader.
 _FAILURES = (CcxtError, VenueError, OSError, *MALFORMED)
 
@@ -164,14 +167,17 @@ class AccountStream:
     order that the venue accepted shows up on the stream soon, or the stream is broken.
     """
 
-    def __init__(self, open_connection: OpenConnection, *, silence_s: float) -> None:
+    def __init__(self, open_connection: OpenConnection, venue: Venue, *, silence_s: float) -> None:
         self._open = open_connection
+        self._venue = venue
         self._silence_s = silence_s
         #: Orders sent and not yet seen here, and when an accepted one is overdue, by loop time.
         self._expected: dict[ClientOrderId, float | None] = {}
 
     def watch(self) -> AsyncGenerator[AccountEvent, None]:
         async def feed(channel: Channel[AccountEvent]) -> None:
+            if not self._venue.user_streams:
+                await _poll(channel)
             await keep_connected(
                 "account",
                 lambda up: self._serve(channel, up),
@@ -183,7 +189,8 @@ class AccountStream:
 
     def expect(self, client_order_id: ClientOrderId) -> None:
         """An order is about to be sent."""
-        self._expected[client_order_id] = None
+        if self._venue.user_streams:
+            self._expected[client_order_id] = None
 
     def settle(self, client_order_id: ClientOrderId, *, is_accepted: bool) -> None:
         """Its reply is there: accepted it must show up, otherwise it need not."""
@@ -196,8 +203,9 @@ class AccountStream:
         connection = await self._open()
         client = connection.client
         try:
-            async with asyncio.timeout(self._silence_s):
-                await client.authenticate()
+            if self._venue.signs_in:
+                async with asyncio.timeout(self._silence_s):
+                    await client.authenticate()
             self._expected.clear()
             up()
             async with asyncio.TaskGroup() as pumps:
@@ -212,7 +220,8 @@ class AccountStream:
         while True:
             for order in await client.watch_orders():
                 with understanding("order event"):
-                    report = to_order_report(order)
+                    name = client_id_of(order, self._venue.ids)
+                    report = to_order_report({**order, "clientOrderId": name})
                 self._expected.pop(report.client_order_id, None)
                 # A rejection names the client id only, which an order that rests may carry as
                 # well; the reply says it better.
@@ -233,6 +242,13 @@ class AccountStream:
             for client_order_id, overdue_s in self._expected.items():
                 if overdue_s is not None and overdue_s < now_s:
                     raise Silent(f"no event of the accepted order {client_order_id}")
+
+
+async def _poll(channel: Channel[AccountEvent]) -> NoReturn:
+    """Where the account has no stream: have the reader ask, again and again."""
+    while True:
+        channel.put(StreamRestored())
+        await asyncio.sleep(POLL_EVERY_S)
 
 
 async def _pump(forever: Awaitable[None]) -> None:

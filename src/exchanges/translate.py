@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import ccxt
@@ -24,18 +24,8 @@ MESSAGE_MAX = 300
 #: A request's query, which holds its signature.
 _QUERY = re.compile(r"\?\S+")
 
-#: The venue's own words, where ccxt's class says too little; the first that matches wins.
-_BY_TEXT: tuple[tuple[str, type[VenueError] | str], ...] = (
-    # ccxt takes a key that worked before for a temporary ban.
-    ('"code":-2015', AuthenticationRefused),
-    ("immediately match", "would_cross"),
-    ("Duplicate order sent", "duplicate"),
-    ("Filter failure", "filter"),
-    ("LOT_SIZE", "filter"),
-    ("PRICE_FILTER", "filter"),
-    ('"code":-1013', "filter"),
-    ('"code":-1111', "filter"),
-)
+#: ccxt takes a Binance key that worked before for a temporary ban.
+_REVOKED_KEY = '"code":-2015'
 
 #: By ccxt's class, the narrower before the wider.
 _BY_CLASS: tuple[tuple[type[Exception], type[VenueError] | str], ...] = (
@@ -56,17 +46,26 @@ _BY_CLASS: tuple[tuple[type[Exception], type[VenueError] | str], ...] = (
 )
 
 
-def translate(error: Exception, *, may_have_acted: bool) -> VenueError:
+def translate(
+    error: Exception, *, may_have_acted: bool, refusals: Sequence[tuple[str, str]] = ()
+) -> VenueError:
     """Our error for one of ccxt's.
 
     Parameters
     ----------
+    refusals : Sequence[tuple[str, str]]
+        The venue's own words, where ccxt's class says too little, and the reason each stands for;
+        the first that matches wins.
     may_have_acted : bool
         Whether a request that changes something may have reached the venue. If not, an outcome
         that nobody knows is merely one that did not come.
     """
     text = _QUERY.sub("", str(error))[:MESSAGE_MAX]
-    kind = next((kind for words, kind in _BY_TEXT if words in text), None)
+    kind: type[VenueError] | str | None
+    if _REVOKED_KEY in text:
+        kind = AuthenticationRefused
+    else:
+        kind = next((reason for words, reason in refusals if words in text), None)
     if kind is None:
         kind = next((kind for known, kind in _BY_CLASS if isinstance(error, known)), None)
     if kind is None:
@@ -82,6 +81,11 @@ def translate(error: Exception, *, may_have_acted: bool) -> VenueError:
 def is_wrong_time(error: Exception) -> bool:
     """Whether the venue refused the request's timestamp."""
     return isinstance(error, ccxt.InvalidNonce)
+
+
+def is_rate_limited(error: Exception) -> bool:
+    """Whether the venue asked for silence, in whatever form."""
+    return isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import ConfigurationError
 from exchanges.account import AccountConfig
+from exchanges.venues import require_access
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.requests import Requests
@@ -96,6 +97,11 @@ def open_exchange(settings: Settings) -> ExchangePort:
     # ccxt costs 0.6 s and 110 MB, which a command that only reads Postgres need not pay.
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415
 
+    return CcxtExchange(_account_of(settings))
+
+
+def _account_of(settings: Settings) -> AccountConfig:
+    """The account, refused unless it can be reached and may be traded on as it is set."""
     account = settings.account
     if account.mode is not Mode.SIMULATOR and account.key_file is None and account.has_demo_keys:
         raise ConfigurationError(
@@ -104,21 +110,23 @@ def open_exchange(settings: Settings) -> ExchangePort:
             value="the simulator's",
             remedy="set account.key_file, or GRIDKEEPER_ACCOUNT__API_KEY and …__API_SECRET",
         )
-    return CcxtExchange(
-        AccountConfig.load(
-            name=account.name,
-            venue=account.venue,
-            mode=account.mode.value,
-            api_key=account.api_key.get_secret_value(),
-            api_secret=account.api_secret.get_secret_value(),
-            key_file=account.key_file,
-            simulator_file=settings.simulator_dir / "simulator.json",
-            recv_window_ms=account.recv_window_ms,
-            timeout_ms=account.request_timeout_ms,
-            clock_skew_ms=settings.clock_skew_ms,
-            native_quotes=account.native_quotes,
-        )
+    config = AccountConfig.load(
+        name=account.name,
+        venue=account.venue,
+        mode=account.mode.value,
+        api_key=account.api_key.get_secret_value(),
+        api_secret=account.api_secret.get_secret_value(),
+        api_passphrase=account.api_passphrase.get_secret_value(),
+        unverified=account.unverified,
+        key_file=account.key_file,
+        simulator_file=settings.simulator_dir / "simulator.json",
+        recv_window_ms=account.recv_window_ms,
+        timeout_ms=account.request_timeout_ms,
+        clock_skew_ms=settings.clock_skew_ms,
+        native_quotes=account.native_quotes,
     )
+    require_access(config, real_money=account.real_money)
+    return config
 
 
 @asynccontextmanager
@@ -133,6 +141,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         database = await stack.enter_async_context(open_database(settings))
         exchange = open_exchange(settings)
         stack.push_async_callback(exchange.close)
+        _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
         await registry.bind_exchange(f"{settings.account.venue} {settings.account.mode.value}")
@@ -180,6 +189,14 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         stack.push_async_callback(_stop, node)
         with _ending_with(serving):
             yield RunningNode(node, database, exchange, settings)
+
+
+def _say_what_is_at_stake(settings: Settings) -> None:
+    account = settings.account
+    if account.mode is Mode.LIVE:
+        log.warning("trades_real_money", venue=account.venue, account=account.name)
+    if account.unverified:
+        log.warning("venue_is_unverified", venue=account.venue, account=account.name)
 
 
 def new_request_id() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from domain.errors import ConfigurationError
+from exchanges.venues import VENUES
+
 
 def default_data_dir() -> Path:
     """Where root's Postgres, which runs as another user, can reach it; else under the home."""
@@ -24,7 +28,10 @@ def default_data_dir() -> Path:
     return Path.home() / ".local" / "share" / "gridkeeper"
 
 
+SIMULATED_VENUE = "binance"
 SIMULATOR_KEY = "sim-key"
+SIMULATOR_KEYS = (SIMULATOR_KEY, "sim-secret")
+KEYS = ("api_key", "api_secret", "api_passphrase")
 
 
 class Mode(StrEnum):
@@ -47,16 +54,27 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def _default_mode(given: dict[str, Any]) -> Mode:
+    return Mode.SIMULATOR if given.get("venue") == SIMULATED_VENUE else Mode.TESTNET
+
+
 class AccountSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: Short name; part of every symbol's key.
     name: str = Field(default="sim", pattern=r"^[a-z0-9][a-z0-9_]{0,30}$")
     venue: str = "binance"
-    mode: Mode = Mode.SIMULATOR
+    #: Trade at a venue of which no record says what it guarantees.
+    unverified: bool = False
+    #: The simulator, where it speaks the venue's language, else the testnet.
+    mode: Mode = Field(default_factory=_default_mode)
+    #: Orders of mode live cost money; nothing but this says that they may.
+    real_money: bool = False
     #: The exchange's keys, or a file that only its owner may read with one in each line.
     api_key: SecretStr = SecretStr(SIMULATOR_KEY)
     api_secret: SecretStr = SecretStr("sim-secret")
+    #: For venues whose keys have one.
+    api_passphrase: SecretStr = SecretStr("")
     key_file: Path | None = None
     #: The simulator's data directory, in which it writes how to reach it.
     simulator_dir: Path | None = None
@@ -122,12 +140,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         yaml_file = Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
-        return (
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file),
-        )
+        yaml_settings = YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file)
+        _require_private(Path(".env"), dotenv_settings())
+        _require_private(yaml_file, yaml_settings())
+        return init_settings, env_settings, dotenv_settings, yaml_settings
 
     @property
     def simulator_dir(self) -> Path:
@@ -136,8 +152,27 @@ class Settings(BaseSettings):
     @property
     def dead_after_s(self) -> float:
         """When a silent node can no longer have anything under way at the venue."""
-        expiry_s = (self.account.recv_window_ms + self.clock_skew_ms) / 1000
-        return self.lease_s + expiry_s
+        account = self.account
+        venue = VENUES.get(account.venue)
+        expiry_ms = venue.request_expiry_ms(account.recv_window_ms) if venue else None
+        # Where nothing expires, waiting proves nothing: a stray is cancelled on sight.
+        return self.lease_s + ((expiry_ms or account.recv_window_ms) + self.clock_skew_ms) / 1000
+
+
+def _require_private(path: Path, given: dict[str, Any]) -> None:
+    """Refuse a file that holds an exchange's keys for others to read."""
+    account = given.get("account")
+    secrets = {account.get(name) for name in KEYS} if isinstance(account, dict) else set()
+    if secrets <= {None, "", *SIMULATOR_KEYS} or not path.exists():
+        return
+    permissions = stat.S_IMODE(path.stat().st_mode)
+    if permissions & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            field=str(path),
+            rule="must be closed to group and others, since it holds an exchange's keys",
+            value=f"of mode {permissions:04o}",
+            remedy=f"chmod 600 {path}, or give the keys by the environment or account.key_file",
+        )
 
 
 def load_settings(**flags: Any) -> Settings:

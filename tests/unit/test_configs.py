@@ -52,6 +52,7 @@ def test_env_example_every_line_is_a_valid_setting(tmp_path: Path) -> None:
         r"^# (GRIDKEEPER_\w+=.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE
     )
     (tmp_path / ".env").write_text("\n".join(lines))
+    (tmp_path / ".env").chmod(0o600)
 
     settings = Settings()
 

@@ -10,8 +10,8 @@ import pytest
 
 from domain.errors import ConfigurationError
 from exchanges.account import AccountConfig
-from exchanges.capabilities import venue_of
 from exchanges.connection import SimulatorResolver
+from exchanges.venues import venue_of
 
 SETTINGS: dict[str, Any] = {
     "name": "sim",
@@ -77,9 +77,16 @@ def test_unknown_venue_is_refused() -> None:
 
 
 async def test_simulator_resolver_leads_only_the_venues_hosts_to_the_simulator() -> None:
-    resolver = SimulatorResolver("127.0.0.1", 4_711, ".binance.com")
+    resolver = SimulatorResolver("127.0.0.1", 4_711, (".binance.com",))
     (found,) = await resolver.resolve("api.binance.com", 443, socket.AF_INET)
     assert (found["host"], found["port"]) == ("127.0.0.1", 4_711)
     for other in ("example.com", "binance.com.example.com", "localhost"):
         with pytest.raises(OSError, match="no host of the simulated venue"):
             await resolver.resolve(other, 443)
+
+
+def test_key_file_may_hold_a_passphrase(tmp_path: Path) -> None:
+    key_file = write_keys(tmp_path / "keys", "file-key\nfile-secret\nfile-phrase\n")
+    account = AccountConfig.load(**{**SETTINGS, "key_file": key_file})
+    assert (account.api_secret, account.api_passphrase) == ("file-secret", "file-phrase")
+    assert "file-" not in repr(account)

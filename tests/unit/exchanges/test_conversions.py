@@ -68,12 +68,21 @@ def test_number_that_is_not_finite_text_is_refused(value: object) -> None:
     ],
 )
 def test_order_status_maps_to_ours(status: str, expected: VenueStatus) -> None:
-    report = to_order_report({**ORDER, "status": status})
+    report = to_order_report({**ORDER, "status": status, "amount": "0.00000001"})
     assert report.status is expected
     assert report.filled == Decimal("0.00000001")
 
 
-@pytest.mark.parametrize("missing", ["id", "clientOrderId", "status", "filled", "side"])
+def test_order_that_closed_before_all_was_filled_ended_cancelled() -> None:
+    report = to_order_report({**ORDER, "status": "closed"})
+    assert (report.status, report.filled) == (VenueStatus.CANCELLED, Decimal("0.00000001"))
+
+
+def test_order_without_client_id_is_somebody_elses() -> None:
+    assert to_order_report({**ORDER, "clientOrderId": None}).client_order_id == ""
+
+
+@pytest.mark.parametrize("missing", ["id", "status", "filled", "side"])
 def test_order_without_a_field_is_refused(missing: str) -> None:
     with pytest.raises((TypeError, ValueError, LookupError)):
         to_order_report({**ORDER, missing: None})

@@ -14,6 +14,7 @@ from domain.errors import (
     VenueError,
 )
 from exchanges.translate import MESSAGE_MAX, translate, understanding
+from exchanges.venues import VENUES
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_error_of_a_request_that_may_have_acted_is(
     ],
 )
 def test_refused_order_carries_the_reason(error: Exception, reason: str) -> None:
-    refused = translate(error, may_have_acted=True)
+    refused = translate(error, may_have_acted=True, refusals=VENUES["binance"].refusals)
     assert isinstance(refused, OrderRejected)
     assert refused.reason == reason
 
