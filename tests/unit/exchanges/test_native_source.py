@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import BINANCE, Call
+from exchanges.capabilities import Call
 from exchanges.native import NativeQuotes, native_quotes
 from exchanges.native.source import CcxtSource
 from exchanges.native.wire import Best
+from exchanges.venues.binance import BINANCE
 
 BOOK = {"bid": "1.10", "bidVolume": "5", "ask": "1.20", "askVolume": "6"}
 
