@@ -21,16 +21,16 @@ from symbol_manager.tenure import ShardPorts, ShardSettings, Stop, Tenure
 from symbol_manager.view import ShardView
 from unit.symbol_manager.factories import (
     CAPABILITIES,
+    PATIENCE_S,
     FakeClock,
     PassedFailpoints,
     RecordingStore,
     make_report,
     make_state,
+    until,
 )
 
 RECONCILE_EVERY_MS = 60_000
-#: For what takes no real time at all, on a loaded machine.
-PATIENCE_S = 10.0
 
 
 @dataclass
@@ -147,14 +147,11 @@ class Bench:
     def _slot(self, report: OrderReport) -> int:
         tag = self.exchange.ids.decode(report.client_order_id)
         assert tag is not None
-        return tag.slot
+        return tag.slot.number
 
     async def _until_round(self, number: int) -> None:
         assert self._serving is not None
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                if len(self.views) >= number or self._serving.done():
-                    break
-                await asyncio.sleep(0)
+        serving = self._serving
+        await until(lambda: len(self.views) >= number or serving.done())
         if len(self.views) < number:
             self._serving.result()

@@ -37,12 +37,13 @@ from unit.symbol_manager.factories import (
     make_state,
     make_trade,
     placing,
+    slot_id,
     venue_id,
 )
 
 ENTRY = make_intent(-1, Side.BUY)
 EXIT = make_intent(-1, Side.SELL)
-ENTRY_SIDE, EXIT_SIDE = (-1, Side.BUY), (-1, Side.SELL)
+ENTRY_SIDE, EXIT_SIDE = (slot_id(-1), Side.BUY), (slot_id(-1), Side.SELL)
 
 Event = OrderReport | Trade
 
@@ -67,8 +68,8 @@ def intended(*intents: Intent, slots: Sequence[Slot] = ()) -> ShardState:
 def test_intend_place_is_live_and_uses_a_generation() -> None:
     state = intended(ENTRY)
     assert state.live_orders() == {ENTRY_SIDE: Order(intent=ENTRY, state=Intended())}
-    assert state.slot(-1).buy_generation == 1
-    assert state.slot(-1).sell_generation == 0
+    assert state.slot(slot_id(-1)).buy_generation == 1
+    assert state.slot(slot_id(-1)).sell_generation == 0
 
 
 def test_intend_generation_used_before_raises() -> None:
@@ -102,7 +103,7 @@ def test_absorb_report_partial_fill_waits_for_its_trade() -> None:
     absorb(state, make_trade(ENTRY, "1", 4_000))
     assert state.ahead_of_trades() == []
     assert state.unsettled_lots(partly) == ENTRY_LOTS - 4_000
-    assert state.slot(-1).inventory_units == 4_000 * BTC.base_units_per_lot
+    assert state.slot(slot_id(-1)).inventory_units == 4_000 * BTC.base_units_per_lot
 
 
 def test_absorb_trade_before_its_report_parks_then_settles() -> None:
@@ -112,13 +113,13 @@ def test_absorb_trade_before_its_report_parks_then_settles() -> None:
     parked = absorb(state, trade)
     assert parked == Changes(fills={"1": Fill(trade=trade, origin=Origin.PARKED)})
     assert state.parked == {venue_id(ENTRY): [trade]}
-    assert state.slot(-1).inventory_units == 0
+    assert state.slot(slot_id(-1)).inventory_units == 0
 
     settled = absorb(state, make_report(ENTRY, VenueStatus.FILLED, ENTRY_LOTS))
     assert settled.fills == {
         "1": Fill(trade=trade, origin=Origin.OWN, client_order_id=ENTRY.client_order_id)
     }
-    assert settled.slots[-1].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
+    assert settled.slots[slot_id(-1)].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
     assert not state.parked
     assert not state.active_orders()
 
@@ -158,7 +159,7 @@ def test_absorb_late_fill_after_cancel_wins() -> None:
     assert not state.active_orders()
     changes = absorb(state, make_trade(ENTRY, "1", 4_000))
     assert changes.orders[ENTRY.client_order_id].state == Cancelled(venue_id(ENTRY), 4_000)
-    assert changes.slots[-1].inventory_units == 4_000 * BTC.base_units_per_lot
+    assert changes.slots[slot_id(-1)].inventory_units == 4_000 * BTC.base_units_per_lot
 
 
 def test_absorb_report_ended_without_its_trades_blocks_until_they_come() -> None:
