@@ -91,6 +91,7 @@ def make_state(
     instrument: Instrument = BTC,
     spec: GridSpec | None = None,
     phase: Phase | None = None,
+    paired_units: int = 0,
 ) -> ShardState:
     """A shard as loaded; what orders had filled is settled unless `settled_lots` says less."""
     loaded = list(orders)
@@ -100,7 +101,7 @@ def make_state(
         make_claim(instrument, spec, phase),
         Loaded(
             slots={slot.id: slot for slot in slots},
-            paired_units=0,
+            paired_units=paired_units,
             orders=loaded,
             settled_lots=settled | dict(settled_lots or {}),
             parked=parked,
@@ -129,16 +130,19 @@ def make_intent(
     side: Side = Side.BUY,
     lots: int = ENTRY_LOTS,
     *,
+    purpose: Purpose | None = None,
     generation: int = 1,
     nonce: int = NONCE,
     shard: int = SHARD,
 ) -> Intent:
-    """The entry or the exit of a slot, at its level."""
+    """An order of a slot at its level: a long slot's entry or exit unless a purpose is given."""
+    if purpose is None:
+        purpose = Purpose.ENTRY if side is Side.BUY else Purpose.EXIT
     tag = OrderTag(
         nonce=nonce,
         shard=shard,
         slot=slot_id(number),
-        purpose=Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
+        purpose=purpose,
         side=side,
         generation=generation,
     )
