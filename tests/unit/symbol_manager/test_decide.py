@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.ids import Side
+from domain.ids import Purpose, Side
 from domain.market import BookTop, Quote
 from domain.orders import (
     Cancelled,
@@ -34,6 +34,7 @@ from unit.symbol_manager.factories import (
     make_intent,
     make_report,
     make_slot,
+    make_spec,
     make_state,
     slot_id,
     venue_id,
@@ -200,6 +201,53 @@ def test_decide_fills_without_their_trades_count_against_the_budget() -> None:
     assert [(refusal.place.intent.tag.slot, refusal.rule) for refusal in approved.refused] == [
         (slot_id(-3), "max_open_entry")
     ]
+
+
+def test_decide_neutral_grid_buys_below_and_sells_held_base_above() -> None:
+    spec = make_spec(mode="neutral", base_inventory="1")
+    plan = run(make_state(spec=spec)).plan
+    assert placed(plan) == ENTRIES | sells(0, 1, 2)
+    assert {place.intent.tag.purpose for place in plan.places} == {Purpose.ENTRY}
+    prices_ticks = sorted(place.intent.price_ticks for place in plan.places)
+    assert prices_ticks == [9_700, 9_800, 9_900, 10_100, 10_200, 10_300]
+
+
+def test_decide_base_that_short_slots_may_sell_is_a_limit_of_its_own() -> None:
+    """Of 0.35 BTC, 0.2 are sold already: one entry of 0.1 fits still; buying is not touched."""
+    intent = make_intent(0, Side.SELL, 2 * ENTRY_LOTS, purpose=Purpose.ENTRY)
+    ended = Order(intent=intent, state=Cancelled(venue_id(intent), intent.quantity_lots))
+    state = make_state(
+        orders=[ended],
+        settled_lots={intent.client_order_id: 0},
+        spec=make_spec(mode="neutral", base_inventory="0.35"),
+    )
+    approved = run(state)
+    assert placed(approved.plan) == ENTRIES | sells(1)
+    assert [(refusal.place.intent.tag.slot, refusal.rule) for refusal in approved.refused] == [
+        (slot_id(2), "max_open_entry")
+    ]
+
+
+def test_decide_short_inventory_counts_against_its_limit() -> None:
+    """0.25 of 0.35 BTC are owed: one entry of 0.1 fits still, and the grid asks for no more."""
+    owed = make_slot(0, -2 * ENTRY_LOTS - ENTRY_LOTS // 2)
+    spec = make_spec(mode="neutral", base_inventory="0.35")
+    approved = run(make_state(slots=[owed], spec=spec))
+    assert placed(approved.plan) == ENTRIES | sells(1)
+    assert not approved.refused
+
+
+def test_decide_flattening_closes_both_ways_at_once_and_post_only_nothing() -> None:
+    spec = make_spec(mode="neutral", base_inventory="1")
+    slots = [make_slot(-2, ENTRY_LOTS), make_slot(1, -ENTRY_LOTS)]
+    plan = run(make_state(slots=slots, spec=spec), stance=Stance.FLATTEN).plan
+    assert placed(plan) == sells(-2) | buys(1)
+    assert {place.intent.tag.purpose for place in plan.places} == {Purpose.FLATTEN}
+    assert not any(place.intent.post_only for place in plan.places)
+    assert {place.intent.side: place.intent.price_ticks for place in plan.places} == {
+        Side.SELL: 9_999 - 49,
+        Side.BUY: 10_001 + 50,
+    }
 
 
 @pytest.mark.parametrize(
