@@ -61,10 +61,10 @@ def status_of(now: Circumstances) -> tuple[Status, str]:
         (not now.has_price, Status.STARTING, "no price yet"),
         (now.is_stale, Status.HALTED, "no fresh price from the exchange"),
         (is_closed, Status.REMOVING, "closing the inventory"),
-        (phase.stage is Stage.WAITING, Status.WAITING, "for the trigger price"),
         (is_over, Status.STOPPED, phase.reason),
-        (phase.stage is not Stage.RUNNING, Status.CLOSING, phase.reason),
+        (phase.stage in {Stage.CLOSING, Stage.ENDED}, Status.CLOSING, phase.reason),
         (wants is Desired.PAUSED, Status.PAUSED, ""),
+        (phase.stage is Stage.WAITING, Status.WAITING, "for the trigger price"),
         (now.entries_locked, Status.RUNNING, "entries wait: funds are short"),
         (True, Status.RUNNING, ""),
     )

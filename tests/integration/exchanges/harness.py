@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import aiohttp
 
-from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, Side
+from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, Side, SlotId
 from domain.orders import Intent
 from domain.plans import Cancel, CommittedPlan, Place, Plan
 from exchanges.ccxt_exchange import CcxtExchange
@@ -126,8 +126,7 @@ def intent(
     tag = OrderTag(
         nonce=5,
         shard=1,
-        ladder_version=0,
-        slot=-3,
+        slot=SlotId(0, -3),
         purpose=Purpose.ENTRY,
         side=side,
         generation=next(_generations),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
-from domain.ids import ClientOrderId, OrderTag, Purpose, Side
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId
 from domain.orders import Intent, VenueStatus
 from exchanges.account import AccountConfig, Mode
 from exchanges.ccxt_exchange import CcxtExchange
@@ -116,8 +116,7 @@ def buy(exchange: CcxtExchange, generation: int = 1) -> Intent:
     tag = OrderTag(
         nonce=5,
         shard=1,
-        ladder_version=0,
-        slot=-3,
+        slot=SlotId(0, -3),
         purpose=Purpose.ENTRY,
         side=Side.BUY,
         generation=generation,

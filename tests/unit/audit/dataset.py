@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from audit.database import Database, Fill, Intent, Opening, Pair, Shard, Slot, Workflow
+from audit.database import Database, Fill, Intent, Ladder, Opening, Pair, Shard, Slot, Workflow
 from audit.exchange import LedgerFold
 from audit.invariants import Evidence
-from domain.ids import OrderTag, Purpose, Side, encode_tag
+from domain.ids import OrderTag, Purpose, Side, SlotId, encode_tag
 from grid.ladder import Arithmetic, Geometric
 
 NONCE = 0xABCDE
@@ -53,6 +53,7 @@ class World:
     rng: random.Random
     documents: list[dict[str, Any]] = field(default_factory=list)
     shards: dict[int, Shard] = field(default_factory=dict)
+    ladders: list[Ladder] = field(default_factory=list)
     intents: dict[str, Intent] = field(default_factory=dict)
     venue_ids: dict[str, int] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
@@ -97,17 +98,23 @@ class World:
             symbol=symbol,
             base=base,
             quote="USDT",
-            spacing=SPACINGS[symbol],
             desired="running",
             status="running",
             status_reason="",
-            anchor=LADDERS[symbol].anchor_ticks * TICK,
-            ladder_version=0,
-            tick_sizes=(TICK,),
+            stage="running",
             created_ms=self.pass_time(),
             ended_ms=None,
         )
         self.shards[number] = shard
+        self.ladders.append(
+            Ladder(
+                shard=number,
+                version=0,
+                anchor=LADDERS[symbol].anchor_ticks * TICK,
+                spacing=SPACINGS[symbol],
+                tick_sizes=(TICK,),
+            )
+        )
         return shard
 
     def intend(
@@ -118,8 +125,7 @@ class World:
         tag = OrderTag(
             nonce=NONCE,
             shard=shard.shard,
-            ladder_version=0,
-            slot=slot,
+            slot=SlotId(0, slot),
             purpose=Purpose[purpose.upper()],
             side=Side(side),
             generation=generation,
@@ -263,7 +269,7 @@ class World:
                 slot,
                 inventory=slot.inventory - fill.quantity,
                 cost=slot.cost - share,
-                sold_cost=slot.sold_cost + share,
+                closed_cost=slot.closed_cost + share,
                 proceeds=slot.proceeds + notional - fill.fee,
             )
             if slot.inventory < LOT:
@@ -273,12 +279,12 @@ class World:
                         shard=shard.shard,
                         ladder_version=0,
                         slot=index,
-                        cost=slot.sold_cost,
+                        cost=slot.closed_cost,
                         proceeds=slot.proceeds,
-                        profit=slot.proceeds - slot.sold_cost,
+                        profit=slot.proceeds - slot.closed_cost,
                     )
                 )
-                slot = replace(slot, sold_cost=Decimal(0), proceeds=Decimal(0))
+                slot = replace(slot, closed_cost=Decimal(0), proceeds=Decimal(0))
         self.slots[shard.shard, index] = slot
 
     def fill_in_parts(self, client_order_id: str, *, all_of_it: bool) -> None:
@@ -305,6 +311,7 @@ class World:
             nonce=NONCE,
             is_killed=False,
             shards=tuple(self.shards.values()),
+            ladders=tuple(self.ladders),
             intents=tuple(self.intents.values()),
             fills=tuple(self.fills),
             slots=tuple(self.slots.values()),
@@ -328,7 +335,7 @@ def empty_slot(shard: int, slot: int) -> Slot:
         slot=slot,
         inventory=zero,
         cost=zero,
-        sold_cost=zero,
+        closed_cost=zero,
         proceeds=zero,
     )
 

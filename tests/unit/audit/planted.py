@@ -11,7 +11,7 @@ from typing import Any
 from audit.database import Fill, Intent
 from audit.exchange import ExchangeOrder
 from audit.invariants import Evidence, check_all
-from domain.ids import OrderTag, Purpose, Side
+from domain.ids import OrderTag, Purpose, Side, SlotId
 from unit.audit.dataset import LOT, NONCE, REQUESTS, TICK, UNIT, client_id
 
 Plant = Callable[[Evidence, random.Random], Evidence]
@@ -63,6 +63,11 @@ def other_side(row: Any) -> str:
     return "sell" if row.side == "buy" else "buy"
 
 
+def alike_purpose(intent: Intent) -> str:
+    """Another one that opens or closes as the intent's does: cash looks the same."""
+    return "initial" if intent.purpose == "entry" else "flatten"
+
+
 def is_own(fill: Fill) -> bool:
     return fill.origin == "own"
 
@@ -103,8 +108,7 @@ def other_installation(evidence: Evidence, _: random.Random) -> Evidence:
     tag = OrderTag(
         nonce=NONCE + 1,
         shard=1,
-        ladder_version=0,
-        slot=3,
+        slot=SlotId(0, 3),
         purpose=Purpose.ENTRY,
         side=Side.BUY,
         generation=1,
@@ -144,8 +148,7 @@ def two_live(evidence: Evidence, rng: random.Random) -> Evidence:
     tag = OrderTag(
         nonce=NONCE,
         shard=waiting.shard,
-        ladder_version=0,
-        slot=waiting.slot,
+        slot=SlotId(0, waiting.slot),
         purpose=Purpose.ENTRY,
         side=Side.BUY,
         generation=waiting.generation + 1,
@@ -265,7 +268,7 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     "intent of more": ("I2", setting("intents", was_sent, quantity=nudged("quantity", LOT))),
     "intent of the other side": ("I2", setting("intents", is_waiting, side=other_side)),
     "intent of another slot": ("I2", setting("intents", is_waiting, slot=lambda i: i.slot + 1)),
-    "intent of another purpose": ("I2", setting("intents", was_sent, purpose="initial")),
+    "intent of another purpose": ("I2", setting("intents", was_sent, purpose=alike_purpose)),
     "intent of another generation": (
         "I2",
         setting("intents", was_sent, generation=lambda i: i.generation + 1),
@@ -305,7 +308,7 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     "wrong slot inventory": ("I3", setting("slots", inventory=nudged("inventory"))),
     "two live on one slot and side": ("I4", two_live),
     "two live for a moment": ("I4", two_live_once),
-    "moved anchor": ("I7", setting("shards", anchor=nudged("anchor", TICK))),
+    "moved anchor": ("I7", setting("ladders", anchor=nudged("anchor", TICK))),
     "exit below its level": ("I7", cheap_exit),
     "halted symbol": ("I7", setting("shards", status="halted", status_reason="a bug")),
     "no live orders": ("I7", no_live_orders),
@@ -315,7 +318,10 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     "unexplained balance": ("I8", hidden_deposit),
     "wrong slot cost": ("I8", setting("slots", cost=nudged("cost"))),
     "wrong slot proceeds": ("I8", setting("slots", proceeds=nudged("proceeds"))),
-    "wrong slot cost of what was sold": ("I8", setting("slots", sold_cost=nudged("sold_cost"))),
+    "wrong slot cost of what was closed": (
+        "I8",
+        setting("slots", closed_cost=nudged("closed_cost")),
+    ),
     "wrong pair profit": ("I8", setting("pairs", profit=nudged("profit"))),
     "wrong pair cost": (
         "I8",

@@ -6,15 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.ids import ALPHABET, FORMAT, LENGTH, PURPOSES, SIDES, Tag, decode
-from domain.ids import OrderTag, Purpose, Side, encode_tag
+from domain.ids import OrderTag, Purpose, Side, SlotId, encode_tag
 from unit.audit.dataset import client_id
 
 tags = st.builds(
     OrderTag,
     nonce=st.integers(0, (1 << 20) - 1),
     shard=st.integers(0, (1 << 16) - 1),
-    ladder_version=st.integers(0, 255),
-    slot=st.integers(-(1 << 15), (1 << 15) - 1),
+    slot=st.builds(SlotId, st.integers(0, 255), st.integers(-(1 << 15), (1 << 15) - 1)),
     purpose=st.sampled_from(Purpose),
     side=st.sampled_from(Side),
     generation=st.integers(0, (1 << 20) - 1),
@@ -26,8 +25,8 @@ def test_decode_own_id_returns_its_parts(tag: OrderTag) -> None:
     assert decode(client_id(tag)) == Tag(
         nonce=tag.nonce,
         shard=tag.shard,
-        ladder_version=tag.ladder_version,
-        slot=tag.slot,
+        ladder_version=tag.slot.version,
+        slot=tag.slot.number,
         purpose=PURPOSES[tag.purpose],
         side=SIDES[tag.side is Side.SELL],
         generation=tag.generation,
@@ -54,8 +53,7 @@ def test_decode_other_format_is_refused() -> None:
     tag = OrderTag(
         nonce=1,
         shard=1,
-        ladder_version=0,
-        slot=0,
+        slot=SlotId(0, 0),
         purpose=Purpose.ENTRY,
         side=Side.BUY,
         generation=1,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audit.database import Database, Intent, Slot, Workflow
 from audit.invariants import Evidence, check_all
-from domain.ids import OrderTag, Purpose, Side
+from domain.ids import OrderTag, Purpose, Side, SlotId
 from unit.audit.dataset import (
     LADDERS,
     NONCE,
@@ -83,10 +83,11 @@ AUDITED = {
         "fee",
         "fee_asset",
     ),
-    "slots": ("inventory", "cost", "sold_cost", "proceeds"),
+    "slots": ("inventory", "cost", "closed_cost", "proceeds"),
     "pairs": ("shard", "ladder_version", "slot", "cost", "proceeds", "profit"),
     "openings": ("asset", "amount"),
-    "shards": ("symbol", "status", "anchor", "spacing"),
+    "shards": ("symbol", "status"),
+    "ladders": ("anchor", "spacing"),
 }
 
 
@@ -188,13 +189,12 @@ def test_removed_symbol_is_not_expected_to_trade() -> None:
 
 def test_changed_tick_size_keeps_both_roundings_of_a_level() -> None:
     evidence = make_world(6).evidence()
-    shards = tuple(
-        replace(shard, tick_sizes=(Decimal("0.1"), TICK)) for shard in evidence.database.shards
-    )
+    ladders = evidence.database.ladders
+    both = tuple(replace(ladder, tick_sizes=(Decimal("0.1"), TICK)) for ladder in ladders)
 
-    assert violated(with_database(evidence, shards=shards)) == set()
-    coarse = tuple(replace(shard, tick_sizes=(Decimal(7),)) for shard in evidence.database.shards)
-    assert violated(with_database(evidence, shards=coarse)) == {"I7"}
+    assert violated(with_database(evidence, ladders=both)) == set()
+    coarse = tuple(replace(ladder, tick_sizes=(Decimal(7),)) for ladder in ladders)
+    assert violated(with_database(evidence, ladders=coarse)) == {"I7"}
 
 
 def test_nothing_to_check_is_shown_as_zero() -> None:
@@ -204,6 +204,7 @@ def test_nothing_to_check_is_shown_as_zero() -> None:
         nonce=None,
         is_killed=False,
         shards=(),
+        ladders=(),
         intents=(),
         fills=(),
         slots=(),
@@ -237,8 +238,7 @@ def test_levels_agree_with_the_grids_own_at_the_ends_of_the_ladder() -> None:
             tag = OrderTag(
                 nonce=NONCE,
                 shard=shard.shard,
-                ladder_version=0,
-                slot=slot,
+                slot=SlotId(0, slot),
                 purpose=Purpose.ENTRY,
                 side=Side.BUY,
                 generation=1,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ids import MAX_GENERATION, MAX_NONCE, MAX_SHARD, OrderTag, Purpose, Side
+from domain.ids import MAX_GENERATION, MAX_NONCE, MAX_SHARD, OrderTag, Purpose, Side, SlotId
 from exchanges.id_codecs import Base62Codec, HexCodec, Uuid8Codec
 from exchanges.venues import VENUES
 from ports.exchange import ClientIdCodec
@@ -24,8 +24,7 @@ TAGS = st.builds(
     OrderTag,
     nonce=st.integers(0, MAX_NONCE),
     shard=st.integers(0, MAX_SHARD),
-    ladder_version=st.integers(0, 255),
-    slot=st.integers(-32_768, 32_767),
+    slot=st.builds(SlotId, st.integers(0, 255), st.integers(-32_768, 32_767)),
     purpose=st.sampled_from(Purpose),
     side=st.sampled_from(Side),
     generation=st.integers(0, MAX_GENERATION),
@@ -92,8 +91,7 @@ def test_uuid_is_of_version_8_and_of_no_other_spelling() -> None:
     tag = OrderTag(
         nonce=MAX_NONCE,
         shard=7,
-        ladder_version=1,
-        slot=-1,
+        slot=SlotId(1, -1),
         purpose=Purpose.EXIT,
         side=Side.SELL,
         generation=3,

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from domain.ids import Side
+from domain.ids import OrderTag, Side
 from domain.market import Quote
 from domain.orders import Intent, OrderReport
 from ports.store import Desired, Status
-from support.fake_exchange import FakeExchange
+from support.fake_exchange import BTC, FakeExchange
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -21,16 +21,16 @@ from symbol_manager.tenure import ShardPorts, ShardSettings, Stop, Tenure
 from symbol_manager.view import ShardView
 from unit.symbol_manager.factories import (
     CAPABILITIES,
+    PATIENCE_S,
     FakeClock,
     PassedFailpoints,
     RecordingStore,
     make_report,
     make_state,
+    until,
 )
 
 RECONCILE_EVERY_MS = 60_000
-#: For what takes no real time at all, on a loaded machine.
-PATIENCE_S = 10.0
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Bench:
     mailbox: Mailbox = field(
         default_factory=lambda: Mailbox(Wishes(Desired.RUNNING, is_killed=False))
     )
+    price: Decimal = Decimal("99.5")
     orders_per_minute: int = 600
     sent_ms: list[int] = field(default_factory=list)
     views: list[ShardView] = field(default_factory=list)
@@ -53,13 +54,14 @@ class Bench:
     def __post_init__(self) -> None:
         self.tick()
 
-    def tick(self) -> None:
+    def tick(self, *, age_ms: int = 0) -> None:
+        tick = BTC.tick_size
         self.mailbox.put_quote(
             Quote(
                 symbol="BTC/USDT",
-                bid=Decimal("99.49"),
-                ask=Decimal("99.51"),
-                exchange_ms=self.clock.ms,
+                bid=self.price - tick,
+                ask=self.price + tick,
+                exchange_ms=self.clock.ms - age_ms,
             )
         )
 
@@ -71,6 +73,12 @@ class Bench:
         """Have these orders open at the exchange."""
         for intent in intents:
             self.exchange.orders[intent.client_order_id] = make_report(intent)
+
+    def fill(self, report: OrderReport) -> None:
+        """Fill an open order at its price and say so."""
+        self.exchange.trade(report.client_order_id, str(report.quantity), silent=True)
+        self.mailbox.put_order_event(self.exchange.orders[report.client_order_id])
+        self.mailbox.put_order_event(self.exchange.trades[-1])
 
     def ports(self) -> ShardPorts:
         lease = Lease(self.clock, 3_600_000)
@@ -108,7 +116,7 @@ class Bench:
         rounds = len(self.views)
         self._serving = asyncio.create_task(self.tenure().serve())
         try:
-            await self._until_round(rounds + 1)
+            await self.until_round(rounds + 1)
             yield
         finally:
             self._serving.cancel()
@@ -116,11 +124,11 @@ class Bench:
                 await self._serving
 
     async def round(self, after_ms: int = 0) -> None:
-        """Let time pass, then have the shard look around once at the same price."""
+        """Let time pass, then have the shard look around once."""
         self.clock.ms += after_ms
         rounds = len(self.views)
         self.tick()
-        await self._until_round(rounds + 1)
+        await self.until_round(rounds + 1)
 
     async def rounds(self, count: int, *, every_ms: int) -> None:
         for _ in range(count):
@@ -139,22 +147,19 @@ class Bench:
 
     def entries(self) -> set[int]:
         """Slots with an open buy order at the exchange."""
-        return {self._slot(report) for report in self._open(Side.BUY)}
+        return {self.tag(report).slot.number for report in self.open_orders(Side.BUY)}
 
-    def _open(self, side: Side) -> list[OrderReport]:
+    def open_orders(self, side: Side) -> list[OrderReport]:
         return [report for report in self.exchange.open_orders() if report.side is side]
 
-    def _slot(self, report: OrderReport) -> int:
+    def tag(self, report: OrderReport) -> OrderTag:
         tag = self.exchange.ids.decode(report.client_order_id)
         assert tag is not None
-        return tag.slot
+        return tag
 
-    async def _until_round(self, number: int) -> None:
+    async def until_round(self, number: int) -> None:
         assert self._serving is not None
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                if len(self.views) >= number or self._serving.done():
-                    break
-                await asyncio.sleep(0)
+        serving = self._serving
+        await until(lambda: len(self.views) >= number or serving.done())
         if len(self.views) < number:
             self._serving.result()

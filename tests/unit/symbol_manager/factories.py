@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from domain.errors import KillSwitchEngaged, OwnershipLost
-from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SymbolKey, VenueOrderId
+from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Intent, Order, OrderReport, Trade, VenueStatus
 from domain.plans import Cancel, CommittedPlan, Place, Plan
-from grid.grid import Grid
+from grid.ladder import LadderVersion
+from grid.phase import Phase, Stage
 from grid.slots import Slot
 from grid.spec import GridSpec
 from ports.exchange import Capabilities
@@ -27,6 +29,9 @@ OWNERSHIP = Ownership(SHARD, 1)
 IDS = HexIds()
 #: A whole entry: 0.1 BTC.
 ENTRY_LOTS = 10_000
+
+#: For what takes no real time at all, on a loaded machine.
+PATIENCE_S = 10.0
 
 CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
 
@@ -54,15 +59,23 @@ def make_spec(**changes: Any) -> GridSpec:
     return GridSpec.model_validate(document | changes)
 
 
-def make_claim(instrument: Instrument = BTC) -> Claim:
+def make_phase(stage: Stage = Stage.RUNNING, **changes: Any) -> Phase:
+    return Phase(stage=stage, **changes)
+
+
+def make_claim(
+    instrument: Instrument = BTC, spec: GridSpec | None = None, phase: Phase | None = None
+) -> Claim:
+    spec = spec or make_spec()
     return Claim(
         ownership=OWNERSHIP,
         key=SymbolKey("sim-BTC-USDT"),
         account="sim",
         symbol="BTC/USDT",
-        spec=make_spec(),
-        anchor=Decimal(100),
-        ladder_version=0,
+        spec=spec,
+        ladders=(LadderVersion(version=0, anchor=Decimal(100), spacing=spec.spacing),),
+        start_price=spec.trigger_price or Decimal(100),
+        phase=phase or make_phase(),
         instrument=instrument,
         nonce=NONCE,
         reconciled_trade_id=None,
@@ -76,18 +89,19 @@ def make_state(
     settled_lots: Mapping[ClientOrderId, int] | None = None,
     parked: Iterable[Trade] = (),
     instrument: Instrument = BTC,
+    spec: GridSpec | None = None,
+    phase: Phase | None = None,
+    paired_units: int = 0,
 ) -> ShardState:
     """A shard as loaded; what orders had filled is settled unless `settled_lots` says less."""
-    claim = make_claim(instrument)
-    grid = Grid.of(claim.spec, instrument, claim.anchor, claim.ladder_version)
     loaded = list(orders)
     settled = {order.intent.client_order_id: order.filled_lots for order in loaded}
     parked = list(parked)
     return ShardState(
-        claim,
-        grid,
+        make_claim(instrument, spec, phase),
         Loaded(
-            slots={slot.index: slot for slot in slots},
+            slots={slot.id: slot for slot in slots},
+            paired_units=paired_units,
             orders=loaded,
             settled_lots=settled | dict(settled_lots or {}),
             parked=parked,
@@ -96,38 +110,43 @@ def make_state(
     )
 
 
-def make_slot(index: int, lots: int = 0, **changes: Any) -> Slot:
-    """A slot that bought its lots at its level, without fees."""
+def slot_id(number: int) -> SlotId:
+    return SlotId(0, number)
+
+
+def make_slot(number: int, lots: int = 0, **changes: Any) -> Slot:
+    """A slot that bought its lots at its lower level, without fees."""
     fields: dict[str, Any] = {
-        "index": index,
-        "ladder_version": 0,
+        "id": slot_id(number),
         "inventory_units": lots * BTC.base_units_per_lot,
-        "cost_units": BTC.notional_units(10_000 + 100 * index, lots),
+        "cost_units": BTC.notional_units(10_000 + 100 * number, lots),
         "buy_generation": 1,
     }
     return Slot(**fields | changes)
 
 
 def make_intent(
-    slot: int = -1,
+    number: int = -1,
     side: Side = Side.BUY,
     lots: int = ENTRY_LOTS,
     *,
+    purpose: Purpose | None = None,
     generation: int = 1,
     nonce: int = NONCE,
     shard: int = SHARD,
 ) -> Intent:
-    """The entry or the exit of a slot, at its level."""
+    """An order of a slot at its level: a long slot's entry or exit unless a purpose is given."""
+    if purpose is None:
+        purpose = Purpose.ENTRY if side is Side.BUY else Purpose.EXIT
     tag = OrderTag(
         nonce=nonce,
         shard=shard,
-        ladder_version=0,
-        slot=slot,
-        purpose=Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
+        slot=slot_id(number),
+        purpose=purpose,
         side=side,
         generation=generation,
     )
-    level = slot if side is Side.BUY else slot + 1
+    level = number if side is Side.BUY else number + 1
     return Intent(
         client_order_id=IDS.encode(tag),
         tag=tag,
@@ -208,7 +227,14 @@ class RecordingStore:
         return make_claim()
 
     async def load(self, claim: Claim) -> Loaded:
-        return Loaded(slots={}, orders=(), settled_lots={}, parked=(), trade_ids=frozenset())
+        return Loaded(
+            slots={},
+            paired_units=0,
+            orders=(),
+            settled_lots={},
+            parked=(),
+            trade_ids=frozenset(),
+        )
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
@@ -225,9 +251,6 @@ class RecordingStore:
             epoch=decision.ownership.epoch,
             plan=decision.approved.plan,
         )
-
-    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
-        return ownership == self.current and not (places and self.is_killed)
 
     async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         return self.own_trades.get(client_order_id, frozenset())
@@ -246,6 +269,15 @@ class RecordingStore:
     def _check(self, ownership: Ownership) -> None:
         if ownership != self.current:
             raise OwnershipLost("a newer epoch owns it")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let other tasks run until it is so, which takes no real time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.ids import Side
+from domain.ids import Purpose, Side
 from domain.market import BookTop, Quote
 from domain.orders import (
     Cancelled,
@@ -20,10 +20,11 @@ from domain.orders import (
     VenueStatus,
 )
 from domain.plans import Plan, RiskApproved
+from grid.desired import Stance
 from grid.grid import SlotSide
 from ports.store import Changes
 from support.fake_exchange import BTC
-from symbol_manager.decide import Permissions, decide, limits_of, to_book
+from symbol_manager.decide import decide, limits_of, to_book
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
@@ -33,35 +34,44 @@ from unit.symbol_manager.factories import (
     make_intent,
     make_report,
     make_slot,
+    make_spec,
     make_state,
+    slot_id,
     venue_id,
 )
 
 #: The price is at level 0: entries belong into slots -1 to -3.
 BOOK = BookTop(9_999, 10_001, 0)
-ALL = Permissions(orders=True, entries=True, placing=True)
-EXITS_ONLY = Permissions(orders=True, entries=False, placing=True)
-NO_ORDERS = Permissions(orders=False, entries=False, placing=True)
-CANCELS_ONLY = Permissions(orders=True, entries=True, placing=False)
-STOPPING = Permissions(orders=False, entries=False, placing=False)
 
 SlotSides = set[SlotSide]
-ENTRIES: SlotSides = {(-1, Side.BUY), (-2, Side.BUY), (-3, Side.BUY)}
+
+
+def buys(*numbers: int) -> SlotSides:
+    return {(slot_id(number), Side.BUY) for number in numbers}
+
+
+def sells(*numbers: int) -> SlotSides:
+    return {(slot_id(number), Side.SELL) for number in numbers}
+
+
+ENTRIES = buys(-1, -2, -3)
 
 
 def run(
     state: ShardState,
     book: BookTop | None = BOOK,
-    permissions: Permissions = ALL,
+    stance: Stance = Stance.TRADE,
     *,
+    may_place: bool = True,
     waiting: Collection[SlotSide] = (),
     sent_last_minute: int = 0,
 ) -> RiskApproved:
     return decide(
         state,
         book,
-        limits_of(state, orders_per_minute=100),
-        permissions=permissions,
+        limits_of(state.grid, orders_per_minute=100),
+        stance=stance,
+        may_place=may_place,
         waiting=waiting,
         sent_last_minute=sent_last_minute,
         new_id=IDS.encode,
@@ -105,47 +115,39 @@ def test_decide_empty_shard_places_entries_with_decodable_ids() -> None:
 def test_decide_inventory_gets_its_exit() -> None:
     state = make_state(slots=[make_slot(-2, ENTRY_LOTS)])
     book = BookTop(9_850, 9_852, 0)
-    plan = run(state, book, EXITS_ONLY).plan
-    assert placed(plan) == {(-2, Side.SELL)}
+    plan = run(state, book, Stance.EXIT).plan
+    assert placed(plan) == sells(-2)
     assert plan.places[0].intent.price_ticks == 9_900
 
 
 @pytest.mark.parametrize(
-    ("permissions", "places", "cancels"),
+    ("stance", "may_place", "places", "cancels"),
     [
-        pytest.param(ALL, {(-2, Side.BUY)}, {(-9, Side.BUY)}, id="all"),
-        pytest.param(EXITS_ONLY, set(), {(-3, Side.BUY), (-9, Side.BUY)}, id="no entries"),
-        pytest.param(CANCELS_ONLY, set(), {(-9, Side.BUY)}, id="no placing"),
-        pytest.param(
-            NO_ORDERS,
-            set(),
-            {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)},
-            id="no orders",
-        ),
-        pytest.param(
-            STOPPING,
-            set(),
-            {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)},
-            id="stopping",
-        ),
+        pytest.param(Stance.TRADE, True, buys(-2), buys(-9), id="trade"),
+        pytest.param(Stance.TRADE, False, set(), buys(-9), id="trade but place nothing"),
+        pytest.param(Stance.EXIT, True, set(), buys(-3, -9), id="exit"),
+        # The exit makes room first; the order that closes its slot comes with the next plan.
+        pytest.param(Stance.FLATTEN, True, set(), buys(-3, -9) | sells(-1), id="flatten"),
+        pytest.param(Stance.NOTHING, True, set(), buys(-3, -9) | sells(-1), id="nothing"),
+        pytest.param(Stance.NOTHING, False, set(), buys(-3, -9) | sells(-1), id="stopping"),
     ],
 )
-def test_decide_permissions_bound_the_plan(
-    permissions: Permissions, places: SlotSides, cancels: SlotSides
+def test_decide_stance_bounds_the_plan(
+    stance: Stance, may_place: bool, places: SlotSides, cancels: SlotSides
 ) -> None:
     # The bid is a little below level -1, so that the exit at level 0 and slot -2 both fit.
-    plan = run(busy_state(), BookTop(9_949, 9_951, 0), permissions).plan
+    plan = run(busy_state(), BookTop(9_949, 9_951, 0), stance, may_place=may_place).plan
     assert (placed(plan), cancelled(plan)) == (places, cancels)
 
 
 def test_decide_without_a_book_changes_nothing() -> None:
     assert not run(busy_state(), None).plan
-    assert not run(busy_state(), None, EXITS_ONLY).plan
+    assert not run(busy_state(), None, Stance.FLATTEN).plan
 
 
 def test_decide_killed_without_a_book_still_cancels_everything() -> None:
-    plan = run(busy_state(), None, NO_ORDERS).plan
-    assert cancelled(plan) == {(-3, Side.BUY), (-9, Side.BUY), (-1, Side.SELL)}
+    plan = run(busy_state(), None, Stance.NOTHING).plan
+    assert cancelled(plan) == buys(-3, -9) | sells(-1)
     assert not plan.places
 
 
@@ -159,14 +161,14 @@ def test_decide_killed_without_a_book_still_cancels_everything() -> None:
 def test_decide_live_order_of_any_state_takes_its_slot_side(state: OrderState) -> None:
     order = Order(intent=make_intent(), state=state)
     filled = make_slot(-1, order.filled_lots)
-    plan = run(make_state(slots=[filled], orders=[order]), permissions=ALL).plan
-    assert (-1, Side.BUY) not in placed(plan) | cancelled(plan)
+    plan = run(make_state(slots=[filled], orders=[order])).plan
+    assert (slot_id(-1), Side.BUY) not in placed(plan) | cancelled(plan)
 
 
 def test_decide_ended_order_without_its_trades_blocks_its_slot_side() -> None:
     ended = Order(intent=make_intent(), state=Cancelled(venue_id(make_intent()), 5))
     state = make_state(orders=[ended], settled_lots={ended.intent.client_order_id: 0})
-    assert placed(run(state).plan) == ENTRIES - {(-1, Side.BUY)}
+    assert placed(run(state).plan) == ENTRIES - buys(-1)
 
 
 def test_decide_report_ahead_of_its_trades_leaves_the_order_alone() -> None:
@@ -180,8 +182,8 @@ def test_decide_report_ahead_of_its_trades_leaves_the_order_alone() -> None:
 
 
 def test_decide_waiting_slot_side_places_nothing() -> None:
-    plan = run(make_state(), waiting={(-2, Side.BUY)}).plan
-    assert placed(plan) == ENTRIES - {(-2, Side.BUY)}
+    plan = run(make_state(), waiting=buys(-2)).plan
+    assert placed(plan) == ENTRIES - buys(-2)
 
 
 def test_decide_over_the_rate_is_refused_with_the_rule() -> None:
@@ -195,10 +197,57 @@ def test_decide_fills_without_their_trades_count_against_the_budget() -> None:
     intent = make_intent(-1, lots=1_009 * ENTRY_LOTS)
     ended = Order(intent=intent, state=Cancelled(venue_id(intent), intent.quantity_lots))
     approved = run(make_state(orders=[ended], settled_lots={intent.client_order_id: 0}))
-    assert placed(approved.plan) == {(-2, Side.BUY)}
+    assert placed(approved.plan) == buys(-2)
     assert [(refusal.place.intent.tag.slot, refusal.rule) for refusal in approved.refused] == [
-        (-3, "max_open_entry")
+        (slot_id(-3), "max_open_entry")
     ]
+
+
+def test_decide_neutral_grid_buys_below_and_sells_held_base_above() -> None:
+    spec = make_spec(mode="neutral", base_inventory="1")
+    plan = run(make_state(spec=spec)).plan
+    assert placed(plan) == ENTRIES | sells(0, 1, 2)
+    assert {place.intent.tag.purpose for place in plan.places} == {Purpose.ENTRY}
+    prices_ticks = sorted(place.intent.price_ticks for place in plan.places)
+    assert prices_ticks == [9_700, 9_800, 9_900, 10_100, 10_200, 10_300]
+
+
+def test_decide_base_that_short_slots_may_sell_is_a_limit_of_its_own() -> None:
+    """Of 0.35 BTC, 0.2 are sold already: one entry of 0.1 fits still; buying is not touched."""
+    intent = make_intent(0, Side.SELL, 2 * ENTRY_LOTS, purpose=Purpose.ENTRY)
+    ended = Order(intent=intent, state=Cancelled(venue_id(intent), intent.quantity_lots))
+    state = make_state(
+        orders=[ended],
+        settled_lots={intent.client_order_id: 0},
+        spec=make_spec(mode="neutral", base_inventory="0.35"),
+    )
+    approved = run(state)
+    assert placed(approved.plan) == ENTRIES | sells(1)
+    assert [(refusal.place.intent.tag.slot, refusal.rule) for refusal in approved.refused] == [
+        (slot_id(2), "max_open_entry")
+    ]
+
+
+def test_decide_short_inventory_counts_against_its_limit() -> None:
+    """0.25 of 0.35 BTC are owed: one entry of 0.1 fits still, and the grid asks for no more."""
+    owed = make_slot(0, -2 * ENTRY_LOTS - ENTRY_LOTS // 2)
+    spec = make_spec(mode="neutral", base_inventory="0.35")
+    approved = run(make_state(slots=[owed], spec=spec))
+    assert placed(approved.plan) == ENTRIES | sells(1)
+    assert not approved.refused
+
+
+def test_decide_flattening_closes_both_ways_at_once_and_post_only_nothing() -> None:
+    spec = make_spec(mode="neutral", base_inventory="1")
+    slots = [make_slot(-2, ENTRY_LOTS), make_slot(1, -ENTRY_LOTS)]
+    plan = run(make_state(slots=slots, spec=spec), stance=Stance.FLATTEN).plan
+    assert placed(plan) == sells(-2) | buys(1)
+    assert {place.intent.tag.purpose for place in plan.places} == {Purpose.FLATTEN}
+    assert not any(place.intent.post_only for place in plan.places)
+    assert {place.intent.side: place.intent.price_ticks for place in plan.places} == {
+        Side.SELL: 9_999 - 49,
+        Side.BUY: 10_001 + 50,
+    }
 
 
 @pytest.mark.parametrize(

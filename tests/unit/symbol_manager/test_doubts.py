@@ -16,11 +16,11 @@ from symbol_manager.doubts import (
     Backoff,
     Doubts,
 )
-from unit.symbol_manager.factories import CAPABILITIES, FakeClock
+from unit.symbol_manager.factories import CAPABILITIES, FakeClock, slot_id
 
 ORDER = ClientOrderId("c1")
 OTHER = ClientOrderId("c2")
-SLOT_SIDE = (-1, Side.BUY)
+SLOT_SIDE = (slot_id(-1), Side.BUY)
 FUNDS_LOCK_MS = 30_000
 
 
@@ -131,7 +131,7 @@ def test_backoff_success_starts_from_the_first_wait_again(
 
 def test_backoff_slot_sides_wait_by_themselves(backoff: Backoff) -> None:
     backoff.refuse(SLOT_SIDE)
-    backoff.succeed((-1, Side.SELL))
+    backoff.succeed((slot_id(-1), Side.SELL))
     assert backoff.waiting() == {SLOT_SIDE}
 
 

@@ -1,9 +1,12 @@
-"""Only a plan held under the current epoch and lease is sent; each outcome moves its order."""
+"""A committed plan is sent at once, under its lease only; each outcome moves its order."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import asyncio
+import gc
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -13,10 +16,12 @@ from domain.instrument import Instrument
 from domain.orders import (
     Absent,
     Cancelled,
+    Intended,
     Open,
     Order,
     OrderState,
     Rejected,
+    Sent,
     Unknown,
     VenueStatus,
 )
@@ -36,6 +41,7 @@ from support.fake_exchange import FakeExchange
 from symbol_manager.doubts import Backoff, Doubts
 from symbol_manager.execute import Held, PlanExecutor, decision_id_of, plan_record
 from symbol_manager.lease import Lease
+from symbol_manager.reconcile import doubtful_orders
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
     CAPABILITIES,
@@ -48,11 +54,14 @@ from unit.symbol_manager.factories import (
     make_report,
     make_state,
     placing,
+    slot_id,
+    until,
     venue_id,
 )
 
 ENTRY = make_intent(-1)
 OTHER = make_intent(-2)
+ENTRY_SIDE = (slot_id(-1), Side.BUY)
 DECISION = DecisionId("sim-BTC-USDT:1:1")
 FUNDS_LOCK_MS = 30_000
 
@@ -75,6 +84,25 @@ class AnsweringExchange(FakeExchange):
 
 
 @dataclass
+class SilentExchange(AnsweringExchange):
+    """Takes a plan and never answers."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    is_cut_off: bool = False
+
+    async def submit(
+        self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
+    ) -> Outcomes:
+        self.reached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.is_cut_off = True
+            raise
+        raise AssertionError("never answers")
+
+
+@dataclass
 class Desk:
     """An executor and everything it touches."""
 
@@ -90,26 +118,26 @@ class Desk:
         self.backoff = Backoff(self.clock, funds_lock_ms=FUNDS_LOCK_MS)
         self.executor = PlanExecutor(self.exchange, self.store, self.lease, self.failpoints)
 
-    def hold(self, plan: Plan, state: ShardState, guard: SendGuard = lambda: None) -> None:
+    def begin(self, plan: Plan, state: ShardState, guard: SendGuard = lambda: None) -> None:
         state.intend(plan)
         committed = CommittedPlan(
             decision_id=DECISION, shard=OWNERSHIP.shard, epoch=OWNERSHIP.epoch, plan=plan
         )
-        self.executor.hold(Held(committed, state, self.doubts, self.backoff, guard))
+        self.executor.begin(Held(committed, state, self.doubts, self.backoff, guard))
 
     def advance(self) -> None:
         self.clock.ms += 1
 
     async def place(self, answer: Outcome) -> Order:
         state = make_state()
-        self.hold(placing(ENTRY), state)
+        self.begin(placing(ENTRY), state)
         self.exchange.answer = answer
         await self.executor.submit(DECISION)
         return state.order(ENTRY.client_order_id)
 
     async def cancel(self, answer: Outcome) -> Order:
         state = resting()
-        self.hold(cancelling(ENTRY), state)
+        self.begin(cancelling(ENTRY), state)
         self.exchange.answer = answer
         await self.executor.submit(DECISION)
         return state.order(ENTRY.client_order_id)
@@ -136,24 +164,76 @@ async def test_submit_plan_run_again_sends_nothing(desk: Desk) -> None:
     assert desk.exchange.submitted == [placing(ENTRY)]
 
 
-async def test_submit_released_plan_sends_nothing(desk: Desk) -> None:
-    desk.hold(placing(ENTRY), make_state())
-    desk.executor.release(DECISION)
-    desk.executor.release(DECISION)
+async def test_begin_sends_before_the_step_runs_and_once(desk: Desk) -> None:
+    state = make_state()
+    desk.exchange.answer = Accepted(make_report(ENTRY))
+    desk.begin(placing(ENTRY), state)
+    await until(lambda: desk.exchange.submitted == [placing(ENTRY)])
+    assert state.order(ENTRY.client_order_id).state == Sent()
+    assert desk.store.recorded == []
+
+    assert await desk.executor.submit(DECISION) == {ENTRY.client_order_id: "open"}
+    assert desk.exchange.submitted == [placing(ENTRY)]
+
+
+async def test_release_plan_that_was_not_sent_yet_keeps_it_from_leaving(desk: Desk) -> None:
+    state = make_state()
+    desk.begin(placing(ENTRY), state)
+    await desk.executor.release(DECISION)
+    await desk.executor.release(DECISION)
     assert await desk.executor.submit(DECISION) == {"plan": "stale: not sent"}
     assert desk.exchange.submitted == []
+    assert state.order(ENTRY.client_order_id).state == Intended()
 
 
-async def test_submit_after_a_newer_epoch_sends_nothing(desk: Desk) -> None:
-    desk.hold(placing(ENTRY), make_state())
-    desk.store.current = Ownership(OWNERSHIP.shard, OWNERSHIP.epoch + 1)
-    with pytest.raises(OwnershipLost):
-        await desk.executor.submit(DECISION)
-    assert desk.exchange.submitted == []
+async def test_release_plan_on_its_way_cuts_it_off_and_leaves_it_to_be_looked_up(
+    desk: Desk,
+) -> None:
+    """Its workflow never ran: nobody knows what of it arrived."""
+    desk.exchange = exchange = SilentExchange()
+    desk.executor = PlanExecutor(exchange, desk.store, desk.lease, desk.failpoints)
+    state = make_state()
+    desk.begin(placing(ENTRY), state)
+    await exchange.reached.wait()
+
+    await desk.executor.release(DECISION)
+    assert exchange.is_cut_off
+    assert await desk.executor.submit(DECISION) == {"plan": "stale: not sent"}
+    order = state.order(ENTRY.client_order_id)
+    assert order.state == Sent()
+    assert doubtful_orders(state, desk.doubts) == [order]
+    assert desk.store.recorded == []
+
+
+async def test_submit_that_is_cancelled_leaves_the_send_to_its_release(desk: Desk) -> None:
+    desk.exchange = exchange = SilentExchange()
+    desk.executor = PlanExecutor(exchange, desk.store, desk.lease, desk.failpoints)
+    desk.begin(placing(ENTRY), make_state())
+    step = asyncio.create_task(desk.executor.submit(DECISION))
+    await exchange.reached.wait()
+    step.cancel()
+    with suppress(asyncio.CancelledError):
+        await step
+    assert not exchange.is_cut_off
+    await desk.executor.release(DECISION)
+    assert exchange.is_cut_off
+
+
+async def test_release_failed_send_that_no_step_awaited_is_silent(desk: Desk) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    desk.clock.ms += 1_000
+    desk.begin(placing(ENTRY), make_state())
+    sending = asyncio.all_tasks() - {asyncio.current_task()}
+    await until(lambda: bool(sending) and all(task.done() for task in sending))
+    sending.clear()
+    await desk.executor.release(DECISION)
+    gc.collect()
+    assert complaints == []
 
 
 async def test_submit_after_the_lease_ran_out_sends_nothing(desk: Desk) -> None:
-    desk.hold(placing(ENTRY), make_state())
+    desk.begin(placing(ENTRY), make_state())
     desk.clock.ms += 1_000
     with pytest.raises(OwnershipLost):
         await desk.executor.submit(DECISION)
@@ -165,7 +245,7 @@ async def test_submit_lease_that_runs_out_while_signing_keeps_everything_from_le
     desk: Desk,
 ) -> None:
     state = resting()
-    desk.hold(Plan(cancelling(ENTRY).cancels, placing(OTHER).places), state)
+    desk.begin(Plan(cancelling(ENTRY).cancels, placing(OTHER).places), state)
     desk.exchange.answer = Accepted(make_report(ENTRY, VenueStatus.CANCELLED))
     desk.clock.ms += 999
     desk.exchange.while_signing = desk.advance
@@ -181,28 +261,10 @@ async def test_submit_what_the_tenures_guard_forbids_is_not_sent(desk: Desk) -> 
         raise OwnershipLost("too old")
 
     state = make_state()
-    desk.hold(placing(ENTRY), state, guard)
+    desk.begin(placing(ENTRY), state, guard)
     desk.exchange.answer = Accepted(make_report(ENTRY))
     assert await desk.executor.submit(DECISION) == {ENTRY.client_order_id: "absent"}
     assert state.order(ENTRY.client_order_id).state == Absent("not sent: too old")
-
-
-@pytest.mark.parametrize(
-    ("plan", "is_sent"),
-    [
-        pytest.param(cancelling(ENTRY), True, id="cancels only"),
-        pytest.param(placing(OTHER), False, id="places"),
-        pytest.param(Plan(cancelling(ENTRY).cancels, placing(OTHER).places), False, id="both"),
-    ],
-)
-async def test_submit_under_the_kill_switch_sends_plans_without_places_only(
-    desk: Desk, plan: Plan, is_sent: bool
-) -> None:
-    desk.hold(plan, resting())
-    desk.store.is_killed = True
-    with nullcontext() if is_sent else pytest.raises(OwnershipLost):
-        await desk.executor.submit(DECISION)
-    assert desk.exchange.submitted == ([plan] if is_sent else [])
 
 
 @pytest.mark.parametrize(
@@ -245,12 +307,12 @@ async def test_submit_place_outcome_decides_what_waits(
 ) -> None:
     await desk.place(answer)
     assert (ENTRY.client_order_id in desk.doubts) is is_doubted
-    assert (desk.backoff.waiting() == {(-1, Side.BUY)}) is is_waiting
+    assert (desk.backoff.waiting() == {ENTRY_SIDE}) is is_waiting
     assert desk.backoff.entries_locked is is_locked
 
 
 async def test_submit_accepted_place_ends_the_wait_of_its_slot_side(desk: Desk) -> None:
-    desk.backoff.refuse((-1, Side.BUY))
+    desk.backoff.refuse(ENTRY_SIDE)
     await desk.place(Accepted(make_report(ENTRY)))
     assert desk.backoff.waiting() == set()
 
@@ -280,7 +342,7 @@ async def test_submit_cancel_outcome_ends_or_doubts(
 async def test_submit_result_names_the_status_of_every_order(desk: Desk) -> None:
     state = resting()
     plan = Plan(cancelling(ENTRY).cancels, placing(OTHER).places)
-    desk.hold(plan, state)
+    desk.begin(plan, state)
     assert await desk.executor.submit(DECISION) == {
         ENTRY.client_order_id: "open",
         OTHER.client_order_id: "unknown",
@@ -297,7 +359,7 @@ async def test_submit_outcomes_of_a_lost_epoch_are_not_recorded(desk: Desk) -> N
             return outcomes
 
     desk.executor = PlanExecutor(FencedExchange(), desk.store, desk.lease, desk.failpoints)
-    desk.hold(placing(ENTRY), make_state())
+    desk.begin(placing(ENTRY), make_state())
     with pytest.raises(OwnershipLost):
         await desk.executor.submit(DECISION)
     assert desk.store.recorded == []

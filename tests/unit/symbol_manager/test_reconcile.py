@@ -51,6 +51,7 @@ from unit.symbol_manager.factories import (
     make_slot,
     make_state,
     make_trade,
+    slot_id,
     venue_id,
 )
 
@@ -122,7 +123,7 @@ async def test_look_up_ended_order_brings_its_trades() -> None:
     office.exchange.trades = [make_trade(ENTRY, "1", ENTRY_LOTS), make_trade(OTHER, "2", 1)]
     changes = await office.look_up()
     assert list(changes.fills) == ["1"]
-    assert changes.slots[-1].inventory_units > 0
+    assert changes.slots[slot_id(-1)].inventory_units > 0
     assert not office.state.active_orders()
 
 
@@ -226,7 +227,7 @@ async def test_absorb_survey_doubts_live_orders_it_does_not_show_and_no_others()
     assert doubtful_orders(office.state, office.doubts) == []
 
 
-async def test_absorb_survey_order_that_outlived_its_lost_cancel_is_cancelled_again() -> None:
+async def test_absorb_survey_order_that_outlives_its_cancel_may_be_cancelled_again() -> None:
     office = Office(make_state(orders=[replace(OPEN, cancel_requested=True)]))
     found = Survey([make_report(ENTRY, VenueStatus.OPEN)], [], {})
 
@@ -281,7 +282,7 @@ async def test_absorb_report_of_a_forgotten_order_reads_it_from_the_store() -> N
     report = make_report(ENTRY, VenueStatus.CANCELLED, 2)
     await absorb_report(report, office.state, office.exchange, office.store, changes)
     assert changes.orders[ENTRY.client_order_id].state == Cancelled(venue_id(ENTRY), 2)
-    assert list(office.state.unsettled()) == [(-1, Side.BUY)]
+    assert list(office.state.unsettled()) == [(slot_id(-1), Side.BUY)]
 
 
 async def test_absorb_report_of_an_own_order_without_intent_is_a_finding() -> None:
@@ -320,7 +321,7 @@ async def test_settle_parked_trade_of_an_order_that_left_memory_is_its_own() -> 
     changes = await office.settle_parked()
     assert changes.fills["1"].client_order_id == ENTRY.client_order_id
     assert changes.orders[ENTRY.client_order_id].state == Cancelled(venue_id(ENTRY), 4)
-    assert changes.slots[-1].inventory_units == 4 * BTC.base_units_per_lot
+    assert changes.slots[slot_id(-1)].inventory_units == 4 * BTC.base_units_per_lot
     assert not office.state.active_orders()
 
 
@@ -334,10 +335,10 @@ async def test_look_up_order_whose_trade_was_taken_for_a_persons_claims_it() -> 
     office.exchange.orders[ENTRY.client_order_id] = report
     office.exchange.trades = [make_trade(ENTRY, "1", ENTRY_LOTS)]
     office.state.absorb_report(report, Changes())
-    assert list(office.state.unsettled()) == [(-1, Side.BUY)]
+    assert list(office.state.unsettled()) == [(slot_id(-1), Side.BUY)]
     changes = await office.look_up()
     assert changes.fills["1"].client_order_id == ENTRY.client_order_id
-    assert changes.slots[-1].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
+    assert changes.slots[slot_id(-1)].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
     assert not office.state.active_orders()
 
 
@@ -354,7 +355,7 @@ async def test_look_up_order_claims_only_trades_that_are_not_booked_yet() -> Non
     ]
     changes = await office.look_up()
     assert list(changes.fills) == ["2"]
-    assert changes.slots[-1].inventory_units == (ENTRY_LOTS - 4) * BTC.base_units_per_lot
+    assert changes.slots[slot_id(-1)].inventory_units == (ENTRY_LOTS - 4) * BTC.base_units_per_lot
     assert not office.state.active_orders()
 
 
@@ -369,7 +370,7 @@ async def test_absorb_survey_order_that_ended_here_and_rests_there_is_a_stray() 
     assert [found.kind for found in changes.findings] == ["stray"]
     assert not changes.orders[ENTRY.client_order_id].is_live
     assert office.state.live_orders() == {
-        (-1, Side.BUY): replace(successor, state=Open(venue_id(successor.intent)))
+        (slot_id(-1), Side.BUY): replace(successor, state=Open(venue_id(successor.intent)))
     }
     again = await office.absorb_survey(make_survey(make_report(ENTRY), successor_report))
     assert not again

@@ -17,8 +17,8 @@ from ports.store import Changes, Claim, Ownership
 from symbol_manager import shard as shard_module
 from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardSettings
-from unit.symbol_manager.bench import PATIENCE_S, Bench
-from unit.symbol_manager.factories import SHARD, RecordingStore
+from unit.symbol_manager.bench import Bench
+from unit.symbol_manager.factories import PATIENCE_S, SHARD, RecordingStore
 
 
 @dataclass

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from domain.errors import InvariantViolation
-from domain.ids import Side
+from domain.ids import Purpose, Side, SlotId
 from domain.orders import (
     Absent,
     Cancelled,
@@ -23,7 +24,9 @@ from domain.orders import (
     Unknown,
     VenueStatus,
 )
+from grid.ladder import LadderVersion
 from grid.slots import Slot
+from grid.spec import ArithmeticSpacing
 from ports.store import Changes, Fill, Origin
 from support.fake_exchange import BTC
 from symbol_manager import state as state_module
@@ -32,17 +35,20 @@ from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     cancelling,
     make_intent,
+    make_phase,
     make_report,
     make_slot,
+    make_spec,
     make_state,
     make_trade,
     placing,
+    slot_id,
     venue_id,
 )
 
 ENTRY = make_intent(-1, Side.BUY)
 EXIT = make_intent(-1, Side.SELL)
-ENTRY_SIDE, EXIT_SIDE = (-1, Side.BUY), (-1, Side.SELL)
+ENTRY_SIDE, EXIT_SIDE = (slot_id(-1), Side.BUY), (slot_id(-1), Side.SELL)
 
 Event = OrderReport | Trade
 
@@ -67,8 +73,8 @@ def intended(*intents: Intent, slots: Sequence[Slot] = ()) -> ShardState:
 def test_intend_place_is_live_and_uses_a_generation() -> None:
     state = intended(ENTRY)
     assert state.live_orders() == {ENTRY_SIDE: Order(intent=ENTRY, state=Intended())}
-    assert state.slot(-1).buy_generation == 1
-    assert state.slot(-1).sell_generation == 0
+    assert state.slot(slot_id(-1)).buy_generation == 1
+    assert state.slot(slot_id(-1)).sell_generation == 0
 
 
 def test_intend_generation_used_before_raises() -> None:
@@ -102,7 +108,7 @@ def test_absorb_report_partial_fill_waits_for_its_trade() -> None:
     absorb(state, make_trade(ENTRY, "1", 4_000))
     assert state.ahead_of_trades() == []
     assert state.unsettled_lots(partly) == ENTRY_LOTS - 4_000
-    assert state.slot(-1).inventory_units == 4_000 * BTC.base_units_per_lot
+    assert state.slot(slot_id(-1)).inventory_units == 4_000 * BTC.base_units_per_lot
 
 
 def test_absorb_trade_before_its_report_parks_then_settles() -> None:
@@ -112,13 +118,13 @@ def test_absorb_trade_before_its_report_parks_then_settles() -> None:
     parked = absorb(state, trade)
     assert parked == Changes(fills={"1": Fill(trade=trade, origin=Origin.PARKED)})
     assert state.parked == {venue_id(ENTRY): [trade]}
-    assert state.slot(-1).inventory_units == 0
+    assert state.slot(slot_id(-1)).inventory_units == 0
 
     settled = absorb(state, make_report(ENTRY, VenueStatus.FILLED, ENTRY_LOTS))
     assert settled.fills == {
         "1": Fill(trade=trade, origin=Origin.OWN, client_order_id=ENTRY.client_order_id)
     }
-    assert settled.slots[-1].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
+    assert settled.slots[slot_id(-1)].inventory_units == ENTRY_LOTS * BTC.base_units_per_lot
     assert not state.parked
     assert not state.active_orders()
 
@@ -158,7 +164,7 @@ def test_absorb_late_fill_after_cancel_wins() -> None:
     assert not state.active_orders()
     changes = absorb(state, make_trade(ENTRY, "1", 4_000))
     assert changes.orders[ENTRY.client_order_id].state == Cancelled(venue_id(ENTRY), 4_000)
-    assert changes.slots[-1].inventory_units == 4_000 * BTC.base_units_per_lot
+    assert changes.slots[slot_id(-1)].inventory_units == 4_000 * BTC.base_units_per_lot
 
 
 def test_absorb_report_ended_without_its_trades_blocks_until_they_come() -> None:
@@ -252,3 +258,82 @@ def test_slot_side_and_venue_id_of_an_order_are_read_from_it() -> None:
     assert slot_side(order) == EXIT_SIDE
     assert venue_order_id_of(order) == venue_id(EXIT)
     assert venue_order_id_of(replace(order, state=Unknown("timeout"))) is None
+
+
+SHORT_SPEC = make_spec(mode="short", base_inventory="1")
+SHORT_ENTRY = make_intent(0, Side.SELL, purpose=Purpose.ENTRY)
+SHORT_EXIT = make_intent(0, Side.BUY, purpose=Purpose.EXIT)
+
+
+def test_absorb_short_round_trip_owes_base_then_records_its_pair() -> None:
+    """Sold at 101 and bought back at 100."""
+    state = make_state(spec=SHORT_SPEC)
+    state.intend(placing(SHORT_ENTRY))
+    absorb(state, make_report(SHORT_ENTRY), make_trade(SHORT_ENTRY, "1", ENTRY_LOTS))
+    slot = state.slot(slot_id(0))
+    assert slot.inventory_units == -ENTRY_LOTS * BTC.base_units_per_lot
+    assert slot.cost_units == -BTC.notional_units(10_100, ENTRY_LOTS)
+
+    state.intend(placing(SHORT_EXIT))
+    changes = absorb(state, make_report(SHORT_EXIT), make_trade(SHORT_EXIT, "2", ENTRY_LOTS))
+    (closed,) = changes.pairs
+    assert closed.pair.profit_units == BTC.notional_units(100, ENTRY_LOTS)
+    assert state.slot(slot_id(0)).inventory_units == 0
+
+
+def test_absorb_short_residue_waits_for_its_exit_that_rests() -> None:
+    """What is left is below the venue's least order, but the order that closes it is there."""
+    state = make_state(spec=SHORT_SPEC)
+    state.intend(placing(SHORT_ENTRY))
+    absorb(state, make_report(SHORT_ENTRY), make_trade(SHORT_ENTRY, "1", ENTRY_LOTS))
+    state.intend(placing(SHORT_EXIT))
+    first = make_trade(SHORT_EXIT, "2", ENTRY_LOTS - 1)
+    assert absorb(state, make_report(SHORT_EXIT), first).pairs == []
+    assert len(absorb(state, make_trade(SHORT_EXIT, "3", 1)).pairs) == 1
+
+
+def test_absorb_trade_of_the_other_role_than_the_inventory_raises() -> None:
+    state = make_state(slots=[make_slot(0, ENTRY_LOTS)], spec=SHORT_SPEC)
+    state.intend(placing(SHORT_ENTRY))
+    with pytest.raises(InvariantViolation, match="sell for ENTRY"):
+        absorb(state, make_report(SHORT_ENTRY), make_trade(SHORT_ENTRY, "1", ENTRY_LOTS))
+
+
+def test_profit_is_of_pairs_before_and_since_the_load_and_of_the_inventory() -> None:
+    """Slot -1 bought at 99 and sells at 100, slot -2 bought at 98."""
+    state = make_state(slots=[make_slot(-1, ENTRY_LOTS), make_slot(-2, ENTRY_LOTS)], paired_units=7)
+    floating_units = BTC.notional_units(50, ENTRY_LOTS) + BTC.notional_units(150, ENTRY_LOTS)
+    assert state.profit_units(9_950) == 7 + floating_units
+
+    state.intend(placing(EXIT))
+    absorb(state, make_report(EXIT), make_trade(EXIT, "1", ENTRY_LOTS))
+    paired_units = BTC.notional_units(100, ENTRY_LOTS)
+    assert state.profit_units(9_950) == 7 + paired_units + BTC.notional_units(150, ENTRY_LOTS)
+
+
+def test_climb_new_ladder_takes_entries_and_the_former_slots_keep_their_exits() -> None:
+    state = make_state(slots=[make_slot(-1, ENTRY_LOTS)])
+    wide = LadderVersion(version=1, anchor=Decimal(100), spacing=ArithmeticSpacing(step=Decimal(2)))
+    state.climb(wide)
+    assert state.grid.ladder.version == 1
+    assert state.grid.levels(SlotId(1, -1)) == (9_800, 10_000)
+    assert state.grid.exit_ticks(slot_id(-1)) == 10_000
+
+    state.climb(replace(wide, anchor=Decimal(90)))
+    assert state.grid.levels(SlotId(1, -1)) == (8_800, 9_000)
+    assert list(state.grid.former) == [0]
+
+
+def test_enter_phase_moves_the_range_and_a_later_ladder_keeps_it_moved() -> None:
+    fixed = {"kind": "fixed", "lower": "100", "upper": "103"}
+    phase = make_phase(shift=1)
+    loaded = make_state(spec=make_spec(range=fixed), phase=phase)
+    state = make_state(spec=make_spec(range=fixed))
+    assert state.grid.ladder.lowest_index == 0
+
+    state.enter(phase)
+    assert state.phase == phase
+    assert state.grid.ladder == loaded.grid.ladder
+    assert (state.grid.ladder.lowest_index, state.grid.ladder.highest_index) == (1, 4)
+    state.climb(replace(state.claim.ladders[0], version=1))
+    assert (state.grid.ladder.lowest_index, state.grid.ladder.highest_index) == (1, 4)

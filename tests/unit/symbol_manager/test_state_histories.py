@@ -28,6 +28,7 @@ from unit.symbol_manager.factories import (
     make_state,
     make_trade,
     placing,
+    slot_id,
 )
 
 ENTRY = make_intent(-1, Side.BUY)
@@ -81,13 +82,13 @@ def lives(draw: st.DrawFn, intent: Intent, *, is_filled: bool) -> Life:
 def round_trips(draw: st.DrawFn) -> tuple[Life, Life]:
     """An entry that may be cancelled, and an exit of what it bought that is filled."""
     entry = draw(lives(ENTRY, is_filled=draw(st.booleans())).filter(_bought_a_lot))
-    held = _run([entry.happened]).state.slot(-1)
+    held = _run([entry.happened]).state.slot(slot_id(-1))
     lots = FINE.tradable_lots(held.inventory_units)
     return entry, draw(lives(make_intent(-1, Side.SELL, lots), is_filled=True))
 
 
 def _bought_a_lot(life: Life) -> bool:
-    held = _run([life.happened]).state.slot(-1)
+    held = _run([life.happened]).state.slot(slot_id(-1))
     return FINE.tradable_lots(held.inventory_units) > 0
 
 
@@ -103,7 +104,7 @@ def _run(phases: Sequence[Sequence[Event]]) -> Run:
     run = Run(make_state(instrument=FINE), {}, [])
     for events in phases:
         side = next(event.side for event in events)
-        held = FINE.tradable_lots(run.state.slot(-1).inventory_units)
+        held = FINE.tradable_lots(run.state.slot(slot_id(-1)).inventory_units)
         lots = ENTRY_LOTS if side is Side.BUY else held
         run.state.intend(placing(make_intent(-1, side, lots)))
         changes = absorb(run.state, *events)
@@ -134,14 +135,14 @@ def test_absorb_any_telling_of_a_cut_exit_conserves_base_and_quote(life: Life) -
         state = make_state(slots=[held], instrument=FINE)
         state.intend(placing(EXIT))
         changes = absorb(state, *events)
-        slot = state.slot(-1)
+        slot = state.slot(slot_id(-1))
         pairs = [closed.pair for closed in changes.pairs]
         slots.append(
             (
                 slot.inventory_units,
-                slot.sold_units + sum(pair.quantity_units for pair in pairs),
+                slot.closed_units + sum(pair.quantity_units for pair in pairs),
                 slot.proceeds_units + sum(pair.proceeds_units for pair in pairs),
-                slot.cost_units + slot.sold_cost_units + sum(pair.cost_units for pair in pairs),
+                slot.cost_units + slot.closed_cost_units + sum(pair.cost_units for pair in pairs),
             )
         )
     assert slots[0] == slots[1]

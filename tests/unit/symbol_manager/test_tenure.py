@@ -19,12 +19,8 @@ from domain.plans import CommittedPlan
 from ports.exchange import NotSent, Outcome, Outcomes, SendGuard
 from ports.store import Desired, Origin, Status
 from support.fake_exchange import FakeExchange
-from symbol_manager.tenure import (
-    COMPARE_AGAIN_MS,
-    FAILED_COMPARISONS_MAX,
-    LOOK_UPS_A_ROUND,
-    PLAN_AGE_MAX_MS,
-)
+from symbol_manager.compare import COMPARE_AGAIN_MS, FAILED_COMPARISONS_MAX, LOOK_UPS_A_ROUND
+from symbol_manager.tenure import PLAN_AGE_MAX_MS
 from unit.symbol_manager.bench import RECONCILE_EVERY_MS, Bench
 from unit.symbol_manager.factories import (
     CAPABILITIES,
@@ -34,6 +30,7 @@ from unit.symbol_manager.factories import (
     make_slot,
     make_state,
     make_trade,
+    slot_id,
     venue_id,
 )
 
@@ -324,7 +321,7 @@ async def test_tenure_stray_that_filled_before_its_cancel_has_its_fill_booked() 
         }
         assert fills["1"].origin is Origin.OWN
         assert fills["1"].client_order_id == STRAY.client_order_id
-        assert bench.state.slot(-1).inventory_units > 0
+        assert bench.state.slot(slot_id(-1)).inventory_units > 0
         assert not bench.state.strays
         assert list(bench.state.unsettled()) == []
 
@@ -397,7 +394,7 @@ async def test_tenure_order_whose_trade_counted_as_a_persons_becomes_its_own_and
         bench.store.forgotten[filled.client_order_id] = Order(intent=filled, state=Absent("x")), 0
         bench.mailbox.put_order_event(report)
         await bench.rounds(3, every_ms=1_000)
-        assert bench.state.slot(-1).inventory_units > 0
+        assert bench.state.slot(slot_id(-1)).inventory_units > 0
         assert bench.status == (Status.RUNNING, "")
         assert {
             changes.fills["1"].origin for changes in bench.store.recorded if "1" in changes.fills
