@@ -31,3 +31,15 @@ class BookTop:
         if self.bid_ticks is None or self.ask_ticks is None:
             return self.bid_ticks or self.ask_ticks or 0
         return (self.bid_ticks + self.ask_ticks) // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """Prices of one closed interval, in quote."""
+
+    #: Start of the interval, exchange time, ms since the epoch.
+    open_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal

@@ -29,6 +29,7 @@ class Call(StrEnum):
     QUOTE = "quote"
     #: Best bid and ask of many symbols.
     QUOTES = "quotes"
+    CANDLES = "candles"
     TIME = "time"
     MARKETS = "markets"
 

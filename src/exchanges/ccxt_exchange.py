@@ -23,7 +23,7 @@ from domain.errors import (
 )
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig, Mode
@@ -33,6 +33,7 @@ from exchanges.contracts import refuse_hedge_mode
 from exchanges.conversions import (
     Structure,
     reason_untradable,
+    to_candle,
     to_decimal,
     to_instrument,
     to_order_report,
@@ -198,6 +199,15 @@ class CcxtExchange:
             # The book carries no time; asked for before it, the time is a lower bound.
             exchange_ms = int(await client.fetch_time())
             return to_quote(symbol, await self._book(client, symbol), exchange_ms)
+
+    async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
+        async with self._asking(Call.CANDLES) as client:
+            # The last one that comes has not closed.
+            now_ms = int(await client.fetch_time())
+            rows = await client.fetch_ohlcv(symbol, timeframe, None, count + 1)
+            frame_ms = int(client.parse_timeframe(timeframe)) * 1_000
+            candles = [to_candle(row) for row in rows]
+            return [candle for candle in candles if candle.open_ms + frame_ms <= now_ms][-count:]
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         async with self._asking(Call.BALANCES) as client:

@@ -5,13 +5,13 @@ The client leaves every number a string (`number = str`); a float here is a defe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from domain.ids import ClientOrderId, Side, VenueOrderId
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade, VenueStatus
 
 #: A dictionary of ccxt's; its documentation calls it a structure.
@@ -92,6 +92,21 @@ def to_quote(symbol: str, book: Structure, exchange_ms: int) -> Quote:
     if bid is not None and ask is not None and bid >= ask:
         raise ValueError(f"{symbol}: bid must be < ask, were {bid} and {ask}")
     return Quote(symbol=symbol, bid=bid, ask=ask, exchange_ms=exchange_ms)
+
+
+def to_candle(row: Sequence[object]) -> Candle:
+    """One row of ccxt's candles: start, open, high, low, close, volume.
+
+    Raises
+    ------
+    ValueError
+        If the prices do not fit each other.
+    """
+    open_ms, *prices = row[:5]
+    first, high, low, close = (to_decimal(price) for price in prices)
+    if not 0 < low <= min(first, close) <= max(first, close) <= high:
+        raise ValueError(f"candle {open_ms}: open {first}, high {high}, low {low}, close {close}")
+    return Candle(open_ms=int(str(open_ms)), open=first, high=high, low=low, close=close)
 
 
 def reason_untradable(market: Structure) -> str | None:

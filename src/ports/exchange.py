@@ -12,7 +12,7 @@ from typing import Protocol
 
 from domain.ids import ClientOrderId, OrderTag, VenueOrderId
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 
@@ -141,6 +141,10 @@ class ExchangePort(Protocol):
         ...
 
     async def fetch_quote(self, symbol: str) -> Quote: ...
+
+    async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
+        """The last closed candles, oldest first; `timeframe` such as ``1h``."""
+        ...
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         """Free plus locked, by asset."""

@@ -96,6 +96,18 @@ class ShardState:
         self._ladders = (*others, ladder)
         self.grid = _grid_of(self.claim, self._ladders, self.phase)
 
+    @property
+    def ladder(self) -> LadderVersion:
+        """The current one."""
+        return self._ladders[-1]
+
+    def ladders_in_use(self) -> set[int]:
+        """Versions whose slots hold something or have orders that may rest."""
+        held = {slot.id.version for slot in self.slots.values() if slot.inventory_units}
+        orders = {order.intent.tag.slot.version for order in self._active.values()}
+        strays = {order.intent.tag.slot.version for order in self._strays.values()}
+        return held | orders | strays
+
     def profit_units(self, mark_ticks: int) -> int:
         """Total profit in quote units at a mark price."""
         profit = total_profit(

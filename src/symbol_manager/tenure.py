@@ -22,11 +22,13 @@ from domain.orders import OrderReport, Trade
 from domain.plans import RiskApproved
 from grid.desired import Stance
 from grid.phase import is_flat, next_phase
+from grid.volatility import next_ladder
 from ports.clock import Clock
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Changes, Decision, Desired, ShardStore, Status
 from risk.limits import RiskLimits
+from symbol_manager.candles import Candles
 from symbol_manager.compare import Comparison
 from symbol_manager.course import Circumstances, stance_of, status_of
 from symbol_manager.decide import decide, limits_of, to_book
@@ -107,6 +109,7 @@ class Tenure:
     _backoff: Backoff = field(init=False)
     _comparison: Comparison = field(init=False)
     _limits: RiskLimits = field(init=False)
+    _candles: Candles | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         clock = self.ports.clock
@@ -125,6 +128,10 @@ class Tenure:
             log=self._log,
         )
         self._limits = limits_of(self.state.grid, self.settings.orders_per_minute)
+        volatility = self.state.claim.spec.volatility
+        if volatility is not None:
+            symbol = self.state.claim.symbol
+            self._candles = Candles(self.ports.exchange, clock, symbol, volatility)
         if self.mailbox.latest_quote is not None:
             self._book = to_book(self.mailbox.latest_quote, self.state.claim.instrument)
         for order in self.state.active_orders():
@@ -151,6 +158,7 @@ class Tenure:
                 await self._absorb(self.mailbox.take())
                 await self._comparison.keep_in_touch()
                 await self._advance()
+                await self._follow_volatility()
                 await self._plan_and_execute()
                 await self._publish()
                 if self._is_done():
@@ -201,6 +209,26 @@ class Tenure:
         self._limits = limits_of(state.grid, self.settings.orders_per_minute)
         self._causes.append(f"{phase.stage} {phase.reason}".strip())
         self._log.info("phase", stage=phase.stage.value, reason=phase.reason, shift=phase.shift)
+
+    async def _follow_volatility(self) -> None:
+        """Climb onto a new ladder if the candles that closed ask for one."""
+        if self._candles is None:
+            return
+        state = self.state
+        candles = await self._candles.fresh()
+        ladder = next_ladder(
+            state.claim.spec,
+            state.claim.instrument,
+            state.ladder,
+            state.ladders_in_use(),
+            candles,
+        )
+        if ladder is None:
+            return
+        await self._record(Changes(ladder=ladder))
+        state.climb(ladder)
+        self._causes.append(f"ladder {ladder.version}")
+        self._log.info("ladder", version=ladder.version, spacing=ladder.spacing.model_dump_json())
 
     async def _record(self, changes: Changes) -> None:
         if not changes:

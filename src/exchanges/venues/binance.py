@@ -53,6 +53,7 @@ BINANCE = Venue(
             Call.BALANCES: Cost(weight=20),
             Call.QUOTE: Cost(weight=3),
             Call.QUOTES: Cost(weight=4),
+            Call.CANDLES: Cost(weight=2),
             Call.TIME: Cost(weight=1),
             Call.MARKETS: Cost(weight=22),
         }
