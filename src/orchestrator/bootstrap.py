@@ -6,13 +6,13 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import ConfigurationError
@@ -26,14 +26,16 @@ from orchestrator.workflows import (
     APPLICATION_VERSION,
     CHANGES_QUEUE,
     QUEUE_POLL_S,
-    SHARDS_QUEUE,
+    queue_of,
     register,
 )
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import create_engine
+from store.kill_switch import KillSwitch
 from store.migrate import migrate, sqlalchemy_url
+from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
 from symbol_manager.lease import Lease
@@ -127,7 +129,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
     If serving fails inside, as when the node is fenced, the body is cancelled and the error raised.
     """
     failpoints = KillAt.parse(settings.failpoint)
-    executor_id = f"{settings.node_name}-{uuid.uuid4()}"
+    executor_id = ExecutorId(f"{settings.node_name}-{uuid.uuid4()}")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         exchange = open_exchange(settings)
@@ -140,7 +142,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, pool_size=1)
         stack.push_async_callback(heartbeat_engine.dispose)
-        membership = Membership(heartbeat_engine, executor_id, settings.node_name, clock, lease)
+        membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease)
         node = Node(
             NodeSettings(
                 executor_id=executor_id,
@@ -157,6 +159,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 engine=database.engine,
                 store=Repository(database.engine, executor_id),
                 registry=registry,
+                kill_switch=KillSwitch(database.engine),
+                nodes=Nodes(database.engine),
                 exchange=exchange,
                 clock=clock,
                 lease=lease,
@@ -166,14 +170,14 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))
         node.bind(register(node))
-        DBOS.listen_queues([SHARDS_QUEUE, CHANGES_QUEUE])
+        queues = [queue_of(executor_id), CHANGES_QUEUE]
+        DBOS.listen_queues(queues)
         failpoints(Failpoint.START_BEFORE_LAUNCH)
-        await membership.join()
+        await membership.join(settings.node_name, settings.capacity)
         stack.push_async_callback(membership.leave)
+        await asyncio.to_thread(_register_queues, database.dsn, queues)
         DBOS.launch()
         stack.push_async_callback(_destroy_dbos)
-        for queue in (SHARDS_QUEUE, CHANGES_QUEUE):
-            await DBOS.register_queue_async(queue, polling_interval_sec=QUEUE_POLL_S)
         serving = asyncio.create_task(node.serve(), name="node")
         stack.push_async_callback(_cancel, serving)
         stack.push_async_callback(_stop, node)
@@ -199,6 +203,16 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",
     }
+
+
+def _register_queues(dsn: str, queues: Sequence[str]) -> None:
+    """Before the launch: a queue that comes later is polled a second later."""
+    client = DBOSClient(system_database_url=sqlalchemy_url(dsn), application_name=APPLICATION_NAME)
+    try:
+        for queue in queues:
+            client.register_queue(queue, polling_interval_sec=QUEUE_POLL_S)
+    finally:
+        client.destroy()
 
 
 @contextmanager
