@@ -1,4 +1,4 @@
-"""`gridkeeper node`: one more worker against the Postgres of others, and all of them at a glance."""
+"""`gridkeeper node`: one more worker against a Postgres that several share, and who they are."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Several nodes on one Postgres: each fault takes one away, and the auditor decides."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from orchestrator.bootstrap import new_request_id
+from orchestrator.placement import EXCHANGE_PATIENCE_S
+from store.nodes import Nodes
+from support.cluster import (
+    EXPIRY_S,
+    FENCED,
+    LEASE_S,
+    SLACK_S,
+    TAKE_OVER_S,
+    Cluster,
+    running_cluster,
+)
+
+#: Within which a lost node's symbols must run elsewhere.
+TAKEN_OVER_S = LEASE_S + EXPIRY_S + TAKE_OVER_S + SLACK_S
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Cluster]:
+    """Two nodes that share four symbols."""
+    async with running_cluster("one", "two") as cluster:
+        await cluster.until_counts(one=2, two=2)
+        yield cluster
+
+
+async def test_node_killed_its_symbols_go_on_elsewhere(pair: Cluster) -> None:
+    pair.nodes["one"].send(signal.SIGKILL)
+
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    await pair.assert_sound()
+
+
+async def test_node_stopped_past_its_lease_sends_nothing_when_it_wakes(pair: Cluster) -> None:
+    zombie = pair.nodes["one"]
+    zombie.send(signal.SIGSTOP)
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    epochs = {row.shard: row.epoch for row in await pair.rows("SELECT shard, epoch FROM shards")}
+
+    zombie.send(signal.SIGCONT)
+
+    assert await zombie.ended() == FENCED
+    await pair.assert_sound()
+    assert epochs == {
+        row.shard: row.epoch for row in await pair.rows("SELECT shard, epoch FROM shards")
+    }
+
+
+async def test_node_cut_off_from_the_database_loses_its_symbols(pair: Cluster) -> None:
+    lost = pair.nodes["one"]
+    lost.to_database.cut()
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    await pair.assert_sound()
+
+    lost.to_database.mend()
+
+    assert await lost.ended() == FENCED
+
+
+async def test_node_cut_off_from_the_exchange_hands_its_symbols_on_and_gets_them_back(
+    pair: Cluster,
+) -> None:
+    pair.nodes["one"].to_exchange.cut()
+    await pair.until_counts(two=4, within_s=EXCHANGE_PATIENCE_S + TAKE_OVER_S + SLACK_S)
+    await pair.assert_sound()
+    assert pair.nodes["one"].process.returncode is None
+
+    pair.nodes["one"].to_exchange.mend()
+
+    await pair.until_counts(one=2, two=2)
+    await pair.assert_sound()
+
+
+async def test_drained_node_gives_its_symbols_away_without_cancelling(pair: Cluster) -> None:
+    cancelled = "SELECT count(*) FROM orders WHERE status_reason LIKE '%stop%'"
+    before = await pair.value(cancelled)
+    await Nodes(pair.database.engine).drain("one", is_draining=True)
+    await pair.until_counts(two=4)
+    assert await pair.value(cancelled) == before
+    await pair.assert_sound()
+
+    pair.nodes["one"].send(signal.SIGTERM)
+
+    assert await pair.nodes["one"].ended() == 0
+    await pair.until_counts(two=4)
+
+
+async def test_new_node_gets_its_share_and_a_stopped_one_hands_its_own_on(
+    pair: Cluster,
+) -> None:
+    await pair.start("three")
+    await pair.until_counts(one=1, two=2, three=1)
+    pair.nodes["two"].send(signal.SIGTERM)
+    await pair.until_counts(one=2, three=2)
+    assert await pair.nodes["two"].ended() == 0
+    await pair.assert_sound()
+
+
+async def test_symbol_moved_by_an_operator_stays_where_it_was_moved(pair: Cluster) -> None:
+    (symbol, *_) = (await pair.symbols_of())["one"]
+    asked = await pair.database.requests.move(symbol, "two", new_request_id())
+    progress = await pair.database.requests.wait(asked, 30)
+    assert progress.result is not None
+    assert (progress.result["outcome"], progress.result["node"]) == ("done", "two")
+    await asyncio.sleep(0)
+    assert symbol in (await pair.symbols_of())["two"]
+    await pair.assert_sound()
