@@ -26,6 +26,8 @@ from orchestrator import node as node_module
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
+from store.kill_switch import KillSwitch
+from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
 from store.repository import Repository
 from symbol_manager.lease import Lease
@@ -86,8 +88,9 @@ async def place(clean_engine: AsyncEngine) -> Place:
     await registry.installation_nonce()
     clock = SystemClock()
     lease = Lease(clock, 60_000)
-    membership = Membership(clean_engine, EXECUTOR, "node-1", clock, lease)
-    await membership.join()
+    nodes = Nodes(clean_engine)
+    membership = Membership(nodes, EXECUTOR, clock, lease)
+    await membership.join("node-1", capacity=10)
     node = Node(
         NodeSettings(
             executor_id=EXECUTOR,
@@ -101,6 +104,8 @@ async def place(clean_engine: AsyncEngine) -> Place:
             engine=clean_engine,
             store=Repository(clean_engine, EXECUTOR),
             registry=registry,
+            kill_switch=KillSwitch(clean_engine),
+            nodes=nodes,
             exchange=exchange,
             clock=clock,
             lease=lease,
