@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest_asyncio
 
 from orchestrator.bootstrap import new_request_id
+from orchestrator.guard import STARTS_MAX
 from orchestrator.placement import EXCHANGE_PATIENCE_S
 from store.nodes import Nodes
+from support import poisoned
 from support.cluster import (
     EXPIRY_S,
     FENCED,
@@ -19,9 +22,24 @@ from support.cluster import (
     Cluster,
     running_cluster,
 )
+from support.system import eventually
 
+POISON = "ETH/USDT"
+QUARANTINED = "SELECT symbol, status_reason FROM shards WHERE quarantined_at IS NOT NULL"
 #: Within which a lost node's symbols must run elsewhere.
 TAKEN_OVER_S = LEASE_S + EXPIRY_S + TAKE_OVER_S + SLACK_S
+
+
+async def live_orders(cluster: Cluster) -> set[str]:
+    """Client ids of what rests at the exchange, as the exchange says."""
+    ledger: Any = await cluster.system.control("/control/ledger")
+    live: set[str] = set()
+    for record in ledger["records"]:
+        if record["kind"] == "order_accepted":
+            live.add(record["client_order_id"])
+        elif record["kind"] in {"order_filled", "order_cancelled", "order_expired"}:
+            live.discard(record["client_order_id"])
+    return live
 
 
 @pytest_asyncio.fixture
@@ -80,11 +98,18 @@ async def test_node_cut_off_from_the_exchange_hands_its_symbols_on_and_gets_them
 
 
 async def test_drained_node_gives_its_symbols_away_without_cancelling(pair: Cluster) -> None:
-    cancelled = "SELECT count(*) FROM orders WHERE status_reason LIKE '%stop%'"
-    before = await pair.value(cancelled)
+    await pair.system.control("/control/freeze", {"symbol": "all", "frozen": True})
+
+    async def at_rest() -> bool:
+        return not await pair.value("SELECT count(*) FROM orders WHERE status = 'sent'")
+
+    await eventually(at_rest, "nothing under way")
+    before = await live_orders(pair)
+    assert before
     await Nodes(pair.database.engine).drain("one", is_draining=True)
     await pair.until_counts(two=4)
-    assert await pair.value(cancelled) == before
+    assert await live_orders(pair) == before
+    await pair.system.control("/control/freeze", {"symbol": "all", "frozen": False})
     await pair.assert_sound()
 
     pair.nodes["one"].send(signal.SIGTERM)
@@ -102,6 +127,35 @@ async def test_new_node_gets_its_share_and_a_stopped_one_hands_its_own_on(
     await pair.until_counts(one=2, three=2)
     assert await pair.nodes["two"].ended() == 0
     await pair.assert_sound()
+
+
+async def test_symbol_that_kills_its_process_is_quarantined_and_the_others_trade() -> None:
+    async with running_cluster("one") as cluster:
+        await cluster.until_counts(one=4)
+        cluster.nodes["one"].send(signal.SIGKILL)
+        deaths = 0
+
+        async def quarantined() -> bool:
+            nonlocal deaths
+            if cluster.nodes["one"].process.returncode is not None:
+                deaths += 1
+                await cluster.start("one", (poisoned.__file__, POISON))
+            return bool(await cluster.rows(QUARANTINED))
+
+        await eventually(quarantined, "the poison is quarantined", 60.0)
+        await cluster.until_counts(one=3)
+        assert deaths <= STARTS_MAX + 1
+        ((symbol, reason),) = await cluster.rows(QUARANTINED)
+        assert symbol == POISON
+        assert f"first round of each of {STARTS_MAX} starts" in reason
+
+        cluster.nodes["one"].send(signal.SIGKILL)
+        await cluster.start("one")
+        await cluster.until_counts(one=3)
+        asked = await cluster.database.requests.resume(POISON, new_request_id())
+        await cluster.until_counts(one=4)
+        cluster.acknowledged.append(asked)
+        await cluster.assert_sound()
 
 
 async def test_symbol_moved_by_an_operator_stays_where_it_was_moved(pair: Cluster) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +68,7 @@ class Cluster(RunningSystem):
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def start(self, name: str, **environment: str) -> NodeProcess:
+    async def start(self, name: str, command: Sequence[str] = ("-m", "cli.main")) -> NodeProcess:
         """Start a node; it is up when it runs symbols or the list shows it, not yet here."""
         data_dir = self.system.data_dir / name
         simulator_dir = data_dir / "simulator"
@@ -95,13 +95,11 @@ class Cluster(RunningSystem):
             "GRIDKEEPER_ACCOUNT__RECV_WINDOW_MS": "500",
             "GRIDKEEPER_CLOCK_SKEW_MS": "500",
             "GRIDKEEPER_STALE_AFTER_MS": "3000",
-            **environment,
         }
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "cli.main",
+                *command,
                 "node",
                 "--name",
                 name,
