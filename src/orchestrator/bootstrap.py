@@ -169,6 +169,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
             ),
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))
+        logging.getLogger("dbos").addFilter(_is_news)
         node.bind(register(node))
         queues = [queue_of(executor_id), CHANGES_QUEUE]
         DBOS.listen_queues(queues)
@@ -235,6 +236,11 @@ def _ending_with(task: asyncio.Task[None]) -> Iterator[None]:
         raise
     finally:
         task.remove_done_callback(end_body)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a workflow is cancelled here and stays pending: so a symbol leaves a node."""
+    return not record.getMessage().startswith("Asyncio task cancelled")
 
 
 async def _stop(node: Node) -> None:

@@ -151,7 +151,7 @@ class Cluster(RunningSystem):
 
 @asynccontextmanager
 async def running_cluster(*names: str) -> AsyncIterator[Cluster]:
-    """An exchange, a database and these nodes, which trade all symbols between them."""
+    """An exchange, a database and these nodes; if there are any, they trade all symbols."""
     with temporary_data_dir() as data_dir:
         system = LocalSystem(data_dir=data_dir, market=Market(symbols=SYMBOLS))
         try:
@@ -160,7 +160,8 @@ async def running_cluster(*names: str) -> AsyncIterator[Cluster]:
                 cluster = Cluster(system, database, stack=stack)
                 for name in names:
                     await cluster.start(name)
-                await cluster.add(*SYMBOLS)
+                if names:
+                    await cluster.add(*SYMBOLS)
                 yield cluster
         finally:
             await system.close()
