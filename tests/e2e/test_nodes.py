@@ -27,6 +27,7 @@ from support.system import eventually
 
 POISON = "ETH/USDT"
 QUARANTINED = "SELECT symbol, status_reason FROM shards WHERE quarantined_at IS NOT NULL"
+HALTED = "SELECT status_reason FROM shards WHERE status = 'halted' LIMIT 1"
 SETTLED = "SELECT max(decided_at) < clock_timestamp() - interval '1 second' FROM decisions"
 #: Within which a lost node's symbols must run elsewhere.
 TAKEN_OVER_S = LEASE_S + EXPIRY_S + TAKE_OVER_S + SLACK_S
@@ -87,6 +88,8 @@ async def test_node_cut_off_from_the_exchange_hands_its_symbols_on_and_gets_them
     pair: Cluster,
 ) -> None:
     pair.nodes["one"].to_exchange.cut()
+    ((reason,),) = await pair.until_rows(HALTED)
+    assert "exchange" in reason
     await pair.until_counts(two=4, within_s=EXCHANGE_PATIENCE_S + TAKE_OVER_S + SLACK_S)
     await pair.assert_sound()
     assert pair.nodes["one"].process.returncode is None
