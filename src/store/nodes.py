@@ -66,13 +66,13 @@ _MEMBERS = text("""
       FROM nodes ORDER BY executor_id
 """)
 
-#: A symbol's key holds no colon.
+#: The two states are those of an index of DBOS; a symbol's key holds no colon.
 _PLACED = text("""
     SELECT shards.shard, placed_on, pinned_to, owner, workflow_uuid AS workflow_id,
            CASE run.status WHEN 'PENDING' THEN NULL ELSE queue_name END AS queue, executor_id
       FROM shards
       JOIN dbos.workflow_status AS run
-        ON run.name = 'run_shard' AND run.status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+        ON run.name = 'run_shard' AND run.status IN ('ENQUEUED', 'PENDING')
        AND split_part(workflow_uuid, ':', 3) = CAST(shards.shard AS text)
      WHERE shards.status <> 'removed'
      ORDER BY shards.shard

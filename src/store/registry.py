@@ -276,14 +276,15 @@ class Registry:
             found = await connection.execute(
                 text("""
                     SELECT *, (SELECT count(*) FROM dbos.workflow_status
-                                WHERE starts_with(workflow_uuid, first_id)) AS runs
-                      FROM (SELECT *, 'run_shard:' || symbol_key || ':' || shard AS first_id
-                              FROM shards WHERE status <> 'removed') AS active
-                     WHERE NOT EXISTS (
-                           SELECT FROM dbos.workflow_status
-                            WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                              AND (workflow_uuid = first_id
-                                   OR starts_with(workflow_uuid, first_id || ':')))
+                                WHERE starts_with(workflow_uuid,
+                                                  'run_shard:' || symbol_key || ':' || shard)
+                              ) AS runs
+                      FROM shards
+                     WHERE status <> 'removed'
+                       AND NOT EXISTS (
+                           SELECT FROM dbos.workflow_status AS run
+                            WHERE run.name = 'run_shard' AND run.status IN ('ENQUEUED', 'PENDING')
+                              AND split_part(workflow_uuid, ':', 3) = CAST(shard AS text))
                 """)
             )
             return [_registered(row) for row in found]
