@@ -6,6 +6,7 @@ Everything periodic here is level-triggered: it reads what is and makes it so, h
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
@@ -100,7 +101,8 @@ class Node:
         self._shards: dict[int, Shard] = {}
         #: Those of them that are to end here and go on elsewhere.
         self._leaving: set[int] = set()
-        self._busy: set[str] = set()
+        #: Workflows at work here; a late resume may have one twice for a moment.
+        self._busy: Counter[str] = Counter()
         self._stopping = False
         self._has_news = asyncio.Event()
         self._account_is_up = False
@@ -132,11 +134,12 @@ class Node:
 
     @contextmanager
     def busy_with(self, workflow_id: str) -> Iterator[None]:
-        self._busy.add(workflow_id)
+        self._busy[workflow_id] += 1
         try:
             yield
         finally:
-            self._busy.discard(workflow_id)
+            self._busy[workflow_id] -= 1
+            self._busy += Counter()  # which drops what is at zero
 
     async def serve(self) -> None:
         """Run until cancelled.
@@ -308,7 +311,8 @@ class Node:
             runner = self._shards.get(registered.shard)
             if runner is not None:
                 runner.mailbox.put_wishes(Wishes(registered.desired, killed))
-                if registered.placed_on not in {None, self._settings.executor_id}:
+                is_elsewhere = registered.placed_on not in {None, self._settings.executor_id}
+                if is_elsewhere and not self._stopping:  # a stop may have to cancel first
                     self._leaving.add(registered.shard)
                     runner.stop(cancel_orders=False)
                 if registered.awaits_reconcile:

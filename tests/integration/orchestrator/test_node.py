@@ -25,6 +25,7 @@ from integration.store.factories import (
 )
 from integration.symbol_manager.harness import WatchedExchange, eventually
 from orchestrator import node as node_module
+from orchestrator import takeover as takeover_module
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
@@ -207,6 +208,39 @@ async def test_watchdog_runs_a_symbol_again_once_and_only_if_nobody_does(
         await serving
     successor = [(f"{place.workflow_id}:2", "ENQUEUED")] if again else []
     assert await place.runs() == [(place.workflow_id, status), *successor]
+
+
+async def test_work_that_a_late_resume_began_twice_is_not_idle_when_one_ends(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_module, "WATCHDOG_EVERY_S", 0.01)
+    await start_workflow(place.engine, place.workflow_id)
+    resumed: list[str] = []
+
+    class Engine:
+        async def resume_workflows_async(self, ids: list[str], *, queue_name: str) -> None:
+            resumed.extend(ids)
+
+    monkeypatch.setattr(takeover_module, "DBOS", Engine())
+
+    async def has_looked_often() -> bool:
+        return place.registry.rounds >= 5
+
+    with place.node.busy_with(place.workflow_id):
+        with place.node.busy_with(place.workflow_id):
+            pass
+        serving = asyncio.create_task(place.node.serve())
+        await eventually(has_looked_often)
+        assert resumed == []
+
+    async def is_found_idle() -> bool:
+        return bool(resumed)
+
+    await eventually(is_found_idle)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    assert set(resumed) == {place.workflow_id}
 
 
 async def test_run_shard_again_serves_the_symbol_under_its_own_id(place: Place) -> None:
