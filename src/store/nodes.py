@@ -120,7 +120,7 @@ class Nodes:
             return renewed.one_or_none() is not None
 
     async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
-        """Take the permission to act from processes; their queues go with them."""
+        """Take the permission to act from processes; what they left is found by its absence."""
         async with transaction(self._engine) as connection:
             await connection.execute(
                 text("DELETE FROM nodes WHERE executor_id = ANY (:ids)"),
