@@ -94,6 +94,31 @@ def upgrade() -> None:
         comment="one row: while engaged no order is committed and all own orders are cancelled",
     )
     op.create_table(
+        "kill_switch_log",
+        sa.Column(
+            "request_id",
+            sa.Text(),
+            nullable=False,
+            comment="id of the workflow that was asked for",
+        ),
+        sa.Column(
+            "engaged", sa.Boolean(), nullable=False, comment="thrown, or else re-armed"
+        ),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "changed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when it took effect",
+        ),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("kill_switch_log_pkey")),
+        comment="append-only: every kill and every re-arm that took effect, with its reason",
+    )
+    op.create_index(
+        op.f("kill_switch_log_changed_at_index"), "kill_switch_log", ["changed_at"], unique=False
+    )
+    op.create_table(
         "ledger",
         sa.Column("entry", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -148,6 +173,26 @@ def upgrade() -> None:
             nullable=False,
             comment="last proof of life",
         ),
+        sa.Column(
+            "capacity",
+            sa.Integer(),
+            server_default="500",
+            nullable=False,
+            comment="symbols it may run",
+        ),
+        sa.Column(
+            "is_draining",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="its symbols go to other nodes, and it takes none",
+        ),
+        sa.Column(
+            "exchange_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it last reached the exchange; null before it first did",
+        ),
         sa.PrimaryKeyConstraint("executor_id", name=op.f("nodes_pkey")),
         comment="processes that run shards; a missing row fences its process",
     )
@@ -200,6 +245,31 @@ def upgrade() -> None:
         ),
         sa.Column(
             "owner", sa.Text(), nullable=True, comment="executor id of the node that runs it"
+        ),
+        sa.Column(
+            "placed_on",
+            sa.Text(),
+            nullable=True,
+            comment="executor id of the node that is to run it",
+        ),
+        sa.Column(
+            "pinned_to",
+            sa.Text(),
+            nullable=True,
+            comment="name of the node an operator moved it to",
+        ),
+        sa.Column(
+            "starts",
+            sa.SmallInteger(),
+            server_default="0",
+            nullable=False,
+            comment="how often it was started since it last got through its first round",
+        ),
+        sa.Column(
+            "quarantined_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it was given up on; a resume lifts it",
         ),
         sa.Column(
             "requested_by", sa.Text(), nullable=False, comment="id of the workflow that added it"
@@ -625,6 +695,8 @@ def downgrade() -> None:
     op.drop_table("opening_balances")
     op.drop_table("nodes")
     op.drop_table("ledger")
+    op.drop_index(op.f("kill_switch_log_changed_at_index"), table_name="kill_switch_log")
+    op.drop_table("kill_switch_log")
     op.drop_table("kill_switch")
     op.drop_table("instruments")
     op.drop_table("installation")

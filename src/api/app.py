@@ -26,6 +26,7 @@ from api.routes import (
     health,
     kill_switch,
     metrics,
+    nodes,
     orders,
     pnl,
     positions,
@@ -85,7 +86,7 @@ def create_app(running: Served) -> FastAPI:
             HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
         ),
     )
-    for noun in (symbols, orders, fills, positions, pnl, workflows, kill_switch, status):
+    for noun in (symbols, orders, fills, positions, pnl, workflows, kill_switch, nodes, status):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)

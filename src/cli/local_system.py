@@ -6,6 +6,7 @@ The demo, the crash test and the end-to-end tests drive it; every process in it 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ from orchestrator.settings import AccountSettings, ApiSettings, Settings
 START_WAIT_S = 60.0
 STOP_WAIT_S = 30.0
 _POLL_S = 0.05
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +158,7 @@ class LocalSystem:
                 stderr=log,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     async def _until(
@@ -207,6 +211,11 @@ def temporary_data_dir(*, keep: bool = False) -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process as a stop does when its parent ends, even by kill -9."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _end(process: asyncio.subprocess.Process, how: signal.Signals) -> int:

@@ -25,6 +25,7 @@ class Noun(NamedTuple):
 
 NOUNS = {
     "up": Noun("cli.up", "Run a node: database, shards and API, until stopped."),
+    "node": Noun("cli.node", "Run a node beside others; list, drain and undrain them."),
     "sim": Noun("cli.sim", "Run a simulated exchange, until stopped."),
     "demo": Noun("cli.demo", "Trade on a simulated exchange, with a live table and an audit."),
     "crash-test": Noun("cli.crash_test", "Kill parts of a running system at random; audit it."),

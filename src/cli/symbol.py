@@ -162,6 +162,28 @@ _add_verb("resume", Requests.resume, "Trade a paused symbol again.")
 _add_verb("remove", Requests.remove, "Cancel its orders and stop trading it; inventory is kept.")
 
 
+@app.command()
+def move(
+    context: typer.Context,
+    symbol: SymbolName,
+    *,
+    to: Annotated[
+        str | None, typer.Option(metavar="NODE", help="By name; any node if not given.")
+    ] = None,
+    request_id: RequestId = None,
+    wait: Wait = None,
+    timeout_s: TimeoutS = 60.0,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run it on another node, and keep it there; its orders stay at the exchange meanwhile."""
+    ask(
+        session_of(context),
+        lambda requests, new_id: requests.move(symbol, to, new_id),
+        request_id,
+        Patience(wait=wait, timeout_s=timeout_s),
+    )
+
+
 @app.command("list")
 def list_symbols(
     context: typer.Context,

@@ -53,6 +53,11 @@ def up(
         on_shutdown=on_shutdown,
         account={"unverified": True} if unverified else None,
     )
+    run_until_stopped(settings)
+
+
+def run_until_stopped(settings: Settings) -> None:
+    """Run a node, and the API if that is enabled, until SIGINT or SIGTERM."""
     secrets = secrets_of(settings)
     if settings.api.enabled:
         secrets.append(api_token(settings))
@@ -109,7 +114,7 @@ def _announce(running: RunningNode) -> None:
     settings = running.settings
     api = settings.api
     where = f"http://{api.host}:{api.port}" if api.port else f"a free port of {api.host}"
-    lines = {
+    lines: dict[str, object] = {
         "gridkeeper": version("gridkeeper"),
         "node": settings.node_name,
         "data": settings.data_dir,
@@ -117,8 +122,10 @@ def _announce(running: RunningNode) -> None:
         "exchange": f"{settings.account.venue}, {settings.account.mode}",
         "account": settings.account.name,
         "API": where if api.enabled else "off",
-        "API token": settings.data_dir / TOKEN_FILE if api.token is None else "as configured",
     }
+    if api.enabled:
+        token = settings.data_dir / TOKEN_FILE if api.token is None else "as configured"
+        lines["API token"] = token
     for name, value in lines.items():
         typer.echo(f"{name:<11}{value}")
     sys.stdout.flush()

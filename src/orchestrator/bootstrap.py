@@ -6,13 +6,13 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import ConfigurationError
@@ -27,14 +27,16 @@ from orchestrator.workflows import (
     APPLICATION_VERSION,
     CHANGES_QUEUE,
     QUEUE_POLL_S,
-    SHARDS_QUEUE,
+    queue_of,
     register,
 )
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import create_engine
+from store.kill_switch import KillSwitch
 from store.migrate import migrate, sqlalchemy_url
+from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
 from symbol_manager.lease import Lease
@@ -136,7 +138,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
     If serving fails inside, as when the node is fenced, the body is cancelled and the error raised.
     """
     failpoints = KillAt.parse(settings.failpoint)
-    executor_id = f"{settings.node_name}-{uuid.uuid4()}"
+    executor_id = ExecutorId(f"{settings.node_name}-{uuid.uuid4()}")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         exchange = open_exchange(settings)
@@ -150,7 +152,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, pool_size=1)
         stack.push_async_callback(heartbeat_engine.dispose)
-        membership = Membership(heartbeat_engine, executor_id, settings.node_name, clock, lease)
+        membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease)
         node = Node(
             NodeSettings(
                 executor_id=executor_id,
@@ -167,6 +169,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 engine=database.engine,
                 store=Repository(database.engine, executor_id),
                 registry=registry,
+                kill_switch=KillSwitch(database.engine),
+                nodes=Nodes(database.engine),
                 exchange=exchange,
                 clock=clock,
                 lease=lease,
@@ -175,15 +179,16 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
             ),
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))
+        logging.getLogger("dbos").addFilter(_is_news)
         node.bind(register(node))
-        DBOS.listen_queues([SHARDS_QUEUE, CHANGES_QUEUE])
+        queues = [queue_of(executor_id), CHANGES_QUEUE]
+        DBOS.listen_queues(queues)
         failpoints(Failpoint.START_BEFORE_LAUNCH)
-        await membership.join()
+        await membership.join(settings.node_name, settings.capacity)
         stack.push_async_callback(membership.leave)
+        await asyncio.to_thread(_register_queues, database.dsn, queues)
         DBOS.launch()
         stack.push_async_callback(_destroy_dbos)
-        for queue in (SHARDS_QUEUE, CHANGES_QUEUE):
-            await DBOS.register_queue_async(queue, polling_interval_sec=QUEUE_POLL_S)
         serving = asyncio.create_task(node.serve(), name="node")
         stack.push_async_callback(_cancel, serving)
         stack.push_async_callback(_stop, node)
@@ -219,6 +224,16 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
     }
 
 
+def _register_queues(dsn: str, queues: Sequence[str]) -> None:
+    """Before the launch: a queue that comes later is polled a second later."""
+    client = DBOSClient(system_database_url=sqlalchemy_url(dsn), application_name=APPLICATION_NAME)
+    try:
+        for queue in queues:
+            client.register_queue(queue, polling_interval_sec=QUEUE_POLL_S)
+    finally:
+        client.destroy()
+
+
 @contextmanager
 def _ending_with(task: asyncio.Task[None]) -> Iterator[None]:
     """Cancel the body when `task` fails, and raise what it failed with."""
@@ -239,6 +254,11 @@ def _ending_with(task: asyncio.Task[None]) -> Iterator[None]:
         raise
     finally:
         task.remove_done_callback(end_body)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a workflow is cancelled here and stays pending: so a symbol leaves a node."""
+    return not record.getMessage().startswith("Asyncio task cancelled")
 
 
 async def _stop(node: Node) -> None:

@@ -34,6 +34,7 @@ from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Desired, Status
 from store.engine import until_store_answers
+from store.kill_switch import KillSwitch
 from store.registry import NewSymbol, RegisteredSymbol, Registry
 
 #: How long a change is waited for before its result says that it is still going on.
@@ -54,6 +55,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     REMOVE = "remove"
     RECONCILE = "reconcile"
+    MOVE = "move"
     KILL = "kill"
     REARM = "rearm"
 
@@ -79,8 +81,15 @@ def refused(reason: str) -> Document:
 class Changes:
     """The three steps of `apply_change`; a crash may run each again, and nothing is done twice."""
 
-    def __init__(self, registry: Registry, exchange: ExchangePort, failpoints: Failpoints) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        kill_switch: KillSwitch,
+        exchange: ExchangePort,
+        failpoints: Failpoints,
+    ) -> None:
         self._registry = registry
+        self._kill_switch = kill_switch
         self._exchange = exchange
         self._failpoints = failpoints
 
@@ -113,10 +122,13 @@ class Changes:
         if verb is Verb.KILL:
             result = await _eventually(self._killed)
         elif verb is Verb.REARM:
-            engaged = await until_store_answers(self._registry.is_killed)
+            engaged = await until_store_answers(self._kill_switch.is_engaged)
             result = {"outcome": "refused" if engaged else "done"}
             if engaged:
                 result["reason"] = "the kill switch was thrown again since"
+        elif verb is Verb.MOVE:
+            shard, node = int(recorded["shard"]), change["node"]
+            result = await _eventually(lambda: self._moved(shard, node))
         else:
             shard = int(recorded["shard"])
             result = await _eventually(lambda: self._reached(verb, shard))
@@ -172,7 +184,7 @@ class Changes:
             # It took effect when it was asked for; doing it again might undo a later re-arm.
             return {"outcome": "recorded"}
         if verb is Verb.REARM:
-            await self._registry.rearm(reason=str(change["reason"]), workflow_id=workflow_id)
+            await self._kill_switch.rearm(reason=str(change["reason"]), workflow_id=workflow_id)
             return {"outcome": "recorded"}
         account, symbol = str(change["account"]), str(change["symbol"])
         key = symbol_key(account, symbol)
@@ -193,11 +205,15 @@ class Changes:
                 "shard": shard,
                 "check": prepared["check"],
             }
-        registered = (
-            await self._registry.ask_reconcile(account, symbol)
-            if verb is Verb.RECONCILE
-            else await self._registry.desire(account, symbol, _DESIRED[verb], workflow_id)
-        )
+        match verb:
+            case Verb.RECONCILE:
+                registered = await self._registry.ask_reconcile(account, symbol)
+            case Verb.MOVE:
+                registered = await self._registry.pin(account, symbol, change["node"])
+            case _:
+                registered = await self._registry.desire(
+                    account, symbol, _DESIRED[verb], workflow_id
+                )
         if registered is None:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
         return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
@@ -214,8 +230,13 @@ class Changes:
             "reason": seen.reason,
         }
 
+    async def _moved(self, shard: int, node: str | None) -> Document:
+        runs_on = await self._registry.node_of(shard)
+        done = runs_on is not None and node in {None, runs_on}
+        return {"outcome": "done" if done else "pending", "node": runs_on}
+
     async def _killed(self) -> Document:
-        left = await self._registry.live_order_count()
+        left = await self._kill_switch.live_order_count()
         return {"outcome": "pending" if left else "done", "live_orders": left}
 
 

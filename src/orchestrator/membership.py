@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable
-from orchestrator.takeover import Process
+from orchestrator.takeover import this_process
 from ports.clock import Clock
-from store.engine import transaction
+from store.nodes import ExecutorId, Nodes
 from symbol_manager.lease import Lease
 
 
 class Membership:
     """Joins, keeps the lease renewed, and leaves."""
 
-    def __init__(
-        self, engine: AsyncEngine, executor_id: str, name: str, clock: Clock, lease: Lease
-    ) -> None:
-        self._engine = engine
+    def __init__(self, nodes: Nodes, executor_id: ExecutorId, clock: Clock, lease: Lease) -> None:
+        self._nodes = nodes
         self._executor_id = executor_id
-        self._name = name
         self._clock = clock
         self._lease = lease
-        self.process = Process.current()
+        #: Since when no heartbeat came too late for the lease.
+        self._steady_since_ms = 0
+        self.process = this_process()
 
-    async def join(self) -> None:
+    async def join(self, name: str, capacity: int) -> None:
         """Write the row that lets this process act."""
         asked_ms = self._clock.boot_ms()
-        async with transaction(self._engine) as connection:
-            await connection.execute(
-                text("""
-                    INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started)
-                    VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started)
-                """),
-                {
-                    "executor_id": self._executor_id,
-                    "name": self._name,
-                    "host": self.process.host,
-                    "boot_id": self.process.boot_id,
-                    "pid": self.process.pid,
-                    "pid_started": self.process.pid_started,
-                },
-            )
+        await self._nodes.join(self._executor_id, name, self.process, capacity)
+        self._steady_since_ms = asked_ms
         self._lease.renew(asked_ms)
 
-    async def keep(self, heartbeat_s: float) -> None:
+    def was_steady_for(self, seconds: float) -> bool:
+        """Whether Postgres acknowledged the heartbeats without a gap for so long."""
+        steady_ms = self._clock.boot_ms() - self._steady_since_ms
+        return self._lease.is_held and steady_ms >= seconds * 1000
+
+    async def keep(self, heartbeat_s: float, reaches_exchange: Callable[[], bool]) -> None:
         """Renew the lease for ever; while Postgres does not answer it runs out by itself.
 
         Raises
@@ -60,9 +50,13 @@ class Membership:
         while True:
             asked_ms = self._clock.boot_ms()
             with suppress(StoreUnavailable, SQLAlchemyError):
-                if not await self._beat():
+                if not await self._nodes.beat(
+                    self._executor_id, reaches_exchange=reaches_exchange()
+                ):
                     self._lease.revoke()
                     raise OwnershipLost("this node was declared dead; its shards moved on")
+                if not self._lease.is_held:
+                    self._steady_since_ms = asked_ms
                 self._lease.renew(asked_ms)
             await asyncio.sleep(heartbeat_s)
 
@@ -70,18 +64,4 @@ class Membership:
         """Send nothing any more and delete the row: what is pending here may be resumed."""
         self._lease.revoke()
         with suppress(StoreUnavailable):
-            async with transaction(self._engine) as connection:
-                await connection.execute(
-                    text("DELETE FROM nodes WHERE executor_id = :me"), {"me": self._executor_id}
-                )
-
-    async def _beat(self) -> bool:
-        async with transaction(self._engine) as connection:
-            renewed = await connection.execute(
-                text("""
-                    UPDATE nodes SET heartbeat_at = clock_timestamp()
-                     WHERE executor_id = :me RETURNING executor_id
-                """),
-                {"me": self._executor_id},
-            )
-            return renewed.one_or_none() is not None
+            await self._nodes.remove([self._executor_id])

@@ -6,30 +6,34 @@ Everything periodic here is level-triggered: it reads what is and makes it so, h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 
 import structlog
 from dbos import SetWorkflowID, error
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
 from orchestrator.changes import Changes
+from orchestrator.guard import Guard
 from orchestrator.membership import Membership
-from orchestrator.takeover import take_over
-from orchestrator.workflows import Document, Workflows, run_shard_again
+from orchestrator.takeover import Watchdog
+from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
-from ports.exchange import ExchangePort
+from ports.exchange import ExchangePort, StreamLost, StreamRestored
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
-from store.engine import transaction, until_store_answers
+from store.engine import until_store_answers
+from store.kill_switch import KillSwitch
+from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.retention import purge_history
+from store.runs import Runs
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -37,14 +41,11 @@ from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 from symbol_manager.view import ShardView
 
-WATCHDOG_EVERY_S = 2.0
+WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
 PURGE_EVERY_S = 3_600.0
-#: A shard that keeps failing for reasons nobody foresaw is left halted after this many tries.
-CRASHES_MAX = 5
-CRASH_WAIT_S = 1.0
-#: A shard that ran this long before it crashed starts counting anew.
-CRASHES_FORGOTTEN_MS = 600_000
+#: How often a symbol that another node still owns is tried to be claimed.
+CLAIM_AGAIN_S = 0.25
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
@@ -56,7 +57,7 @@ log = structlog.get_logger("orchestrator")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
-    executor_id: str
+    executor_id: ExecutorId
     heartbeat_s: float
     dead_after_s: float
     keep_history_days: float
@@ -71,6 +72,8 @@ class NodePorts:
     engine: AsyncEngine
     store: ShardStore
     registry: Registry
+    kill_switch: KillSwitch
+    nodes: Nodes
     exchange: ExchangePort
     clock: Clock
     lease: Lease
@@ -84,10 +87,26 @@ class Node:
     def __init__(self, settings: NodeSettings, ports: NodePorts) -> None:
         self._settings = settings
         self._ports = ports
-        self._changes = Changes(ports.registry, ports.exchange, ports.failpoints)
+        self._changes = Changes(ports.registry, ports.kill_switch, ports.exchange, ports.failpoints)
         self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
+        self._runs = Runs(ports.engine, settings.executor_id)
+        self._guard = Guard(ports.registry, self._runs, ports.clock)
+        self._watchdog = Watchdog(
+            ports.nodes,
+            ports.registry,
+            settings.executor_id,
+            ports.membership.process,
+            settings.dead_after_s,
+        )
         self._shards: dict[int, Shard] = {}
+        #: Those of them that are to end here and go on elsewhere.
+        self._leaving: set[int] = set()
+        #: Workflows at work here; a late resume may have one twice for a moment.
+        self._busy: Counter[str] = Counter()
         self._stopping = False
+        self._has_news = asyncio.Event()
+        self._account_is_up = False
+        self._quotes_flow = True
         self._workflows: Workflows | None = None
 
     def bind(self, workflows: Workflows) -> None:
@@ -104,6 +123,24 @@ class Node:
         """Whether this process may send orders now."""
         return self._ports.lease.is_held
 
+    def reaches_exchange(self) -> bool:
+        """Whether the account's stream is up, and prices are fresh of any symbol that runs here."""
+        now_ms = self._ports.clock.now_ms()
+        quotes = [runner.mailbox.latest_quote for runner in self._shards.values()]
+        ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
+        if ages_ms:  # without symbols the last word stands
+            self._quotes_flow = min(ages_ms) <= self._settings.shard.stale_after_ms
+        return self._account_is_up and self._quotes_flow
+
+    @contextmanager
+    def busy_with(self, workflow_id: str) -> Iterator[None]:
+        self._busy[workflow_id] += 1
+        try:
+            yield
+        finally:
+            self._busy[workflow_id] -= 1
+            self._busy += Counter()  # which drops what is at zero
+
     async def serve(self) -> None:
         """Run until cancelled.
 
@@ -114,7 +151,8 @@ class Node:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                self._ports.membership.keep(self._settings.heartbeat_s), name="heartbeat"
+                self._ports.membership.keep(self._settings.heartbeat_s, self.reaches_exchange),
+                name="heartbeat",
             )
             tasks.create_task(self._watch_over(), name="watchdog")
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
@@ -122,7 +160,7 @@ class Node:
             tasks.create_task(self._watch_account(), name="account stream")
 
     async def stop(self) -> int:
-        """End every shard's current plan, and cancel its orders if so configured.
+        """End every shard's current plan, cancel its orders if so configured, hand the shards on.
 
         A fenced node has nothing left to end: its shards cannot send.
 
@@ -135,6 +173,9 @@ class Node:
         shards = list(self._shards.values())
         if not self.is_lease_held:
             return 0
+        with suppress(*_ROUND_FAILURES):
+            me = self._settings.executor_id
+            await self._ports.nodes.drain(me, is_draining=True)
         for shard in self._shards.values():
             shard.stop(cancel_orders=self._settings.cancel_on_stop)
         with suppress(TimeoutError):
@@ -142,13 +183,15 @@ class Node:
                 await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
         if self._shards:
             log.warning("shards_still_running", shards=sorted(self._shards))
+        with suppress(*_ROUND_FAILURES):  # then the others find out by themselves
+            await self._watchdog.make_rounds(trusts_silence=False)
         return sum(sum(shard.view.live_orders.values()) for shard in shards if shard.view)
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document:
         """The body of the `run_shard` workflow: it returns only when the symbol is removed."""
         registry = self._ports.registry
         registered = await until_store_answers(lambda: registry.symbol(shard))
-        killed = await until_store_answers(registry.is_killed)
+        killed = await until_store_answers(self._ports.kill_switch.is_engaged)
         if registered.status is Status.REMOVED:
             return {"shard": shard, "status": Status.REMOVED.value}
         if self._stopping or shard in self._shards:
@@ -164,14 +207,32 @@ class Node:
         )
         self._shards[shard] = runner
         try:
-            await self._run_guarded(runner)
-        except OwnershipLost as failure:
-            log.info("ownership_lost", symbol=registered.symbol, reason=str(failure))
-            raise asyncio.CancelledError from None
+            await self._run_here(runner)
         finally:
+            with suppress(StoreUnavailable):  # the watchdog releases it then
+                await self._runs.release(shard)
             del self._shards[shard]
+            self._leaving.discard(shard)
             runner.ended.set()
+            self._has_news.set()
         return {"shard": shard, "status": Status.REMOVED.value}
+
+    async def _run_here(self, runner: Shard) -> None:
+        """Run a shard for as long as this is its place; its owner before may not be done yet."""
+        while True:
+            try:
+                await self._guard.run(runner, is_leaving=lambda: self._is_leaving(runner))
+            except OwnershipLost as failure:
+                log.info("ownership_lost", symbol=runner.symbol, reason=str(failure))
+            else:
+                return
+            seen = await until_store_answers(lambda: self._ports.registry.symbol(runner.shard))
+            if self._is_leaving(runner) or seen.placed_on != self._settings.executor_id:
+                raise asyncio.CancelledError
+            await asyncio.sleep(CLAIM_AGAIN_S)
+
+    def _is_leaving(self, runner: Shard) -> bool:
+        return self._stopping or runner.shard in self._leaving
 
     async def submit_plan(self, plan: Document) -> Document:
         return {"orders": await self._executor.submit(decision_id_of(plan))}
@@ -182,60 +243,12 @@ class Node:
     async def record_change(
         self, change: Document, prepared: Document, workflow_id: str
     ) -> Document:
-        return await self._changes.record(change, prepared, workflow_id)
+        recorded = await self._changes.record(change, prepared, workflow_id)
+        self._has_news.set()
+        return recorded
 
     async def await_change(self, change: Document, recorded: Document) -> Document:
         return await self._changes.converge(change, recorded)
-
-    async def _run_guarded(self, runner: Shard) -> None:
-        """Keep one symbol's unforeseen crash away from the others.
-
-        It is tried again a few times, then only after an operator paused and resumed it.
-        """
-        crashes = 0
-        while True:
-            started_ms = self._ports.clock.boot_ms()
-            try:
-                await runner.run()
-            except (OwnershipLost, asyncio.CancelledError):
-                raise
-            except Exception as error:  # the border of one symbol's task: others go on
-                if self._ports.clock.boot_ms() - started_ms > CRASHES_FORGOTTEN_MS:
-                    crashes = 0
-                crashes += 1
-                log.exception("shard_crashed", symbol=runner.symbol, crashes=crashes)
-                await self._halt(runner.shard, f"crash {crashes} of {CRASHES_MAX}: {error!r}")
-                await asyncio.sleep(CRASH_WAIT_S * crashes)
-                if crashes == CRASHES_MAX:
-                    await self._quarantine(runner, error)
-                    crashes = 0
-            else:
-                return
-
-    async def _quarantine(self, runner: Shard, error: Exception) -> None:
-        """Wait until an operator wishes something else of the symbol, or the node stops."""
-        log.error("shard_quarantined", symbol=runner.symbol)
-        await self._halt(runner.shard, f"quarantined; pause and resume to try again: {error!r}")
-        wishes = runner.mailbox.wishes
-        while runner.mailbox.wishes == wishes:
-            if self._stopping:
-                raise asyncio.CancelledError
-            await asyncio.sleep(WISHES_EVERY_S)
-
-    async def _halt(self, shard: int, reason: str) -> None:
-        with suppress(StoreUnavailable):
-            async with transaction(self._ports.engine) as connection:
-                await connection.execute(
-                    text("""
-                        UPDATE shards SET status = 'halted', status_reason = :reason
-                         WHERE shard = :shard AND owner = :me
-                    """),
-                    {
-                        "shard": shard,
-                        "reason": reason[:500],
-                        "me": self._settings.executor_id,
-                    },
-                )
 
     def _shard_ports(self) -> ShardPorts:
         ports = self._ports
@@ -264,33 +277,44 @@ class Node:
         self._ports.failpoints(Failpoint.START_BEFORE_TAKE_OVER)
         await self._watch()
         self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
-        await _every(WATCHDOG_EVERY_S, self._watch)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCHDOG_EVERY_S):
+                    await self._has_news.wait()
+            self._has_news.clear()
+            await self._watch()
 
     async def _watch(self) -> None:
-        """One round of the watchdog: hand on what dead nodes left, and miss nothing."""
+        """One round: miss nothing that dead nodes, or this one, left undone."""
         if self._stopping:
             return
+        is_steady = self._ports.membership.was_steady_for(self._settings.dead_after_s)
         try:
-            await take_over(
-                self._ports.engine,
-                self._settings.executor_id,
-                self._ports.membership.process,
-                self._settings.dead_after_s,
-            )
-            for orphan in await self._ports.registry.orphans():
-                log.error("shard_without_workflow", symbol=orphan.symbol, shard=orphan.shard)
-                await self._ports.registry.enqueue(run_shard_again(orphan))
+            await self._release_ended()
+            await self._watchdog.make_rounds(trusts_silence=is_steady)
+            await self._watchdog.restart_idle(self._busy)
         except _ROUND_FAILURES as failure:
             log.warning("round_failed", task="watchdog", error=str(failure))
+
+    async def _release_ended(self) -> None:
+        """Let go of what ended here while Postgres did not answer."""
+        for registered in await self._ports.registry.active_symbols():
+            is_mine = registered.owner == self._settings.executor_id
+            if is_mine and registered.shard not in self._shards:
+                await self._runs.release(registered.shard)
 
     async def _read_wishes(self) -> None:
         if not self._shards:
             return
-        killed = await self._ports.registry.is_killed()
+        killed = await self._ports.kill_switch.is_engaged()
         for registered in await self._ports.registry.active_symbols():
             runner = self._shards.get(registered.shard)
             if runner is not None:
                 runner.mailbox.put_wishes(Wishes(registered.desired, killed))
+                is_elsewhere = registered.placed_on not in {None, self._settings.executor_id}
+                if is_elsewhere and not self._stopping:  # a stop may have to cancel first
+                    self._leaving.add(registered.shard)
+                    runner.stop(cancel_orders=False)
                 if registered.awaits_reconcile:
                     runner.mailbox.ask_reconcile()
 
@@ -300,8 +324,16 @@ class Node:
     async def _watch_account(self) -> None:
         async with aclosing(self._ports.exchange.watch_account()) as events:
             async for event in events:
+                self._note_stream(event)
                 for runner in self._recipients(event):
                     runner.mailbox.put_order_event(event)
+
+    def _note_stream(self, event: object) -> None:
+        match event:
+            case StreamRestored():
+                self._account_is_up = self._quotes_flow = True
+            case StreamLost():
+                self._account_is_up = False
 
     def _recipients(self, event: object) -> Sequence[Shard]:
         """An order's event goes to its symbol, news of the stream itself to everybody."""

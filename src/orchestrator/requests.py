@@ -29,6 +29,7 @@ from orchestrator.workflows import (
     change_id,
 )
 from store.engine import transaction
+from store.kill_switch import KillSwitch
 from store.registry import Enqueued, Registry
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -56,6 +57,7 @@ class Requests:
     def __init__(self, engine: AsyncEngine, account: str) -> None:
         self._engine = engine
         self._registry = Registry(engine)
+        self._kill_switch = KillSwitch(engine)
         self._account = account
 
     async def add(self, symbol: str, spec: Mapping[str, object], request_id: str) -> str:
@@ -95,10 +97,14 @@ class Requests:
         """Ask for a comparison with the exchange now, not only at the next full minute."""
         return await self._ask(Verb.RECONCILE, symbol, request_id, {})
 
+    async def move(self, symbol: str, node: str | None, request_id: str) -> str:
+        """Ask for a symbol to run on the node of that name, or on any; its orders rest on."""
+        return await self._ask(Verb.MOVE, symbol, request_id, {"node": node})
+
     async def kill(self, reason: str, request_id: str) -> str:
         """Stop everything: effective with this call, confirmed by the workflow's result."""
         workflow_id = self._id(Verb.KILL, "all", request_id)
-        await self._registry.engage_kill_switch(reason=reason, request_id=workflow_id)
+        await self._kill_switch.engage(reason=reason, request_id=workflow_id)
         return await self._enqueue(workflow_id, {"verb": Verb.KILL.value, "reason": reason})
 
     async def rearm(self, reason: str, request_id: str) -> str:

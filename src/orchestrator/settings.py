@@ -113,6 +113,8 @@ class Settings(BaseSettings):
     #: A Postgres of yours; where none is given, an embedded one in the data directory.
     database_url: SecretStr | None = None
     node_name: str = Field(default_factory=socket.gethostname, max_length=100)
+    #: Symbols that this node may run; all nodes are filled evenly.
+    capacity: int = Field(default=500, ge=1, le=30_000)
     account: AccountSettings = AccountSettings()
     api: ApiSettings = ApiSettings()
     on_shutdown: OnShutdown = OnShutdown.KEEP

@@ -1,127 +1,169 @@
-"""Find nodes that are gone and hand their workflows on: level-triggered, safe to run any time.
+"""The watchdog of every node: finds dead nodes and work that nobody does, and places symbols.
 
-A row of `nodes` is a node's permission to act. A dead node's row is deleted only after its work was
-handed on, so that a crash in between leaves everything to be found again.
+Level-triggered, and no node leads: whichever holds the lock reads what is and makes it so. A crash
+in between leaves everything to be found again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 from dbos import DBOS
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from orchestrator.placement import find_homes
 from orchestrator.workflows import (
     APPLY_CHANGE,
     CHANGES_QUEUE,
     EXECUTE_PLAN,
     RUN_SHARD,
     SHARDS_QUEUE,
+    queue_of,
+    run_shard_again,
 )
-from store.engine import transaction
-
-#: Serializes take-overs between nodes; any constant that nobody else uses.
-_ADVISORY_LOCK = 7_305_512_640_918
+from store.nodes import ExecutorId, Member, Nodes, Placed, Process
+from store.registry import Registry
 
 log = structlog.get_logger("orchestrator")
 
-_STRANDED = text("""
-    SELECT workflow_uuid, name FROM dbos.workflow_status
-     WHERE status = 'PENDING' AND name IN ('run_shard', 'execute_plan', 'apply_change')
-       AND NOT EXISTS (SELECT FROM nodes
-                        WHERE nodes.executor_id = workflow_status.executor_id
-                          AND nodes.executor_id <> ALL (:dead))
-""")
 
+class Watchdog:
+    """One node's eye on all of them."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """Who a process is, such that no later process can be taken for it."""
+    def __init__(
+        self,
+        nodes: Nodes,
+        registry: Registry,
+        executor_id: ExecutorId,
+        me: Process,
+        dead_after_s: float,
+    ) -> None:
+        self._nodes = nodes
+        self._registry = registry
+        self._executor_id = executor_id
+        self._me = me
+        self._dead_after_s = dead_after_s
+        self._idle_before: set[str] = set()
 
-    host: str
-    boot_id: str
-    pid: int
-    pid_started: int
+    async def make_rounds(self, *, trusts_silence: bool) -> None:
+        """Hand on what dead nodes left, run what nobody runs, and have symbols where they belong.
 
-    @staticmethod
-    def current() -> Process:
-        pid = os.getpid()
-        return Process(
-            # A pid means something only inside its namespace: another one is another host.
-            host=f"{os.uname().nodename}/{Path('/proc/self/ns/pid').readlink()}",
-            boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-            pid=pid,
-            pid_started=_started_ticks(pid) or 0,
-        )
+        Parameters
+        ----------
+        trusts_silence : bool
+            Whether a node that is silent may be taken for dead. After an outage of Postgres all
+            are silent, and the first to come back must not take the others' symbols.
+        """
+        async with self._nodes.only_one() as is_mine:
+            if not is_mine:
+                return
+            members = await self._nodes.members()
+            dead = self._dead(members, trusts_silence=trusts_silence)
+            if dead:
+                log.warning("nodes_lost", executors=dead)
+                await self._nodes.remove(dead)
+            alive = [member for member in members if member.executor_id not in dead]
+            await self._hand_on()
+            await self._drop_queues(alive)
+            for orphan in await self._registry.orphans():
+                log.error("shard_without_workflow", symbol=orphan.symbol, shard=orphan.shard)
+                await self._registry.enqueue(run_shard_again(orphan))
+            await self._place(alive)
 
+    async def restart_idle(self, busy: Container[str]) -> None:
+        """Queue again what this process took from a queue and does not do.
 
-async def take_over(
-    engine: AsyncEngine, executor_id: str, me: Process, dead_after_s: float
-) -> list[str]:
-    """Hand on what dead nodes left; the ids of the workflows that go on.
+        So ends a start that an outage of Postgres interrupted. What just begins is not `busy` yet:
+        only what was idle in the round before, too, counts.
+        """
+        pending = await self._nodes.stranded((RUN_SHARD, APPLY_CHANGE), of=self._executor_id)
+        idle = {
+            workflow_id: name for workflow_id, name in pending.items() if workflow_id not in busy
+        }
+        for workflow_id in self._idle_before & idle.keys():
+            is_shard = idle[workflow_id] == RUN_SHARD
+            queue = queue_of(self._executor_id) if is_shard else CHANGES_QUEUE
+            log.warning("restarted_idle_workflow", workflow_id=workflow_id)
+            await DBOS.resume_workflows_async([workflow_id], queue_name=queue)
+        self._idle_before = set(idle)
 
-    Parameters
-    ----------
-    dead_after_s : float
-        Silence after which a node that cannot be looked at counts as dead: its lease, the
-        venue's request expiry and the clock skew together.
-    """
-    async with transaction(engine) as connection:
-        locked = await connection.execute(
-            text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
-        )
-        if not locked.scalar_one():
-            return []
-        dead = await _dead_nodes(connection, executor_id, me, dead_after_s)
-        stranded = (await connection.execute(_STRANDED, {"dead": dead})).all()
-        resumed = await _hand_on(stranded)
-        if dead:
-            await connection.execute(
-                text("DELETE FROM nodes WHERE executor_id = ANY (:dead)"), {"dead": dead}
+    def _dead(self, members: Sequence[Member], *, trusts_silence: bool) -> list[ExecutorId]:
+        """Never ourselves: after an outage of Postgres our own heartbeat may be the late one."""
+        return [
+            member.executor_id
+            for member in members
+            if member.executor_id != self._executor_id
+            and (
+                _is_gone(member.process, self._me)
+                or (trusts_silence and member.silent_s > self._dead_after_s)
             )
-            log.info("took_over", dead=dead, resumed=resumed)
-        return resumed
+        ]
+
+    async def _hand_on(self) -> None:
+        """Stale plans are cancelled, never resumed: reconciliation settles their intents."""
+        stranded = await self._nodes.stranded((EXECUTE_PLAN, APPLY_CHANGE))
+        plans = [workflow_id for workflow_id, name in stranded.items() if name == EXECUTE_PLAN]
+        changes = [workflow_id for workflow_id, name in stranded.items() if name == APPLY_CHANGE]
+        if plans:
+            await DBOS.cancel_workflows_async(plans)
+        if changes:
+            await DBOS.resume_workflows_async(changes, queue_name=CHANGES_QUEUE)
+            log.info("took_over", changes=changes)
+
+    async def _drop_queues(self, alive: Sequence[Member]) -> None:
+        known = {queue_of(member.executor_id) for member in alive}
+        for queue in await self._nodes.queues(f"{SHARDS_QUEUE}@"):
+            if queue not in known:
+                await DBOS.delete_queue_async(queue)
+
+    async def _place(self, alive: Sequence[Member]) -> None:
+        """Write homes down first: an owner that reads of another one releases its symbol."""
+        placed = await self._nodes.placed()
+        homes = find_homes(alive, placed)
+        changed = {
+            p.shard: homes[p.shard]
+            for p in placed
+            if homes.get(p.shard, p.placed_on) != p.placed_on
+        }
+        await self._nodes.place(changed)
+        for home in sorted(set(homes.values())):
+            waiting = [
+                symbol.workflow_id
+                for symbol in placed
+                if homes.get(symbol.shard) == home and _is_ready_for(symbol, home, alive)
+            ]
+            if waiting:
+                log.info("placed", node=home, workflows=waiting)
+                await DBOS.resume_workflows_async(waiting, queue_name=queue_of(home))
 
 
-async def _hand_on(stranded: Sequence[Row[Any]]) -> list[str]:
-    """Stale plans are cancelled, never resumed: reconciliation settles their intents."""
-    by_name: dict[str, list[str]] = {RUN_SHARD: [], EXECUTE_PLAN: [], APPLY_CHANGE: []}
-    for row in stranded:
-        by_name[row.name].append(row.workflow_uuid)
-    if by_name[EXECUTE_PLAN]:
-        await DBOS.cancel_workflows_async(by_name[EXECUTE_PLAN])
-    for name, queue in ((RUN_SHARD, SHARDS_QUEUE), (APPLY_CHANGE, CHANGES_QUEUE)):
-        if by_name[name]:
-            await DBOS.resume_workflows_async(by_name[name], queue_name=queue)
-    return by_name[RUN_SHARD] + by_name[APPLY_CHANGE]
-
-
-async def _dead_nodes(
-    connection: AsyncConnection, executor_id: str, me: Process, dead_after_s: float
-) -> list[str]:
-    """Never ourselves: after an outage of Postgres our own heartbeat may be the late one."""
-    nodes = await connection.execute(
-        text("""
-            SELECT executor_id, host, boot_id, pid, pid_started,
-                   heartbeat_at < clock_timestamp() - make_interval(secs => :dead_after) AS silent
-              FROM nodes WHERE executor_id <> :me
-        """),
-        {"dead_after": dead_after_s, "me": executor_id},
+def this_process() -> Process:
+    pid = os.getpid()
+    return Process(
+        # A pid means something only inside its namespace: another one is another host.
+        host=f"{os.uname().nodename}/{Path('/proc/self/ns/pid').readlink()}",
+        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        pid=pid,
+        pid_started=_started_ticks(pid) or 0,
     )
-    return [node.executor_id for node in nodes if node.silent or _is_gone(node, me)]
 
 
-def _is_gone(node: Row[Any], me: Process) -> bool:
+def _is_ready_for(symbol: Placed, home: ExecutorId, alive: Sequence[Member]) -> bool:
+    """Whether its workflow is elsewhere, and no other node that lives still owns the symbol."""
+    is_there = (
+        symbol.executor_id == home if symbol.queue is None else symbol.queue == queue_of(home)
+    )
+    owners = {member.executor_id for member in alive} - {home}
+    return not is_there and symbol.owner not in owners
+
+
+def _is_gone(process: Process, me: Process) -> bool:
     """Whether a process of this host is known to have ended; of other hosts nothing is known."""
-    if node.host != me.host:
+    if process.host != me.host:
         return False
-    return bool(node.boot_id != me.boot_id or _started_ticks(node.pid) != node.pid_started)
+    return process.boot_id != me.boot_id or _started_ticks(process.pid) != process.pid_started
 
 
 def _started_ticks(pid: int) -> int | None:

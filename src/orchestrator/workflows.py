@@ -6,6 +6,7 @@ Names and ids never change: Postgres holds histories under them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +23,9 @@ RUN_SHARD = "run_shard"
 EXECUTE_PLAN = "execute_plan"
 APPLY_CHANGE = "apply_change"
 
+#: Where shards wait to be placed; no node listens to it, but each to one of its own.
 SHARDS_QUEUE = "shards"
+#: All nodes listen to it.
 CHANGES_QUEUE = "changes"
 QUEUE_POLL_S = 0.1
 
@@ -34,6 +37,11 @@ _PORTABLE = WorkflowSerializationFormat.PORTABLE
 
 def run_shard_id(key: SymbolKey, shard: int) -> str:
     return f"run_shard:{key}:{shard}"
+
+
+def queue_of(executor_id: str) -> str:
+    """The queue of the shards that are to run on one node."""
+    return f"{SHARDS_QUEUE}@{executor_id}"
 
 
 def run_shard_again(symbol: RegisteredSymbol) -> Enqueued:
@@ -55,6 +63,10 @@ def change_id(verb: str, key: str, request_id: str) -> str:
 
 class Handlers(Protocol):
     """What the workflows do; a node implements it."""
+
+    def busy_with(self, workflow_id: str) -> AbstractContextManager[None]:
+        """Entered while a workflow that was taken from a queue is at work."""
+        ...
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document: ...
 
@@ -100,7 +112,9 @@ def register(handlers: Handlers) -> Workflows:
     @DBOS.workflow(name=RUN_SHARD, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def run_shard(shard: int) -> Document:
         """No steps: what it decides is durable in plans of its own, so its history stays short."""
-        return await handlers.run_shard(shard, str(DBOS.workflow_id))
+        workflow_id = str(DBOS.workflow_id)
+        with handlers.busy_with(workflow_id):
+            return await handlers.run_shard(shard, workflow_id)
 
     @DBOS.workflow(name=EXECUTE_PLAN, serialization_type=_PORTABLE)
     async def execute_plan(plan: Document) -> Document:
@@ -108,12 +122,14 @@ def register(handlers: Handlers) -> Workflows:
 
     @DBOS.workflow(name=APPLY_CHANGE, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def apply_change(change: Document) -> Document:
-        prepared = await prepare(change)
-        if prepared["outcome"] == "refused":
-            return prepared
-        recorded = await record(change, prepared, str(DBOS.workflow_id))
-        if recorded["outcome"] == "refused":
-            return recorded
-        return await converge(change, recorded)
+        workflow_id = str(DBOS.workflow_id)
+        with handlers.busy_with(workflow_id):
+            prepared = await prepare(change)
+            if prepared["outcome"] == "refused":
+                return prepared
+            recorded = await record(change, prepared, workflow_id)
+            if recorded["outcome"] == "refused":
+                return recorded
+            return await converge(change, recorded)
 
     return Workflows(run_shard, execute_plan, apply_change)

@@ -1,4 +1,4 @@
-"""The durable registry: symbols, nodes, requests and the kill switch."""
+"""The durable registry: symbols, requests and the installation they belong to."""
 
 from __future__ import annotations
 
@@ -99,6 +99,14 @@ class RegisteredSymbol:
     awaits_reconcile: bool
     #: How many workflows ran it so far, where that was asked for.
     runs: int = 0
+    #: Executor that runs it, or ran it last.
+    owner: str | None = None
+    #: Executor that is to run it.
+    placed_on: str | None = None
+    #: How often it was started since it last got through its first round.
+    starts: int = 0
+    #: It kept failing and waits for an operator.
+    is_quarantined: bool = False
 
 
 class Registry:
@@ -216,13 +224,15 @@ class Registry:
         """Write down what an operator wants of a symbol; `None` if it is not registered.
 
         Requests count in the order in which they were made, whenever and however often they are
-        applied: one that is applied late, or again after a crash, does not undo a newer one.
+        applied: one that is applied late, or again after a crash, does not undo a newer one. Each
+        lifts a quarantine: the symbol is tried again.
         """
         async with transaction(self._engine) as connection:
             await connection.execute(
                 text("""
                     UPDATE shards SET desired = :desired, desired_ms = asked.created_at,
-                                      updated_at = clock_timestamp()
+                                      updated_at = clock_timestamp(), starts = 0,
+                                      quarantined_at = NULL
                       FROM dbos.workflow_status AS asked
                      WHERE asked.workflow_uuid = :workflow_id
                        AND account = :account AND symbol = :symbol AND shards.status <> 'removed'
@@ -274,14 +284,15 @@ class Registry:
             found = await connection.execute(
                 text("""
                     SELECT *, (SELECT count(*) FROM dbos.workflow_status
-                                WHERE starts_with(workflow_uuid, first_id)) AS runs
-                      FROM (SELECT *, 'run_shard:' || symbol_key || ':' || shard AS first_id
-                              FROM shards WHERE status <> 'removed') AS active
-                     WHERE NOT EXISTS (
-                           SELECT FROM dbos.workflow_status
-                            WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                              AND (workflow_uuid = first_id
-                                   OR starts_with(workflow_uuid, first_id || ':')))
+                                WHERE starts_with(workflow_uuid,
+                                                  'run_shard:' || symbol_key || ':' || shard)
+                              ) AS runs
+                      FROM shards
+                     WHERE status <> 'removed'
+                       AND NOT EXISTS (
+                           SELECT FROM dbos.workflow_status AS run
+                            WHERE run.name = 'run_shard' AND run.status IN ('ENQUEUED', 'PENDING')
+                              AND split_part(workflow_uuid, ':', 3) = CAST(shard AS text))
                 """)
             )
             return [_registered(row) for row in found]
@@ -293,8 +304,8 @@ class Registry:
             )
             return [_registered(row) for row in found]
 
-    async def idle_symbols(self, node_pid: int) -> list[str]:
-        """Symbols that should be running and are not being run by that process."""
+    async def idle_symbols(self, node_pid: int | None = None) -> list[str]:
+        """Symbols that should be running and are not run by that process, or by any that lives."""
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 text("""
@@ -302,58 +313,50 @@ class Registry:
                      WHERE desired = 'running'
                        AND (status <> 'running' OR NOT EXISTS (
                             SELECT FROM nodes
-                             WHERE executor_id = owner AND pid = :pid
+                             WHERE executor_id = owner AND pid = coalesce(:pid, pid)
                                AND heartbeat_at > clock_timestamp() - interval '3 seconds'))
                 """),
                 {"pid": node_pid},
             )
             return list(found.scalars())
 
-    async def is_killed(self) -> bool:
-        async with transaction(self._engine) as connection:
-            found = await connection.execute(
-                text("SELECT EXISTS (SELECT FROM kill_switch WHERE engaged)")
-            )
-            return bool(found.scalar_one())
+    async def pin(self, account: str, symbol: str, node: str | None) -> RegisteredSymbol | None:
+        """Have a symbol run on the node of that name, or anywhere; `None` if it is not registered.
 
-    async def engage_kill_switch(self, *, reason: str, request_id: str) -> None:
-        """Forbid every placement from now on; the same request again changes nothing."""
+        Raises
+        ------
+        RequestRefused
+            If no node of that name takes symbols.
+        """
         async with transaction(self._engine) as connection:
-            await connection.execute(
+            takes = await connection.execute(
+                text("SELECT EXISTS (SELECT FROM nodes WHERE name = :node AND NOT is_draining)"),
+                {"node": node},
+            )
+            if node is not None and not takes.scalar_one():
+                raise RequestRefused(f"no node {node} takes symbols: see `gridkeeper node list`")
+            changed = await connection.execute(
                 text("""
-                    INSERT INTO kill_switch (id, engaged, reason, request_id)
-                    VALUES (1, true, :reason, :request_id)
-                    ON CONFLICT (id) DO UPDATE
-                       SET engaged = true, reason = excluded.reason,
-                           request_id = excluded.request_id, changed_at = clock_timestamp()
-                     WHERE kill_switch.request_id <> excluded.request_id
+                    UPDATE shards SET pinned_to = :node
+                     WHERE account = :account AND symbol = :symbol AND status <> 'removed'
+                    RETURNING *
                 """),
-                {"reason": reason, "request_id": request_id},
+                {"account": account, "symbol": symbol, "node": node},
             )
+            row = changed.one_or_none()
+        return None if row is None else _registered(row)
 
-    async def rearm(self, *, reason: str, workflow_id: str) -> None:
-        """Allow placements again, unless a kill is newer than the request to re-arm."""
-        async with transaction(self._engine) as connection:
-            await connection.execute(
-                text("""
-                    UPDATE kill_switch
-                       SET engaged = false, reason = :reason, changed_at = clock_timestamp()
-                      FROM dbos.workflow_status AS asked
-                     WHERE asked.workflow_uuid = :workflow_id AND engaged
-                       AND floor(extract(epoch FROM changed_at) * 1000) <= asked.created_at
-                """),
-                {"reason": reason, "workflow_id": workflow_id},
-            )
-
-    async def live_order_count(self) -> int:
+    async def node_of(self, shard: int) -> str | None:
+        """Name of the node that runs a shard; `None` while none does."""
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 text("""
-                    SELECT count(*) FROM orders
-                     WHERE status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')
-                """)
+                    SELECT name FROM shards JOIN nodes ON executor_id = owner
+                     WHERE shard = :shard
+                """),
+                {"shard": shard},
             )
-            return int(found.scalar_one())
+            return found.scalar_one_or_none()
 
 
 def _registered(row: object) -> RegisteredSymbol:
@@ -370,4 +373,8 @@ def _registered(row: object) -> RegisteredSymbol:
         awaits_reconcile=asked_at is not None
         and (values["reconciled_at"] is None or values["reconciled_at"] < asked_at),
         runs=values.get("runs", 0),
+        owner=values["owner"],
+        placed_on=values["placed_on"],
+        starts=values["starts"],
+        is_quarantined=values["quarantined_at"] is not None,
     )

@@ -72,6 +72,15 @@ nodes = Table(
     Column("pid_started", BigInteger, nullable=False, comment="kernel start ticks of the pid"),
     _moment("started_at", "when the process joined", default=True),
     _moment("heartbeat_at", "last proof of life", default=True),
+    Column("capacity", Integer, nullable=False, server_default="500", comment="symbols it may run"),
+    Column(
+        "is_draining",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="its symbols go to other nodes, and it takes none",
+    ),
+    _moment("exchange_at", "when it last reached the exchange; null before it first did"),
     comment="processes that run shards; a missing row fences its process",
 )
 
@@ -121,6 +130,16 @@ shards = Table(
     Column("instrument_version", Integer, nullable=False),
     Column("epoch", BigInteger, nullable=False, server_default="0", comment="raised by each owner"),
     Column("owner", Text, comment="executor id of the node that runs it"),
+    Column("placed_on", Text, comment="executor id of the node that is to run it"),
+    Column("pinned_to", Text, comment="name of the node an operator moved it to"),
+    Column(
+        "starts",
+        SmallInteger,
+        nullable=False,
+        server_default="0",
+        comment="how often it was started since it last got through its first round",
+    ),
+    _moment("quarantined_at", "when it was given up on; a resume lifts it"),
     Column("requested_by", Text, nullable=False, comment="id of the workflow that added it"),
     Column("reconciled_trade_id", Text, comment="every own trade up to here is recorded"),
     _moment("created_at", "when the symbol was added", default=True),
@@ -356,4 +375,15 @@ kill_switch = Table(
     _moment("changed_at", "when it was last thrown or re-armed", default=True),
     CheckConstraint("id = 1", name="singleton"),
     comment="one row: while engaged no order is committed and all own orders are cancelled",
+)
+
+kill_switch_log = Table(
+    "kill_switch_log",
+    metadata,
+    Column("request_id", Text, primary_key=True, comment="id of the workflow that was asked for"),
+    Column("engaged", Boolean, nullable=False, comment="thrown, or else re-armed"),
+    Column("reason", Text, nullable=False),
+    _moment("changed_at", "when it took effect", default=True),
+    Index(None, "changed_at"),
+    comment="append-only: every kill and every re-arm that took effect, with its reason",
 )

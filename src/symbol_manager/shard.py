@@ -53,6 +53,7 @@ class Shard:
         self._ports = ports
         self._settings = settings
         self._stop = Stop()
+        self._is_stopping = asyncio.Event()
         self._quotes: asyncio.Task[None] | None = None
         #: When orders were sent, by CLOCK_BOOTTIME: a new tenure does not reset the rate.
         self._sent_ms: list[int] = []
@@ -61,6 +62,7 @@ class Shard:
     def stop(self, *, cancel_orders: bool) -> None:
         """Let the current plan end, cancel own orders if asked to, then leave the loop."""
         self._stop.ask(cancel_orders=cancel_orders)
+        self._is_stopping.set()
         self.mailbox.wake()
 
     async def run(self) -> None:
@@ -106,12 +108,21 @@ class Shard:
             except InvariantViolation as error:
                 self._log.error("invariant_violated", error=str(error))
                 await _halt(tenure, f"invariant: {error}")
-            if self._stop.is_asked and not self._stop.cancels_orders:
-                raise asyncio.CancelledError
             if tenure is not None and tenure.has_compared:
                 wait_s = RETRY_FIRST_S
-            await asyncio.sleep(wait_s)
+            await self._rest(wait_s)
             wait_s = min(wait_s * 2, RETRY_LONGEST_S)
+
+    async def _rest(self, wait_s: float) -> None:
+        """Wait between tenures; a stop that leaves the orders alone need not wait."""
+        if self._stop.cancels_orders:
+            await asyncio.sleep(wait_s)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._is_stopping.wait()
+        if self._stop.is_asked and not self._stop.cancels_orders:
+            raise asyncio.CancelledError
 
     async def _take_office(self) -> Tenure:
         ports = self._ports

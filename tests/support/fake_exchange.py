@@ -127,6 +127,10 @@ class FakeExchange:
             self._events.put_nowait(report)
             self._events.put_nowait(trade)
 
+    def say(self, event: StreamLost | StreamRestored) -> None:
+        """Have the account's stream say that it is lost or back."""
+        self._events.put_nowait(event)
+
     def arrive(self, client_order_id: ClientOrderId, *, silent: bool = False) -> None:
         """A request that was under way reaches the venue after all, and its order rests."""
         report = self.under_way.pop(client_order_id)

@@ -23,6 +23,13 @@ class NodeRecord:
     heartbeat_at: datetime
     #: Seconds since its last heartbeat.
     silent_s: float
+    #: Symbols it runs, and may run.
+    symbols: int
+    capacity: int
+    #: Its symbols go to other nodes, and it takes none.
+    is_draining: bool
+    #: When it last reached the exchange.
+    exchange_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,10 @@ class KillSwitch:
 
 _NODES = text("""
     SELECT executor_id, name, host, pid, started_at, heartbeat_at,
-           CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) AS float) AS silent_s
+           CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) AS float) AS silent_s,
+           (SELECT count(*) FROM shards
+             WHERE owner = executor_id AND status <> 'removed') AS symbols,
+           capacity, is_draining, exchange_at
       FROM nodes ORDER BY started_at
 """)
 

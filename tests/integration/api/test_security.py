@@ -57,7 +57,7 @@ async def test_api_without_the_token_answers_nothing(
     assert len(guarded) > 5
     for path in guarded:
         for method in paths[path]:
-            url = path.format(symbol="BTC-USDT", order_id="x", workflow_id="x")
+            url = path.format(symbol="BTC-USDT", order_id="x", workflow_id="x", name="x")
             answer = await anyone.request(method, url, headers=headers)
             assert answer.status_code == 401, (method, path)
             assert answer.headers["WWW-Authenticate"] == "Bearer"

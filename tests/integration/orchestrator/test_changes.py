@@ -18,8 +18,10 @@ from orchestrator import changes as changes_module
 from orchestrator.changes import Changes, Verb
 from orchestrator.workflows import Document
 from store import engine as engine_module
+from store import kill_switch as kill_switch_module
 from store import registry as registry_module
 from store.engine import transaction
+from store.kill_switch import KillSwitch
 from store.registry import Registry
 from support.fake_exchange import FakeExchange
 from unit.symbol_manager.factories import PassedFailpoints, make_spec
@@ -68,7 +70,7 @@ def exchange() -> FlakyExchange:
 
 @pytest.fixture
 def changes(clean_engine: AsyncEngine, exchange: FlakyExchange) -> Changes:
-    return Changes(Registry(clean_engine), exchange, PassedFailpoints())
+    return Changes(Registry(clean_engine), KillSwitch(clean_engine), exchange, PassedFailpoints())
 
 
 @dataclass
@@ -95,7 +97,8 @@ class Outages:
 @pytest.fixture(params=[False, True], ids=["before the commit", "after the commit"])
 def outages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Outages:
     outages = Outages(request.param)
-    monkeypatch.setattr(registry_module, "transaction", outages.transaction)
+    for module in (registry_module, kill_switch_module):
+        monkeypatch.setattr(module, "transaction", outages.transaction)
     return outages
 
 
@@ -179,36 +182,36 @@ async def test_add_is_refused_when_the_account_never_stands_still(
 async def test_rearm_overtaken_by_a_kill_is_refused(
     clean_engine: AsyncEngine, changes: Changes
 ) -> None:
-    registry = Registry(clean_engine)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
+    switch = KillSwitch(clean_engine)
+    await switch.engage(reason="test", request_id="kill:1")
     rearm = await ask(clean_engine, "rearm:1", ago_ms=1_000)
-    await registry.engage_kill_switch(reason="again", request_id="kill:2")
+    await switch.engage(reason="again", request_id="kill:2")
     result = await run(changes, TARGET | {"verb": Verb.REARM.value}, rearm)
     assert result["outcome"] == "refused"
     assert "thrown again" in result["reason"]
-    assert await registry.is_killed()
+    assert await switch.is_engaged()
 
 
 async def test_rearm_newer_than_the_kill_is_done(
     clean_engine: AsyncEngine, changes: Changes
 ) -> None:
-    registry = Registry(clean_engine)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
+    switch = KillSwitch(clean_engine)
+    await switch.engage(reason="test", request_id="kill:1")
     rearm = await ask(clean_engine, "rearm:1")
     result = await run(changes, TARGET | {"verb": Verb.REARM.value}, rearm)
     assert result["outcome"] == "done"
-    assert not await registry.is_killed()
+    assert not await switch.is_engaged()
 
 
 async def test_kill_recorded_again_does_not_undo_a_later_rearm(
     clean_engine: AsyncEngine, changes: Changes
 ) -> None:
-    registry = Registry(clean_engine)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    await registry.rearm(reason="over", workflow_id=await ask(clean_engine, "rearm:1"))
+    switch = KillSwitch(clean_engine)
+    await switch.engage(reason="test", request_id="kill:1")
+    await switch.rearm(reason="over", workflow_id=await ask(clean_engine, "rearm:1"))
     kill = await ask(clean_engine, "kill:1")
     assert (await run(changes, TARGET | {"verb": Verb.KILL.value}, kill))["outcome"] == "done"
-    assert not await registry.is_killed()
+    assert not await switch.is_engaged()
 
 
 async def test_pause_of_a_symbol_that_is_not_there_is_refused(

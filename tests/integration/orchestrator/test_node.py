@@ -16,6 +16,8 @@ from domain.ids import Side
 from integration.store.factories import (
     EXECUTOR,
     add_symbol,
+    execute,
+    join_node,
     new_symbol,
     select,
     start_workflow,
@@ -23,9 +25,13 @@ from integration.store.factories import (
 )
 from integration.symbol_manager.harness import WatchedExchange, eventually
 from orchestrator import node as node_module
+from orchestrator import takeover as takeover_module
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
+from ports.exchange import StreamLost, StreamRestored
+from store.kill_switch import KillSwitch
+from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
 from store.repository import Repository
 from symbol_manager.lease import Lease
@@ -34,6 +40,7 @@ from telemetry.clock import SystemClock
 from unit.symbol_manager.factories import PassedFailpoints
 
 ENTRIES = {-1, -2, -3}
+OTHER = "node-2:start-1"
 
 
 class CountingRegistry(Registry):
@@ -86,8 +93,9 @@ async def place(clean_engine: AsyncEngine) -> Place:
     await registry.installation_nonce()
     clock = SystemClock()
     lease = Lease(clock, 60_000)
-    membership = Membership(clean_engine, EXECUTOR, "node-1", clock, lease)
-    await membership.join()
+    nodes = Nodes(clean_engine)
+    membership = Membership(nodes, EXECUTOR, clock, lease)
+    await membership.join("node-1", capacity=10)
     node = Node(
         NodeSettings(
             executor_id=EXECUTOR,
@@ -101,6 +109,8 @@ async def place(clean_engine: AsyncEngine) -> Place:
             engine=clean_engine,
             store=Repository(clean_engine, EXECUTOR),
             registry=registry,
+            kill_switch=KillSwitch(clean_engine),
+            nodes=nodes,
             exchange=exchange,
             clock=clock,
             lease=lease,
@@ -200,6 +210,39 @@ async def test_watchdog_runs_a_symbol_again_once_and_only_if_nobody_does(
     assert await place.runs() == [(place.workflow_id, status), *successor]
 
 
+async def test_work_that_a_late_resume_began_twice_is_not_idle_when_one_ends(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_module, "WATCHDOG_EVERY_S", 0.01)
+    await start_workflow(place.engine, place.workflow_id)
+    resumed: list[str] = []
+
+    class Engine:
+        async def resume_workflows_async(self, ids: list[str], *, queue_name: str) -> None:
+            resumed.extend(ids)
+
+    monkeypatch.setattr(takeover_module, "DBOS", Engine())
+
+    async def has_looked_often() -> bool:
+        return place.registry.rounds >= 5
+
+    with place.node.busy_with(place.workflow_id):
+        with place.node.busy_with(place.workflow_id):
+            pass
+        serving = asyncio.create_task(place.node.serve())
+        await eventually(has_looked_often)
+        assert resumed == []
+
+    async def is_found_idle() -> bool:
+        return bool(resumed)
+
+    await eventually(is_found_idle)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    assert set(resumed) == {place.workflow_id}
+
+
 async def test_run_shard_again_serves_the_symbol_under_its_own_id(place: Place) -> None:
     await start_workflow(place.engine, place.workflow_id, status="ERROR")
     (orphan,) = await place.registry.orphans()
@@ -212,3 +255,74 @@ async def test_run_shard_again_serves_the_symbol_under_its_own_id(place: Place) 
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+@pytest.fixture
+async def serving(
+    place: Place, running: asyncio.Task[Document], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncio.Task[None]]:
+    """The node's periodic tasks beside its running symbol."""
+    monkeypatch.setattr(node_module, "WATCHDOG_EVERY_S", 0.01)
+    serving = asyncio.create_task(place.node.serve())
+    yield serving
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+@pytest.mark.usefixtures("serving")
+async def test_symbol_placed_elsewhere_is_released_with_its_orders_at_rest(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    await join_node(place.engine, OTHER)
+    await execute(place.engine, "UPDATE shards SET placed_on = :other", other=OTHER)
+    await asyncio.wait([running], timeout=10)
+    assert running.cancelled()
+    assert await value(place.engine, "SELECT owner FROM shards") is None
+    assert set(place.exchange.by_slot(Side.BUY)) == ENTRIES
+    assert place.node.views == {}
+
+
+async def test_symbol_that_its_owner_has_not_released_is_claimed_once_it_is(place: Place) -> None:
+    await join_node(place.engine, OTHER)
+    await execute(
+        place.engine,
+        "UPDATE shards SET owner = :other, placed_on = :me",
+        other=OTHER,
+        me=EXECUTOR,
+    )
+    await start_workflow(place.engine, place.workflow_id)
+    running = place.run()
+    await asyncio.wait([running], timeout=0.5)
+    assert not running.done()
+    assert place.exchange.sent == []
+
+    await execute(place.engine, "UPDATE shards SET owner = NULL")
+    await place.until(Side.BUY, ENTRIES)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.usefixtures("serving")
+async def test_node_reaches_the_exchange_by_stream_and_by_fresh_prices(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    async def reaches() -> bool:
+        return place.node.reaches_exchange()
+
+    async def does_not() -> bool:
+        return not place.node.reaches_exchange()
+
+    assert not place.node.reaches_exchange()
+    place.exchange.say(StreamRestored())
+    await eventually(reaches)
+    place.exchange.say(StreamLost("cut"))
+    await eventually(does_not)
+    place.exchange.say(StreamRestored())
+    await eventually(reaches)
+    place.exchange.set_price("99.49", "99.51", 0)
+    await eventually(does_not)
+    running.cancel()
+    await asyncio.wait([running])
+    assert not place.node.reaches_exchange()

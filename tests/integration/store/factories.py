@@ -26,6 +26,7 @@ from orchestrator.workflows import (
 )
 from ports.store import Changes, Claim, Decision, Fill, Origin
 from store.engine import transaction
+from store.nodes import ExecutorId
 from store.registry import Enqueued, NewSymbol, Registry
 from store.repository import Repository
 from support.fake_exchange import BTC
@@ -39,7 +40,7 @@ from unit.symbol_manager.factories import (
     venue_id,
 )
 
-EXECUTOR = "node-1:start-1"
+EXECUTOR = ExecutorId("node-1:start-1")
 RUN: dict[str, str] = {
     "name": RUN_SHARD,
     "queue": SHARDS_QUEUE,
@@ -65,12 +66,13 @@ async def execute(engine: AsyncEngine, statement: str, **values: Any) -> None:
 
 async def join_node(engine: AsyncEngine, executor_id: str = EXECUTOR, **changes: Any) -> None:
     row = {"executor_id": executor_id, "host": "here", "boot_id": "b", "pid": 1, "pid_started": 1}
+    name = executor_id.partition(":")[0]
     await execute(
         engine,
         "INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started, heartbeat_at)"
-        " VALUES (:executor_id, 'node-1', :host, :boot_id, :pid, :pid_started,"
+        " VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started,"
         " clock_timestamp() - make_interval(secs => :silent_s))",
-        **{"silent_s": 0.0} | row | changes,
+        **{"silent_s": 0.0, "name": name} | row | changes,
     )
 
 

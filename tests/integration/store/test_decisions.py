@@ -27,7 +27,7 @@ from integration.store.factories import (
     value,
 )
 from ports.store import Changes
-from store.registry import Registry
+from store.kill_switch import KillSwitch
 from unit.symbol_manager.factories import (
     cancelling,
     placing,
@@ -65,8 +65,7 @@ async def test_commit_decision_cancel_marks_its_order_only(owner: Owner) -> None
 
 async def test_commit_decision_under_the_kill_switch_places_nothing(owner: Owner) -> None:
     await owner.place(owner.intent())
-    registry = Registry(owner.engine)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
+    await KillSwitch(owner.engine).engage(reason="test", request_id="kill:1")
     both = Plan(cancelling(owner.intent()).cancels, placing(owner.intent(-2)).places)
     with pytest.raises(KillSwitchEngaged):
         await owner.commit(both)
@@ -80,8 +79,7 @@ async def test_commit_decision_under_the_kill_switch_places_nothing(owner: Owner
 
 async def test_commit_decision_under_the_kill_switch_still_cancels(owner: Owner) -> None:
     await owner.place(owner.intent())
-    registry = Registry(owner.engine)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
+    await KillSwitch(owner.engine).engage(reason="test", request_id="kill:1")
     await owner.commit(cancelling(owner.intent()))
     assert await value(owner.engine, "SELECT cancel_requested FROM orders")
 

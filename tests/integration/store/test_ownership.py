@@ -23,7 +23,7 @@ from integration.store.factories import (
 )
 from orchestrator.workflows import run_shard_id
 from ports.store import Changes, Ownership, Status
-from store.registry import Registry
+from store.kill_switch import KillSwitch
 from store.repository import Repository
 
 OTHER_EXECUTOR = "node-2:start-1"
@@ -44,7 +44,7 @@ async def test_claim_by_the_same_executor_raises_the_epoch(owner: Owner) -> None
 
 
 async def test_may_send_under_the_kill_switch_only_plans_without_places(owner: Owner) -> None:
-    await Registry(owner.engine).engage_kill_switch(reason="test", request_id="kill:1")
+    await KillSwitch(owner.engine).engage(reason="test", request_id="kill:1")
     assert await owner.repository.may_send(owner.claim.ownership, places=False)
     assert not await owner.repository.may_send(owner.claim.ownership, places=True)
 

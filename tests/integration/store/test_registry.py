@@ -178,52 +178,6 @@ async def test_desire_applied_again_or_late_does_not_undo_a_newer_one(
     )
 
 
-async def test_kill_switch_engages_rearms_and_engages_again(
-    clean_engine: AsyncEngine, registry: Registry
-) -> None:
-    assert not await registry.is_killed()
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    assert await registry.is_killed()
-    rearm = await ask(clean_engine, "rearm:1")
-    await registry.rearm(reason="over", workflow_id=rearm)
-    assert not await registry.is_killed()
-    await registry.engage_kill_switch(reason="again", request_id="kill:2")
-    assert await registry.is_killed()
-
-
-async def test_rearm_older_than_the_kill_does_not_undo_it(
-    clean_engine: AsyncEngine, registry: Registry
-) -> None:
-    rearm = await ask(clean_engine, "rearm:1", ago_ms=1_000)
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    await registry.rearm(reason="over", workflow_id=rearm)
-    assert await registry.is_killed()
-    assert await value(clean_engine, "SELECT reason FROM kill_switch") == "test"
-
-
-async def test_rearm_applied_again_does_not_undo_a_newer_kill(
-    clean_engine: AsyncEngine, registry: Registry
-) -> None:
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    rearm = await ask(clean_engine, "rearm:1")
-    await registry.rearm(reason="over", workflow_id=rearm)
-    await execute(clean_engine, "UPDATE dbos.workflow_status SET created_at = created_at - 1000")
-    await registry.engage_kill_switch(reason="again", request_id="kill:2")
-    await registry.rearm(reason="over", workflow_id=rearm)
-    assert await registry.is_killed()
-
-
-async def test_kill_told_again_after_its_rearm_does_not_engage_again(
-    clean_engine: AsyncEngine, registry: Registry
-) -> None:
-    """A caller who lost the answer asks with the same request id until it has one."""
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    await registry.rearm(reason="over", workflow_id=await ask(clean_engine, "rearm:1"))
-    await registry.engage_kill_switch(reason="test", request_id="kill:1")
-    assert not await registry.is_killed()
-
-
 async def run_ids(engine: AsyncEngine) -> list[str]:
     rows = await select(
         engine,
@@ -302,12 +256,3 @@ async def test_idle_symbols_are_those_the_process_does_not_run(
     await execute(clean_engine, "DELETE FROM nodes")
     await join_node(clean_engine, EXECUTOR, pid=pid, silent_s=60.0)
     assert await registry.idle_symbols(pid) == ["BTC/USDT"]
-
-
-async def test_live_order_count_counts_what_may_rest(
-    clean_engine: AsyncEngine, registry: Registry
-) -> None:
-    owner = await make_owner(clean_engine)
-    await owner.place(owner.intent(-1), owner.intent(-2))
-    await execute(clean_engine, "UPDATE orders SET status = 'cancelled' WHERE slot = -2")
-    assert await registry.live_order_count() == 1

@@ -10,25 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from integration.store.factories import (
     EXECUTOR,
     add_symbol,
     enqueue,
+    execute,
     join_node,
     new_symbol,
     select,
     start_workflow,
+    value,
 )
 from orchestrator import takeover
-from orchestrator.takeover import Process, take_over
-from orchestrator.workflows import run_shard_id
+from orchestrator.takeover import Watchdog, this_process
+from orchestrator.workflows import queue_of, run_shard_id
+from store.nodes import ExecutorId, Nodes
+from store.registry import Registry
 
-ME = Process.current()
+ME = this_process()
 DEAD_AFTER_S = 10.0
-OTHER = "node-2:start-1"
+OTHER = ExecutorId("node-2:start-1")
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Handed:
 
     resumed: dict[str, list[str]] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     is_broken: bool = False
 
     async def resume_workflows_async(self, ids: Sequence[str], *, queue_name: str) -> None:
@@ -46,6 +50,9 @@ class Handed:
 
     async def cancel_workflows_async(self, ids: Sequence[str]) -> None:
         self.cancelled += ids
+
+    async def delete_queue_async(self, name: str) -> None:
+        self.dropped.append(name)
 
 
 @pytest.fixture
@@ -69,8 +76,12 @@ def started_ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-async def run(engine: AsyncEngine) -> list[str]:
-    return await take_over(engine, EXECUTOR, ME, DEAD_AFTER_S)
+def watchdog(engine: AsyncEngine) -> Watchdog:
+    return Watchdog(Nodes(engine), Registry(engine), EXECUTOR, ME, DEAD_AFTER_S)
+
+
+async def run(engine: AsyncEngine, *, trusts_silence: bool = True) -> None:
+    await watchdog(engine).make_rounds(trusts_silence=trusts_silence)
 
 
 async def nodes(engine: AsyncEngine) -> list[str]:
@@ -93,7 +104,7 @@ HERE = {"host": ME.host, "boot_id": ME.boot_id, "pid": ME.pid, "pid_started": ME
         pytest.param(HERE | {"pid": 2**22 + 1}, True, id="here, no such process"),
     ],
 )
-async def test_take_over_declares_dead_on_evidence_only(
+async def test_watchdog_declares_dead_on_evidence_only(
     clean_engine: AsyncEngine, handed: Handed, node: dict[str, Any], is_dead: bool
 ) -> None:
     await join_node(clean_engine, EXECUTOR, **HERE)
@@ -102,7 +113,7 @@ async def test_take_over_declares_dead_on_evidence_only(
     assert await nodes(clean_engine) == ([EXECUTOR] if is_dead else [EXECUTOR, OTHER])
 
 
-async def test_take_over_zombie_of_this_host_is_dead(
+async def test_watchdog_zombie_of_this_host_is_dead(
     clean_engine: AsyncEngine, handed: Handed, zombie: tuple[int, int]
 ) -> None:
     pid, started = zombie
@@ -111,7 +122,7 @@ async def test_take_over_zombie_of_this_host_is_dead(
     assert await nodes(clean_engine) == []
 
 
-async def test_take_over_never_declares_itself_dead(
+async def test_watchdog_never_declares_itself_dead(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     """After an outage of Postgres our own heartbeat may be the late one."""
@@ -120,69 +131,150 @@ async def test_take_over_never_declares_itself_dead(
     assert await nodes(clean_engine) == [EXECUTOR]
 
 
-async def test_take_over_resumes_shards_and_changes_and_cancels_plans(
+async def test_watchdog_that_was_cut_off_itself_trusts_no_silence(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=3_600.0)
+    await run(clean_engine, trusts_silence=False)
+    assert await nodes(clean_engine) == [EXECUTOR, OTHER]
+
+
+@dataclass
+class Running:
+    """A symbol that the other node runs."""
+
+    shard: int
+    workflow_id: str
+
+
+@pytest.fixture
+async def running(clean_engine: AsyncEngine) -> Running:
     shard = await add_symbol(clean_engine)
-    shard_id = run_shard_id(new_symbol().key, shard)
-    await enqueue(clean_engine, "apply_change", "pause:1")
-    await enqueue(clean_engine, "execute_plan", "sim-BTC-USDT:1:1")
-    await enqueue(clean_engine, "apply_change", "done:1")
-    await enqueue(clean_engine, "apply_change", "waiting:1")
-    for workflow_id in (shard_id, "pause:1", "sim-BTC-USDT:1:1"):
+    workflow_id = run_shard_id(new_symbol().key, shard)
+    await start_workflow(clean_engine, workflow_id, OTHER)
+    await execute(clean_engine, "UPDATE shards SET owner = :other, placed_on = :other", other=OTHER)
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    return Running(shard, workflow_id)
+
+
+async def test_watchdog_places_what_a_dead_node_ran_and_resumes_its_changes_only(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
+) -> None:
+    for name, workflow_id in (
+        ("apply_change", "pause:1"),
+        ("execute_plan", "sim-BTC-USDT:1:1"),
+        ("apply_change", "done:1"),
+        ("apply_change", "waiting:1"),
+    ):
+        await enqueue(clean_engine, name, workflow_id)
+    for workflow_id in ("pause:1", "sim-BTC-USDT:1:1"):
         await start_workflow(clean_engine, workflow_id, OTHER)
     await start_workflow(clean_engine, "done:1", OTHER, status="SUCCESS")
     await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
 
-    assert await run(clean_engine) == [shard_id, "pause:1"]
-    assert handed.resumed == {"shards": [shard_id], "changes": ["pause:1"]}
+    await run(clean_engine)
+
+    assert handed.resumed == {
+        "changes": ["pause:1"],
+        queue_of(EXECUTOR): [running.workflow_id],
+    }
     assert handed.cancelled == ["sim-BTC-USDT:1:1"]
-    assert await nodes(clean_engine) == []
+    assert await nodes(clean_engine) == [EXECUTOR]
+    assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
 
 
-async def test_take_over_leaves_the_work_of_live_nodes_alone(
-    clean_engine: AsyncEngine, handed: Handed
+async def test_watchdog_leaves_the_work_of_live_nodes_alone(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
     await enqueue(clean_engine, "apply_change", "pause:1")
     await start_workflow(clean_engine, "pause:1", OTHER)
     await join_node(clean_engine, OTHER, host="elsewhere")
-    assert await run(clean_engine) == []
+    await run(clean_engine)
     assert handed == Handed()
 
 
-async def test_take_over_finds_work_whose_node_is_gone_already(
-    clean_engine: AsyncEngine, handed: Handed
+async def test_watchdog_finds_work_whose_node_is_gone_already(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
     await enqueue(clean_engine, "apply_change", "pause:1")
     await start_workflow(clean_engine, "pause:1", "node-0:long-ago")
-    assert await run(clean_engine) == ["pause:1"]
+    await run(clean_engine)
+    assert handed.resumed == {
+        "changes": ["pause:1"],
+        queue_of(EXECUTOR): [running.workflow_id],
+    }
 
 
-async def test_take_over_that_fails_leaves_the_dead_node_to_be_found_again(
-    clean_engine: AsyncEngine, handed: Handed
+async def test_watchdog_that_fails_leaves_everything_to_be_found_again(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
-    await enqueue(clean_engine, "apply_change", "pause:1")
-    await start_workflow(clean_engine, "pause:1", OTHER)
     await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
     handed.is_broken = True
     with pytest.raises(ConnectionError):
         await run(clean_engine)
-    assert await nodes(clean_engine) == [OTHER]
 
     handed.is_broken = False
-    assert await run(clean_engine) == ["pause:1"]
-    assert await nodes(clean_engine) == []
+    await run(clean_engine)
+    assert handed.resumed == {queue_of(EXECUTOR): [running.workflow_id]}
 
 
-async def test_take_over_while_another_node_does_it_does_nothing(
+async def test_watchdog_moves_a_symbol_only_after_its_owner_released_it(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    assert await Nodes(clean_engine).drain("node-2", is_draining=True) == [OTHER]
+    await run(clean_engine)
+    assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
+    assert handed == Handed()
+
+    await execute(clean_engine, "UPDATE shards SET owner = NULL")
+    await run(clean_engine)
+    assert handed.resumed == {queue_of(EXECUTOR): [running.workflow_id]}
+
+
+async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
-    async with clean_engine.begin() as connection:
-        await connection.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": takeover._ADVISORY_LOCK}
-        )
-        assert await run(clean_engine) == []
+    async with Nodes(clean_engine).only_one() as is_only:
+        assert is_only
+        await run(clean_engine)
         assert await nodes(clean_engine) == [OTHER]
     await run(clean_engine)
     assert await nodes(clean_engine) == []
+
+
+async def test_watchdog_drops_the_queues_of_nodes_that_are_gone(
+    clean_engine: AsyncEngine, handed: Handed
+) -> None:
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    for queue in ("changes", queue_of(EXECUTOR), queue_of(OTHER)):
+        await execute(
+            clean_engine,
+            "INSERT INTO dbos.queues (name) VALUES (:name) ON CONFLICT DO NOTHING",
+            name=queue,
+        )
+    await run(clean_engine)
+    assert handed.dropped == [queue_of(OTHER)]
+
+
+async def test_restart_idle_queues_again_what_was_idle_twice(
+    clean_engine: AsyncEngine, handed: Handed
+) -> None:
+    """As an outage of Postgres leaves it between taking a workflow and running it."""
+    await enqueue(clean_engine, "apply_change", "pause:1")
+    await enqueue(clean_engine, "run_shard", "run_shard:sim-BTC-USDT:1")
+    await enqueue(clean_engine, "apply_change", "busy:1")
+    await enqueue(clean_engine, "apply_change", "others:1")
+    for workflow_id in ("pause:1", "run_shard:sim-BTC-USDT:1", "busy:1"):
+        await start_workflow(clean_engine, workflow_id, EXECUTOR)
+    await start_workflow(clean_engine, "others:1", OTHER)
+    eye = watchdog(clean_engine)
+    await eye.restart_idle({"busy:1"})
+    assert handed == Handed()
+    await eye.restart_idle({"busy:1"})
+    assert handed.resumed == {
+        "changes": ["pause:1"],
+        queue_of(EXECUTOR): ["run_shard:sim-BTC-USDT:1"],
+    }

@@ -1,0 +1,213 @@
+"""The nodes, and which of them each symbol is to run on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NewType
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.engine import transaction
+
+ExecutorId = NewType("ExecutorId", str)
+
+#: Serializes rounds of the watchdog between nodes; any constant that nobody else uses.
+_ADVISORY_LOCK = 7_305_512_640_918
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Who a process is, such that no later process can be taken for it."""
+
+    host: str
+    boot_id: str
+    pid: int
+    pid_started: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node that joined and did not leave; it may be dead."""
+
+    executor_id: ExecutorId
+    name: str
+    process: Process
+    #: Seconds since its last heartbeat.
+    silent_s: float
+    #: Symbols it may run.
+    capacity: int
+    is_draining: bool
+    #: Seconds for which its heartbeats have not reached the exchange; `None` if they never did.
+    exchange_lost_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A symbol's place: where it is to run, where it runs, and where its workflow is."""
+
+    shard: int
+    placed_on: ExecutorId | None
+    #: Name of a node, where an operator chose one.
+    pinned_to: str | None
+    owner: ExecutorId | None
+    workflow_id: str
+    #: Queue on which the workflow waits; `None` once an executor took it.
+    queue: str | None
+    #: Executor that took it last.
+    executor_id: ExecutorId | None
+
+
+_MEMBERS = text("""
+    SELECT *, CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) AS float) AS silent_s,
+           CAST(extract(epoch FROM heartbeat_at - exchange_at) AS float) AS exchange_lost_s
+      FROM nodes ORDER BY executor_id
+""")
+
+#: The two states are those of an index of DBOS; a symbol's key holds no colon.
+_PLACED = text("""
+    SELECT shards.shard, placed_on, pinned_to, owner, workflow_uuid AS workflow_id,
+           CASE run.status WHEN 'PENDING' THEN NULL ELSE queue_name END AS queue, executor_id
+      FROM shards
+      JOIN dbos.workflow_status AS run
+        ON run.name = 'run_shard' AND run.status IN ('ENQUEUED', 'PENDING')
+       AND split_part(workflow_uuid, ':', 3) = CAST(shards.shard AS text)
+     WHERE shards.status <> 'removed'
+     ORDER BY shards.shard
+""")
+
+
+class Nodes:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def join(
+        self, executor_id: ExecutorId, name: str, process: Process, capacity: int
+    ) -> None:
+        """Write the row that lets a process act."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("""
+                    INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started, capacity)
+                    VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started, :capacity)
+                """),
+                {
+                    "executor_id": executor_id,
+                    "name": name,
+                    "host": process.host,
+                    "boot_id": process.boot_id,
+                    "pid": process.pid,
+                    "pid_started": process.pid_started,
+                    "capacity": capacity,
+                },
+            )
+
+    async def beat(self, executor_id: ExecutorId, *, reaches_exchange: bool) -> bool:
+        """Say that a process lives; false if its row is gone, and with it its permission."""
+        async with transaction(self._engine) as connection:
+            renewed = await connection.execute(
+                text("""
+                    UPDATE nodes
+                       SET heartbeat_at = clock_timestamp(),
+                           exchange_at = CASE WHEN :reaches_exchange
+                                              THEN clock_timestamp() ELSE exchange_at END
+                     WHERE executor_id = :me RETURNING executor_id
+                """),
+                {"me": executor_id, "reaches_exchange": reaches_exchange},
+            )
+            return renewed.one_or_none() is not None
+
+    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
+        """Take the permission to act from processes; what they left is found by its absence."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("DELETE FROM nodes WHERE executor_id = ANY (:ids)"),
+                {"ids": list(executor_ids)},
+            )
+
+    async def members(self) -> Sequence[Member]:
+        async with transaction(self._engine) as connection:
+            return [_member(row) for row in await connection.execute(_MEMBERS)]
+
+    async def drain(self, name: str, *, is_draining: bool) -> Sequence[ExecutorId]:
+        """Have the symbols of the nodes of that name moved away, or allow them again; its nodes."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    UPDATE nodes SET is_draining = :is_draining
+                     WHERE name = :name OR executor_id = :name RETURNING executor_id
+                """),
+                {"name": name, "is_draining": is_draining},
+            )
+            return list(found.scalars())
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[bool]:
+        """Whether the caller is the only node in here, on any host; false at once if it is not."""
+        async with transaction(self._engine) as connection:
+            locked = await connection.execute(
+                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+            )
+            yield bool(locked.scalar_one())
+
+    async def placed(self) -> Sequence[Placed]:
+        """Every symbol that a workflow runs or will run."""
+        async with transaction(self._engine) as connection:
+            return [Placed(**row._mapping) for row in await connection.execute(_PLACED)]
+
+    async def place(self, homes: Mapping[int, ExecutorId]) -> None:
+        """Write down which node each of these shards is to run on."""
+        async with transaction(self._engine) as connection:
+            for shard, home in homes.items():
+                await connection.execute(
+                    text("UPDATE shards SET placed_on = :home WHERE shard = :shard"),
+                    {"shard": shard, "home": home},
+                )
+
+    async def stranded(
+        self, names: Sequence[str], *, of: ExecutorId | None = None
+    ) -> Mapping[str, str]:
+        """Pending workflows of one executor, or of all that are no nodes: names by id."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT workflow_uuid, name FROM dbos.workflow_status AS workflow
+                     WHERE status = 'PENDING' AND name = ANY (:names)
+                       AND CASE WHEN CAST(:of AS text) IS NULL
+                                THEN NOT EXISTS (SELECT FROM nodes
+                                                  WHERE executor_id = workflow.executor_id)
+                                ELSE executor_id = :of END
+                     ORDER BY created_at
+                """),
+                {"names": list(names), "of": of},
+            )
+            return {row.workflow_uuid: row.name for row in found}
+
+    async def queues(self, prefix: str) -> Sequence[str]:
+        """The queues that are registered under names that begin so."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("SELECT name FROM dbos.queues WHERE starts_with(name, :prefix)"),
+                {"prefix": prefix},
+            )
+            return list(found.scalars())
+
+
+def _member(row: object) -> Member:
+    values = row._mapping  # type: ignore[attr-defined]  # rows are typed by their query only
+    return Member(
+        executor_id=values["executor_id"],
+        name=values["name"],
+        process=Process(
+            host=values["host"],
+            boot_id=values["boot_id"],
+            pid=values["pid"],
+            pid_started=values["pid_started"],
+        ),
+        silent_s=values["silent_s"],
+        capacity=values["capacity"],
+        is_draining=values["is_draining"],
+        exchange_lost_s=values["exchange_lost_s"],
+    )

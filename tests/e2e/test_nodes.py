@@ -1,0 +1,174 @@
+"""Several nodes on one Postgres: each fault takes one away, and the auditor decides."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from orchestrator.bootstrap import new_request_id
+from orchestrator.guard import STARTS_MAX
+from orchestrator.placement import EXCHANGE_PATIENCE_S
+from store.nodes import Nodes
+from support import poisoned
+from support.cluster import (
+    EXPIRY_S,
+    FENCED,
+    LEASE_S,
+    SLACK_S,
+    SYMBOLS,
+    TAKE_OVER_S,
+    Cluster,
+    running_cluster,
+)
+from support.system import eventually
+
+POISON = "ETH/USDT"
+QUARANTINED = "SELECT symbol, status_reason FROM shards WHERE quarantined_at IS NOT NULL"
+HALTED = "SELECT status_reason FROM shards WHERE status = 'halted' LIMIT 1"
+SETTLED = "SELECT max(decided_at) < clock_timestamp() - interval '1 second' FROM decisions"
+#: Within which a lost node's symbols must run elsewhere.
+TAKEN_OVER_S = LEASE_S + EXPIRY_S + TAKE_OVER_S + SLACK_S
+
+
+async def live_orders(cluster: Cluster) -> set[str]:
+    """Client ids of what rests at the exchange, as the exchange says."""
+    state: Any = await cluster.system.control("/control/state")
+    return {
+        order["clientOrderId"]
+        for account in state["accounts"].values()
+        for order in account["open_orders"]
+    }
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Cluster]:
+    """Two nodes that share four symbols."""
+    async with running_cluster("one", "two") as cluster:
+        await cluster.until_counts(one=2, two=2)
+        yield cluster
+
+
+async def test_node_killed_its_symbols_go_on_elsewhere(pair: Cluster) -> None:
+    pair.nodes["one"].send(signal.SIGKILL)
+
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    await pair.assert_sound()
+
+
+async def test_node_stopped_past_its_lease_sends_nothing_when_it_wakes(pair: Cluster) -> None:
+    zombie = pair.nodes["one"]
+    zombie.send(signal.SIGSTOP)
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    epochs = {row.shard: row.epoch for row in await pair.rows("SELECT shard, epoch FROM shards")}
+
+    zombie.send(signal.SIGCONT)
+
+    assert await zombie.ended() == FENCED
+    await pair.assert_sound()
+    assert epochs == {
+        row.shard: row.epoch for row in await pair.rows("SELECT shard, epoch FROM shards")
+    }
+
+
+async def test_node_cut_off_from_the_database_loses_its_symbols(pair: Cluster) -> None:
+    lost = pair.nodes["one"]
+    lost.to_database.cut()
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    await pair.assert_sound()
+
+    lost.to_database.mend()
+
+    assert await lost.ended() == FENCED
+
+
+async def test_node_cut_off_from_the_exchange_hands_its_symbols_on_and_gets_them_back(
+    pair: Cluster,
+) -> None:
+    pair.nodes["one"].to_exchange.cut()
+    ((reason,),) = await pair.until_rows(HALTED)
+    assert "exchange" in reason
+    await pair.until_counts(two=4, within_s=EXCHANGE_PATIENCE_S + TAKE_OVER_S + SLACK_S)
+    await pair.assert_sound()
+    assert pair.nodes["one"].process.returncode is None
+
+    pair.nodes["one"].to_exchange.mend()
+
+    await pair.until_counts(one=2, two=2)
+    await pair.assert_sound()
+
+
+async def test_drained_node_gives_its_symbols_away_without_cancelling(pair: Cluster) -> None:
+    await pair.system.control("/control/freeze", {"symbol": "all", "frozen": True})
+
+    async def settled() -> bool:
+        return bool(await pair.value(SETTLED))
+
+    await eventually(settled, "nothing is decided any more")
+    before = await live_orders(pair)
+    assert before
+    await Nodes(pair.database.engine).drain("one", is_draining=True)
+    await pair.until_counts(two=4)
+    assert await live_orders(pair) == before
+    await pair.system.control("/control/freeze", {"symbol": "all", "frozen": False})
+    await pair.assert_sound()
+
+    pair.nodes["one"].send(signal.SIGTERM)
+
+    assert await pair.nodes["one"].ended() == 0
+    await pair.until_counts(two=4)
+
+
+async def test_new_node_gets_its_share_and_a_stopped_one_hands_its_own_on(
+    pair: Cluster,
+) -> None:
+    await pair.start("three")
+    await pair.until_counts(one=2, two=1, three=1)
+    pair.nodes["two"].send(signal.SIGTERM)
+    await pair.until_counts(one=2, three=2)
+    assert await pair.nodes["two"].ended() == 0
+    await pair.assert_sound()
+
+
+async def test_symbol_that_kills_its_process_is_quarantined_and_the_others_trade() -> None:
+    async with running_cluster() as cluster:
+        for symbol in SYMBOLS:
+            await cluster.request(symbol)
+        await cluster.start("one", (poisoned.__file__, POISON))
+        deaths = 0
+
+        async def quarantined() -> bool:
+            nonlocal deaths
+            if cluster.nodes["one"].process.returncode is not None:
+                deaths += 1
+                await cluster.start("one", (poisoned.__file__, POISON))
+            return bool(await cluster.rows(QUARANTINED))
+
+        await eventually(quarantined, "the poison is quarantined", 60.0)
+        await cluster.until_counts(one=3)
+        assert deaths <= STARTS_MAX + 1
+        ((symbol, reason),) = await cluster.rows(QUARANTINED)
+        assert symbol == POISON
+        assert f"first round of each of {STARTS_MAX} starts" in reason
+
+        cluster.nodes["one"].send(signal.SIGKILL)
+        await cluster.start("one")
+        await cluster.until_counts(one=3)
+        asked = await cluster.database.requests.resume(POISON, new_request_id())
+        await cluster.until_counts(one=4)
+        cluster.acknowledged.append(asked)
+        await cluster.assert_sound()
+
+
+async def test_symbol_moved_by_an_operator_stays_where_it_was_moved(pair: Cluster) -> None:
+    (symbol, *_) = (await pair.symbols_of())["one"]
+    asked = await pair.database.requests.move(symbol, "two", new_request_id())
+    progress = await pair.database.requests.wait(asked, 30)
+    assert progress.result is not None
+    assert (progress.result["outcome"], progress.result["node"]) == ("done", "two")
+    # Another one makes room for it, as they are spread evenly.
+    await pair.until_counts(one=2, two=2)
+    assert symbol in (await pair.symbols_of())["two"]
+    await pair.assert_sound()

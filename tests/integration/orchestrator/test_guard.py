@@ -1,0 +1,207 @@
+"""What keeps failing is given up on after a bounded number of tries, and resumed by operators."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.market import BookTop
+from integration.store.factories import EXECUTOR, add_symbol, ask, execute, join_node, value
+from integration.symbol_manager.harness import eventually
+from orchestrator import guard as guard_module
+from orchestrator.guard import CRASHES_MAX, STARTS_MAX, STARTS_SUSPECT, Guard
+from ports.store import Desired, Status
+from store.registry import Registry
+from store.runs import Runs
+from symbol_manager.mailbox import Mailbox, Wishes
+from symbol_manager.view import ShardView
+from telemetry.clock import SystemClock
+
+SYMBOL = "BTC/USDT"
+
+
+def stay() -> bool:
+    return False
+
+
+@dataclass
+class Runner:
+    """A shard that gets through its first round, or crashes."""
+
+    shard: int
+    is_poisoned: bool = False
+    symbol: str = SYMBOL
+    mailbox: Mailbox = field(
+        default_factory=lambda: Mailbox(Wishes(Desired.RUNNING, is_killed=False))
+    )
+    view: ShardView | None = None
+    runs: int = 0
+    removed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        self.runs += 1
+        if self.is_poisoned:
+            raise ZeroDivisionError("poison")
+        await self.removed.wait()
+
+    def get_through(self) -> None:
+        self.view = ShardView(
+            symbol=self.symbol,
+            epoch=1,
+            status=Status.RUNNING,
+            reason="",
+            book=BookTop(1, 2, 3),
+            live_orders={},
+            parked_trades=0,
+        )
+
+
+@dataclass
+class Bench:
+    engine: AsyncEngine
+    guard: Guard
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def run(self, runner: Runner, is_leaving: Callable[[], bool] = stay) -> asyncio.Task[None]:
+        running = self.guard.run(runner, is_leaving=is_leaving)  # type: ignore[arg-type]
+        self.tasks.append(asyncio.create_task(running))
+        return self.tasks[-1]
+
+    async def starts(self) -> int:
+        return int(await value(self.engine, "SELECT starts FROM shards"))
+
+    async def reason(self) -> str:
+        return str(await value(self.engine, "SELECT status_reason FROM shards"))
+
+    async def is_quarantined(self) -> bool:
+        return bool(await value(self.engine, "SELECT quarantined_at IS NOT NULL FROM shards"))
+
+
+@pytest.fixture
+async def bench(clean_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(guard_module, "CRASH_WAIT_S", 0.0)
+    monkeypatch.setattr(guard_module, "LOOK_EVERY_S", 0.01)
+    await join_node(clean_engine)
+    guard = Guard(Registry(clean_engine), Runs(clean_engine, EXECUTOR), SystemClock())
+    bench = Bench(clean_engine, guard)
+    yield bench
+    for task in bench.tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+async def shard(clean_engine: AsyncEngine) -> int:
+    return await add_symbol(clean_engine)
+
+
+async def test_symbol_that_crashes_again_and_again_is_quarantined_until_resumed(
+    bench: Bench, shard: int
+) -> None:
+    runner = Runner(shard, is_poisoned=True)
+    running = bench.run(runner)
+    await eventually(bench.is_quarantined)
+    assert runner.runs == CRASHES_MAX
+    assert await bench.reason() == (
+        f"quarantined until resumed: it crashed {CRASHES_MAX} times: ZeroDivisionError('poison')"
+    )
+    assert await value(bench.engine, "SELECT status FROM shards") == "halted"
+
+    runner.is_poisoned = False
+    resume = await ask(bench.engine, "resume:1")
+    assert await Registry(bench.engine).desire("sim", SYMBOL, Desired.RUNNING, resume)
+
+    async def runs_again() -> bool:
+        return runner.runs == CRASHES_MAX + 1
+
+    await eventually(runs_again)
+    assert not await bench.is_quarantined()
+    runner.removed.set()
+    await running
+
+
+async def test_quarantine_outlives_the_process(bench: Bench, shard: int) -> None:
+    bench.run(Runner(shard, is_poisoned=True))
+    await eventually(bench.is_quarantined)
+    after_restart = Runner(shard)
+    waiting = bench.run(after_restart)
+    await asyncio.wait([waiting], timeout=0.2)
+    assert after_restart.runs == 0
+    after_restart.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=True))
+
+    async def tries_once_to_obey_the_kill() -> bool:
+        return after_restart.runs == 1
+
+    await eventually(tries_once_to_obey_the_kill)
+
+
+async def test_start_counts_until_the_first_round_is_through(bench: Bench, shard: int) -> None:
+    runner = Runner(shard)
+    bench.run(runner)
+
+    async def counted() -> bool:
+        return await bench.starts() == 1
+
+    await eventually(counted)
+    runner.get_through()
+
+    async def forgiven() -> bool:
+        return await bench.starts() == 0
+
+    await eventually(forgiven)
+
+
+async def test_start_that_is_called_off_is_forgiven(bench: Bench, shard: int) -> None:
+    running = bench.run(runner := Runner(shard))
+
+    async def runs() -> bool:
+        return bool(runner.runs)
+
+    await eventually(runs)
+    running.cancel()
+    await asyncio.wait([running])
+    assert await bench.starts() == 0
+
+
+async def test_symbol_whose_starts_killed_their_process_is_quarantined_unstarted(
+    bench: Bench, shard: int
+) -> None:
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_MAX)
+    runner = Runner(shard)
+    bench.run(runner)
+    await eventually(bench.is_quarantined)
+    assert runner.runs == 0
+    assert f"in the first round of each of {STARTS_MAX} starts" in await bench.reason()
+
+
+async def test_suspects_start_one_at_a_time(bench: Bench, shard: int) -> None:
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_SUSPECT)
+    first, second = Runner(shard), Runner(shard)
+    bench.run(first)
+
+    async def first_runs() -> bool:
+        return bool(first.runs)
+
+    await eventually(first_runs)
+    waiting = bench.run(second)
+    await asyncio.wait([waiting], timeout=0.2)
+    assert second.runs == 0
+    first.get_through()
+
+    async def second_runs() -> bool:
+        return bool(second.runs)
+
+    await eventually(second_runs)
+
+
+async def test_quarantined_symbol_leaves_when_it_is_moved(bench: Bench, shard: int) -> None:
+    await execute(bench.engine, "UPDATE shards SET quarantined_at = clock_timestamp()")
+    moved = bench.run(Runner(shard), is_leaving=lambda: True)
+    await asyncio.wait([moved], timeout=5)
+    assert moved.cancelled()

@@ -1,0 +1,167 @@
+"""Several nodes on one Postgres and one exchange, each a real process that may be cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from cli.local_system import LocalSystem, Market, temporary_data_dir
+from domain.errors import StoreUnavailable
+from orchestrator.bootstrap import open_database
+from support.cuttable import Cuttable, cuttable
+from support.system import RunningSystem, eventually
+
+FENCED = 75
+SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT")
+#: Short, so that a lost node is found soon: lease and expiry window together take 3 s.
+LEASE_S = 2.0
+EXPIRY_S = 1.0
+#: What a take-over may take on top of lease and expiry window.
+TAKE_OVER_S = 5.0
+#: A test machine under load is slow to start processes and to ask the exchange.
+SLACK_S = 10.0
+
+_RUNS = """
+    SELECT symbol, name FROM shards JOIN nodes ON executor_id = owner
+     WHERE shards.status = 'running'
+"""
+
+
+@dataclass
+class NodeProcess:
+    """A `gridkeeper node`, with the lines that lead out of it."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+    to_database: Cuttable
+    to_exchange: Cuttable
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ended(self, within_s: float = 30.0) -> int:
+        async with asyncio.timeout(within_s):
+            return await self.process.wait()
+
+    async def close(self) -> None:
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGCONT)
+                self.process.kill()
+        await self.process.wait()
+
+
+@dataclass
+class Cluster(RunningSystem):
+    """A system without a node of its own, and any number of them beside."""
+
+    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self, name: str, command: Sequence[str] = ("-m", "cli.main")) -> NodeProcess:
+        """Start a node; it is up when it runs symbols or the list shows it, not yet here."""
+        data_dir = self.system.data_dir / name
+        simulator_dir = data_dir / "simulator"
+        simulator_dir.mkdir(parents=True, exist_ok=True)
+        dsn = make_url(self.database.dsn)
+        to_database = await self.stack.enter_async_context(
+            cuttable(dsn.host or "127.0.0.1", dsn.port or 5432)
+        )
+        address = json.loads((self.system.simulator_dir / "simulator.json").read_text())
+        to_exchange = await self.stack.enter_async_context(
+            cuttable(address["host"], address["port"])
+        )
+        (simulator_dir / "simulator.json").write_text(
+            json.dumps(address | {"port": to_exchange.port})
+        )
+        reached = dsn.set(host="127.0.0.1", port=to_database.port)
+        log = data_dir / "node.log"
+        settings = {
+            "GRIDKEEPER_DATA_DIR": str(data_dir),
+            "GRIDKEEPER_ACCOUNT__SIMULATOR_DIR": str(simulator_dir),
+            "GRIDKEEPER_DATABASE_URL": reached.render_as_string(hide_password=False),
+            "GRIDKEEPER_LEASE_S": str(LEASE_S),
+            "GRIDKEEPER_HEARTBEAT_S": "0.5",
+            "GRIDKEEPER_ACCOUNT__RECV_WINDOW_MS": "500",
+            "GRIDKEEPER_CLOCK_SKEW_MS": "500",
+            "GRIDKEEPER_STALE_AFTER_MS": "3000",
+        }
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                "node",
+                "--name",
+                name,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={k: v for k, v in os.environ.items() if not k.startswith("GRIDKEEPER_")}
+                | settings,
+            )
+        node = NodeProcess(name, process, log, to_database, to_exchange)
+        self.nodes[name] = node
+        self.stack.push_async_callback(node.close)
+        return node
+
+    async def symbols_of(self) -> dict[str, set[str]]:
+        """The symbols that each node runs."""
+        found: dict[str, set[str]] = {}
+        for row in await self.rows(_RUNS):
+            found.setdefault(row.name, set()).add(row.symbol)
+        return found
+
+    async def until_counts(self, within_s: float = 45.0, **counts: int) -> None:
+        """Wait until each of these nodes runs so many symbols, and nobody else any."""
+
+        async def as_wanted() -> bool:
+            with suppress(StoreUnavailable):
+                seen = {name: len(of) for name, of in (await self.symbols_of()).items()}
+                return seen == {name: count for name, count in counts.items() if count}
+            return False
+
+        await eventually(as_wanted, f"{counts}; logs: {self.log_tails()}", within_s)
+
+    def log_tails(self) -> str:
+        return "\n".join(
+            f"--- {node.name}\n" + "\n".join(node.log.read_text().splitlines()[-15:])
+            for node in self.nodes.values()
+        )
+
+    async def assert_sound(self) -> None:
+        """Some live node runs each symbol, and the auditor finds nothing wrong."""
+
+        async def all_run() -> bool:
+            return sum(len(of) for of in (await self.symbols_of()).values()) == len(SYMBOLS)
+
+        await eventually(all_run, "every symbol trades")
+        report = await self.audit()
+        assert report.ok, "\n".join(map(str, report.violations)) or str(report)
+
+
+@asynccontextmanager
+async def running_cluster(*names: str) -> AsyncIterator[Cluster]:
+    """An exchange, a database and these nodes; if there are any, they trade all symbols."""
+    with temporary_data_dir() as data_dir:
+        system = LocalSystem(data_dir=data_dir, market=Market(symbols=SYMBOLS))
+        try:
+            await system.start_simulator()
+            async with open_database(system.settings) as database, AsyncExitStack() as stack:
+                cluster = Cluster(system, database, stack=stack)
+                for name in names:
+                    await cluster.start(name)
+                if names:
+                    await cluster.add(*SYMBOLS)
+                yield cluster
+        finally:
+            await system.close()
