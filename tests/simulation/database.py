@@ -82,6 +82,8 @@ class ShardRow:
     workflow_id: str
     progress: Progress = Progress.ENQUEUED
     executor: str | None = None
+    #: How often it was enqueued.
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,14 +310,16 @@ class Database:
         self.shards[shard] = replace(row, desired=desired, status=status)
 
     def dequeue(self, executor: str) -> list[ShardRow]:
-        """Take the workflows that wait."""
-        taken = []
+        """Take the workflows that wait; all that the executor has taken."""
         for row in list(self.shards.values()):
             if row.progress is Progress.ENQUEUED and executor in self.nodes:
-                row = replace(row, progress=Progress.PENDING, executor=executor)
-                self.shards[row.shard] = row
-                taken.append(row)
-        return taken
+                taken = replace(row, progress=Progress.PENDING, executor=executor)
+                self.shards[row.shard] = taken
+        return [
+            row
+            for row in self.shards.values()
+            if (row.progress, row.executor) == (Progress.PENDING, executor)
+        ]
 
     def finish(self, shard: int, executor: str) -> None:
         row = self.shards[shard]
@@ -330,7 +334,9 @@ class Database:
             if row.progress is Progress.PENDING and (
                 row.executor in gone or row.executor not in self.nodes
             ):
-                self.shards[row.shard] = replace(row, progress=Progress.ENQUEUED, executor=None)
+                self.shards[row.shard] = replace(
+                    row, progress=Progress.ENQUEUED, executor=None, turn=row.turn + 1
+                )
                 handed.append(row.symbol)
         for name in gone:
             del self.nodes[name]

@@ -97,6 +97,7 @@ class SimulatedExchange:
         trace: Trace,
         capabilities: Capabilities,
         instrument: Instrument,
+        hazard: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._venue = venue
@@ -106,6 +107,8 @@ class SimulatedExchange:
         self._trace = trace
         self._capabilities = capabilities
         self._instrument = instrument
+        #: Called where it matters most what becomes of the process.
+        self._hazard = hazard
         self._account_feed = _Feed(loop, dice)
         self._quote_feed = _Feed(loop, dice)
         self.link = Link(loop, dice, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
@@ -222,6 +225,7 @@ class SimulatedExchange:
                 raise VenueError(-1003, "Too many requests.")
             return query()
 
+        self._hazard()
         try:
             return await self.link.call(limited)
         except NoAnswerError as error:
@@ -248,10 +252,12 @@ class SimulatedExchange:
         """Sign, ask the guard, write: in this order, with time passing before each."""
         weather = self._weather()
         slow = self._dice.random() < weather.request_slow
+        self._hazard()
         await asyncio.sleep(self._dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._dice.random() < weather.not_sent:
             return NotSent("no connection")
         signed_ms = self._clock.now_ms()
+        self._hazard()
         await asyncio.sleep(self._dice.uniform(0.0, 0.001))
         try:
             guard()
@@ -266,6 +272,7 @@ class SimulatedExchange:
             return request()
 
         self._trace.note(f"leaves {what}")
+        self._hazard()
         try:
             return Accepted(await self.link.call(arrive))
         except NoAnswerError as error:

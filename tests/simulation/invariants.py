@@ -43,11 +43,20 @@ class Kill:
 
 
 def audit(database: Database, venue: SimulatedVenue) -> list[str]:
-    """I1, I2, I3, I4, I7 and I8, as `gridkeeper audit` checks them."""
+    """I1, I2, I3, I4, I7 and I8, as `gridkeeper audit` checks them.
+
+    But for its rule of thumb that a running symbol has a live order: a grid whose budget is spent
+    has none, and `check_rest` knows what is wanted exactly.
+    """
     fold = LedgerFold()
     fold.add(venue.ledger)
     results = check_all(Evidence(fold.snapshot(), _snapshot(database)))
-    return [f"{violation.invariant} {violation}" for r in results for violation in r.violations]
+    return [
+        f"{violation.invariant} {violation}"
+        for result in results
+        for violation in result.violations
+        if not violation.subject.startswith("orders of")
+    ]
 
 
 def check_kills(kills: Sequence[Kill], ledger: Sequence[Mapping[str, Any]]) -> list[str]:

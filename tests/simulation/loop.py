@@ -97,38 +97,27 @@ class Process:
         return True
 
 
-class _Step(asyncio.Handle):
-    """A callback and whose it is."""
+class _Step(asyncio.TimerHandle):
+    """A callback, when it is due and whose it is."""
 
     __slots__ = ("owner",)
 
     def __init__(
         self,
+        when: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
         loop: VirtualLoop,
-        context: Context,
+        context: Context | None,
     ) -> None:
-        super().__init__(callback, args, loop, context)
+        if context is None:
+            context = copy_context()
+        super().__init__(when, callback, args, loop, context)
         self.owner = context.get(_owner)
 
     def run(self) -> None:
-        if not self.cancelled():
+        if not self._cancelled:
             self._run()
-
-
-class _Timer(asyncio.TimerHandle):
-    """A step that becomes ready at its time."""
-
-    __slots__ = ("step",)
-
-    def __init__(self, when: float, step: _Step, loop: VirtualLoop) -> None:
-        super().__init__(when, step.run, (), loop)
-        self.step = step
-
-    def cancel(self) -> None:
-        self.step.cancel()
-        super().cancel()
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -142,7 +131,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._steps_max = steps_max
         self._now_s = START_S
         self._ready_steps: deque[_Step] = deque()
-        self._timers: list[tuple[float, int, _Timer]] = []
+        self._timers: list[tuple[float, int, _Step]] = []
         self._numbers = count()
         self._world = Context()
         #: Tasks of dead processes: kept from the garbage collector, which would run their ends.
@@ -161,7 +150,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Arguments,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        step = _Step(callback, args, self, copy_context() if context is None else context)
+        step = _Step(self._now_s, callback, args, self, context)
         self._ready_steps.append(step)
         return step
 
@@ -172,10 +161,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Arguments,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        step = _Step(callback, args, self, copy_context() if context is None else context)
-        timer = _Timer(when, step, self)
-        heapq.heappush(self._timers, (when, next(self._numbers), timer))
-        return timer
+        step = _Step(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), step))
+        return step
 
     def later(
         self, delay_s: float, callback: Callable[[*Arguments], object], *args: *Arguments
@@ -235,10 +223,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timers or timers[0][0] > end_s:
                 self._now_s = end_s
                 return False
-            when, _, timer = heapq.heappop(timers)
-            if not timer.cancelled():
+            when, _, step = heapq.heappop(timers)
+            if not step.cancelled():
                 self._now_s = max(self._now_s, when)
-                self._ready_steps.append(timer.step)
+                self._ready_steps.append(step)
         return True
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -76,6 +77,8 @@ class Node:
         self._lease = Lease(ports.clock, LEASE_MS)
         self._executor = PlanExecutor(ports.exchange, ports.store, self._lease, no_failpoints)
         self._shards: dict[int, Shard] = {}
+        #: Workflows that were started here, with their turns.
+        self._taken: set[tuple[int, int]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._cancels_on_stop = False
@@ -87,11 +90,11 @@ class Node:
         )
         self._lease.renew(asked_ms)
         for work in (
-            self._keep_lease(),
-            self._every(WATCHDOG_S, self._watch),
-            self._every(WISHES_S, self._read_wishes),
-            self._every(QUEUE_S, self._take_workflows),
-            self._watch_account(),
+            self._keep_lease,
+            partial(self._every, WATCHDOG_S, self._watch),
+            partial(self._every, WISHES_S, self._read_wishes),
+            partial(self._every, QUEUE_S, self._take_workflows),
+            self._watch_account,
         ):
             self._spawn(work)
         while not self._stopping:
@@ -118,10 +121,10 @@ class Node:
         except StoreUnavailable:
             pass  # its silence will tell
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception as error:  # noqa: BLE001 - nothing may fail unforeseen
                 self._ports.fail(f"{self._ports.executor} crashed: {error!r}")
 
@@ -158,8 +161,9 @@ class Node:
             return
         database, executor = self._ports.database, self._ports.executor
         for row in await self._transact(lambda: database.dequeue(executor)):
-            if row.shard not in self._shards:
-                self._spawn(self._run_shard(row))
+            if (row.shard, row.turn) not in self._taken:
+                self._taken.add((row.shard, row.turn))
+                self._spawn(partial(self._run_shard, row))
 
     async def _run_shard(self, row: ShardRow) -> None:
         ports = self._ports

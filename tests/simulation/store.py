@@ -39,11 +39,13 @@ class SimulatedStore:
         dice: Random,
         weather: Callable[[], Weather],
         trace: Trace,
+        hazard: Callable[[], None],
     ) -> None:
         self._database = database
         self._executor = executor
         self._weather = weather
         self._trace = trace
+        self._hazard = hazard
         self.link = Link(loop, dice, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
@@ -112,6 +114,7 @@ class SimulatedStore:
             self._trace.note(f"{self._executor} {what}")
             return answer
 
+        self._hazard()
         return await self.ask(traced)
 
     def _chances(self) -> Chances:

@@ -37,32 +37,37 @@ class Weather:
     #: A plan's workflow waits before it starts, or runs a second time.
     plan_slow: float = 0.0
     plan_again: float = 0.0
+    #: The process dies or is stopped in the midst of a call to the venue or the store.
+    dies: float = 0.0
+    sleeps: float = 0.0
 
 
 CALM = Weather()
 
 #: The most there is of each fault where the mix has it.
 _WORST = Weather(
-    request_lost=0.15,
-    reply_lost=0.15,
+    request_lost=0.2,
+    reply_lost=0.3,
     request_slow=0.2,
     reply_slow=0.2,
     not_sent=0.1,
     rate_limited=0.1,
     no_funds=0.05,
-    event_lost=0.2,
+    event_lost=0.5,
     event_repeated=0.2,
     event_slow=0.3,
     stream_broken=0.03,
     quote_lost=0.3,
     quote_slow=0.3,
     quote_senseless=0.1,
-    store_request_lost=0.03,
-    store_reply_lost=0.03,
-    store_request_slow=0.05,
-    store_reply_slow=0.05,
+    store_request_lost=0.04,
+    store_reply_lost=0.04,
+    store_request_slow=0.1,
+    store_reply_slow=0.1,
     plan_slow=0.1,
     plan_again=0.3,
+    dies=0.03,
+    sleeps=0.03,
 )
 
 
@@ -70,7 +75,8 @@ def storm(dice: Random) -> Weather:
     """A mix that has about half of all faults, so that rare combinations come to be alone."""
     return Weather(
         **{
-            item.name: getattr(_WORST, item.name) * dice.random() if dice.random() < 0.5 else 0.0
+            item.name: getattr(_WORST, item.name) * dice.uniform(0.2, 1.0)
             for item in fields(Weather)
+            if dice.random() < 0.5
         }
     )

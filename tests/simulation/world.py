@@ -142,7 +142,7 @@ class World:
         for machine in self._machines:
             self._loop.later(self._dice.uniform(0.0, 3.0), self._boot, machine)
         accidents = self._accidents()
-        lasts_s = self._dice.uniform(30.0, 90.0)
+        lasts_s = self._dice.uniform(40.0, 120.0)
         at_s = self._dice.uniform(3.0, 10.0)
         pace_s = self._dice.uniform(1.5, 10.0)
         while at_s < lasts_s:
@@ -198,6 +198,14 @@ class World:
         process = Process(self._loop, executor)
         skew_ms = dice.randint(-CAPABILITIES.clock_skew_ms, CAPABILITIES.clock_skew_ms) // 2
         clock = VirtualClock(self._loop, skew_ms)
+
+        def hazard() -> None:
+            weather, chance = self._weather, dice.random()
+            if chance < weather.dies:
+                process.kill_after(dice.randint(0, 6))
+            elif chance < weather.dies + weather.sleeps:
+                self._put_to_sleep(machine)
+
         machine.node = Node(
             NodePorts(
                 process=process,
@@ -205,7 +213,7 @@ class World:
                 host=machine.host,
                 database=self._database,
                 store=SimulatedStore(
-                    self._loop, self._database, executor, dice, self._forecast, self._trace
+                    self._loop, self._database, executor, dice, self._forecast, self._trace, hazard
                 ),
                 exchange=SimulatedExchange(
                     self._loop,
@@ -216,6 +224,7 @@ class World:
                     self._trace,
                     CAPABILITIES,
                     self._instrument,
+                    hazard,
                 ),
                 clock=clock,
                 dice=dice,
@@ -242,11 +251,14 @@ class World:
             node.process.kill_after(self._dice.randint(0, 60))
 
     def _stop(self) -> None:
-        machine = self._dice.choice(self._machines)
+        self._put_to_sleep(self._dice.choice(self._machines))
+
+    def _put_to_sleep(self, machine: _Machine) -> None:
+        """As by SIGSTOP, and later SIGCONT."""
         if machine.node is not None:
             self._trace.note(f"{machine.node.process.name} is stopped")
             machine.node.process.stop()
-            self._loop.later(self._dice.uniform(0.2, 15.0), self._go_on, machine)
+            self._loop.later(self._dice.uniform(0.2, 12.0), self._go_on, machine)
 
     def _go_on(self, machine: _Machine) -> None:
         if machine.node is not None:
@@ -404,7 +416,7 @@ def _market(dice: Random) -> tuple[SymbolConfig, Instrument]:
         taker_fee=fee,
         displayed_quantity=dice.choice((Decimal("0.05"), Decimal("0.2"), Decimal(2))),
         spread_ticks=dice.choice((1, 2, 10)),
-        volatility_bps=Decimal(dice.choice((10, 40, 90))),
+        volatility_bps=Decimal(dice.choice((40, 90, 200))),
         ticks_per_s=4,
     )
     instrument = Instrument(
