@@ -27,13 +27,13 @@ from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 
-LEASE_MS = 3_000
+LEASE_MS = 2_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
-DEAD_AFTER_MS = 4_500
-HEARTBEAT_S = 0.8
-WATCHDOG_S = 2.0
+DEAD_AFTER_MS = 3_500
+HEARTBEAT_S = 0.5
+WATCHDOG_S = 1.0
 WISHES_S = 0.25
-QUEUE_S = 1.0
+QUEUE_S = 0.5
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 

@@ -62,12 +62,12 @@ _WORST = Weather(
     quote_senseless=0.1,
     store_request_lost=0.04,
     store_reply_lost=0.04,
-    store_request_slow=0.1,
+    store_request_slow=0.25,
     store_reply_slow=0.1,
     plan_slow=0.1,
     plan_again=0.3,
-    dies=0.03,
-    sleeps=0.03,
+    dies=0.04,
+    sleeps=0.06,
 )
 
 

@@ -240,8 +240,8 @@ class World:
             self._ended.add(executor)
             self._deaths += 1
             machine.node = None
-            wait_s = self._dice.uniform(0.1, 1.0 if self._is_calm else 8.0)
-            self._loop.later(wait_s, self._boot, machine)
+            longest_s = 0.3 if self._is_calm else self._dice.choice((0.3, 8.0))
+            self._loop.later(self._dice.uniform(0.01, longest_s), self._boot, machine)
 
         process.start(machine.node.main(), bury)
 
@@ -258,7 +258,8 @@ class World:
         if machine.node is not None:
             self._trace.note(f"{machine.node.process.name} is stopped")
             machine.node.process.stop()
-            self._loop.later(self._dice.uniform(0.2, 12.0), self._go_on, machine)
+            lasts_s = self._dice.uniform(*self._dice.choice(((0.2, 2.0), (4.0, 12.0))))
+            self._loop.later(lasts_s, self._go_on, machine)
 
     def _go_on(self, machine: _Machine) -> None:
         if machine.node is not None:
