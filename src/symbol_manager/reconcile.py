@@ -50,15 +50,18 @@ async def absorb_survey(
 ) -> None:
     """Fold a survey in: reports first, so that their trades find their orders.
 
-    An own order that should rest and is not shown is doubted; one that is shown is not.
+    An own order that should rest and is not shown is doubted; one that is shown is not, unless a
+    cancel of it is unanswered: its look-up has that cancel asked for again.
     """
     shown = set()
     for report in found.open_orders:
         await absorb_report(report, state, exchange, store, into)
         if state.knows(report.client_order_id):
             shown.add(report.client_order_id)
-            doubts.clear(report.client_order_id)
-            if not state.order(report.client_order_id).is_live:
+            order = state.order(report.client_order_id)
+            if not order.cancel_requested:
+                doubts.clear(report.client_order_id)
+            if not order.is_live:
                 state.mark_stray(report.client_order_id)
     for trade in found.trades:
         state.absorb_trade(trade, into)

@@ -46,6 +46,7 @@ from unit.symbol_manager.factories import (
     NONCE,
     FakeClock,
     RecordingStore,
+    cancelling,
     make_intent,
     make_report,
     make_slot,
@@ -224,6 +225,17 @@ async def test_absorb_survey_doubts_live_orders_it_does_not_show_and_no_others()
     assert doubtful_orders(office.state, office.doubts) == [other]
     await office.absorb_survey(make_survey(make_report(ENTRY), make_report(OTHER)))
     assert doubtful_orders(office.state, office.doubts) == []
+
+
+async def test_absorb_survey_shown_order_whose_cancel_is_unanswered_is_cancelled_again() -> None:
+    """The comparison must not take away the doubt that has a lost cancel asked for again."""
+    office = Office(make_state(orders=[OPEN]))
+    office.exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)
+    office.state.intend(cancelling(ENTRY))
+    await office.absorb_survey(make_survey(make_report(ENTRY)))
+    assert office.state.order(ENTRY.client_order_id).cancel_requested
+    changes = await office.look_up()
+    assert changes.orders[ENTRY.client_order_id] == OPEN
 
 
 async def test_survey_asks_for_trades_after_the_last_reconciled_one() -> None:
