@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
 from domain.ids import ClientOrderId, DecisionId, Side, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
-from domain.orders import Intent, Intended, Order
+from domain.orders import Intended, Intent, Order
 from domain.plans import CommittedPlan, Place
 from grid.slots import Pair, Slot
 from grid.spec import GridSpec
@@ -203,7 +203,9 @@ class Database:
     def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, int] | None:
-        name = self._by_venue_id.get(cast("VenueOrderId", order_id), cast("ClientOrderId", order_id))
+        name = self._by_venue_id.get(
+            cast("VenueOrderId", order_id), cast("ClientOrderId", order_id)
+        )
         row = self.orders.get(name)
         if row is None or row.intent.tag.shard != claim.ownership.shard:
             return None
@@ -374,9 +376,7 @@ class Database:
             was = before.fill.origin
             if was is not Origin.PARKED and not (was is Origin.EXTERNAL and is_own):
                 raise InvariantViolation(f"trade {trade.trade_id} is already recorded")
-            kept = replace(
-                before.fill, origin=fill.origin, client_order_id=fill.client_order_id
-            )
+            kept = replace(before.fill, origin=fill.origin, client_order_id=fill.client_order_id)
             row = replace(before, fill=kept)
         self._put(self.fills, key, row)
         if fill.client_order_id is not None:

@@ -238,4 +238,3 @@ class Node:
                 return await self._transact(act)
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_S)
-

@@ -12,6 +12,7 @@ import structlog
 
 from domain.ids import symbol_key
 from domain.instrument import Instrument
+from domain.market import Quote
 from grid.spec import GridSpec
 from ports.exchange import Capabilities
 from ports.store import Desired
@@ -19,13 +20,12 @@ from simulation.clock import VirtualClock
 from simulation.database import Database, ShardRow
 from simulation.exchange import SimulatedExchange
 from simulation.invariants import Kill, audit, check_kills, check_rest
-from simulation.loop import Process, StuckError, VirtualLoop
+from simulation.loop import START_S, Process, StuckError, VirtualLoop
 from simulation.node import LEASE_MS, SETTINGS, Node, NodePorts
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
-from simulation.venue import SimulatedVenue, Event
+from simulation.venue import Event, SimulatedVenue
 from simulation.weather import CALM, Weather, storm
-from domain.market import Quote
 from simulator.config import SymbolConfig
 
 CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
@@ -127,7 +127,7 @@ class World:
             violations=tuple(violations),
             fingerprint=self._trace.fingerprint,
             steps=self._loop.steps,
-            virtual_s=self._loop.time(),
+            virtual_s=self._loop.time() - START_S,
             orders=len(self._database.orders),
             trades=len(self._venue.trades),
             deaths=self._deaths,
@@ -187,6 +187,8 @@ class World:
         weights = {kind: self._dice.random() for kind in kinds if self._dice.random() < 0.66}
         if self._finale is Desired.REMOVED:
             weights[self._remove] = 0.1
+            # Whether a trade falls into the symbol's last second is nobody's to know.
+            weights.pop(self._venue.person_trades, None)
         return weights or {self._crash: 1.0}
 
     # Accidents of processes.
