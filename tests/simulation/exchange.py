@@ -28,11 +28,9 @@ from ports.exchange import (
     StreamRestored,
     Undetermined,
 )
+from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
-from simulation.loop import VirtualLoop
-from simulation.trace import Trace
 from simulation.venue import Event, SimulatedVenue
-from simulation.weather import Weather
 from simulator.errors import VenueError
 
 USUAL_WAY_S = 0.02
@@ -56,9 +54,8 @@ class ExpiredError(Exception):
 class _Feed:
     """Events on their way to one process; each has a delay of its own, so they overtake."""
 
-    def __init__(self, loop: VirtualLoop, dice: Random) -> None:
-        self._loop = loop
-        self._dice = dice
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
         self.queue: asyncio.Queue[Event | Quote | StreamLost | StreamRestored] = asyncio.Queue()
         self._restored_s = 0.0
 
@@ -71,17 +68,19 @@ class _Feed:
         slow: float,
         broken: float,
     ) -> None:
-        now_s = self._loop.time()
-        if self._dice.random() < broken and now_s >= self._restored_s:
-            outage_s = self._dice.uniform(0.1, OUTAGE_MAX_S)
+        now_s = self._fate.loop.time()
+        if self._fate.strikes(broken) and now_s >= self._restored_s:
+            outage_s = self._fate.dice.uniform(0.1, OUTAGE_MAX_S)
             self._restored_s = now_s + outage_s
             self.queue.put_nowait(StreamLost("connection reset"))
-            self._loop.later(outage_s, self.queue.put_nowait, StreamRestored())
-        if now_s < self._restored_s or self._dice.random() < lost:
+            self._fate.loop.later(outage_s, self.queue.put_nowait, StreamRestored())
+        if now_s < self._restored_s or self._fate.strikes(lost):
             return
-        for _ in range(2 if self._dice.random() < repeated else 1):
-            longest_s = 3.0 if self._dice.random() < slow else USUAL_WAY_S
-            self._loop.later(self._dice.uniform(0.001, longest_s), self.queue.put_nowait, event)
+        for _ in range(2 if self._fate.strikes(repeated) else 1):
+            longest_s = 3.0 if self._fate.strikes(slow) else USUAL_WAY_S
+            self._fate.loop.later(
+                self._fate.dice.uniform(0.001, longest_s), self.queue.put_nowait, event
+            )
 
 
 class SimulatedExchange:
@@ -89,29 +88,20 @@ class SimulatedExchange:
 
     def __init__(
         self,
-        loop: VirtualLoop,
+        fate: Fate,
         venue: SimulatedVenue,
         clock: Clock,
-        dice: Random,
-        weather: Callable[[], Weather],
-        trace: Trace,
         capabilities: Capabilities,
         instrument: Instrument,
-        hazard: Callable[[], None],
     ) -> None:
-        self._loop = loop
+        self._fate = fate
         self._venue = venue
         self._clock = clock
-        self._dice = dice
-        self._weather = weather
-        self._trace = trace
         self._capabilities = capabilities
         self._instrument = instrument
-        #: Called where it matters most what becomes of the process.
-        self._hazard = hazard
-        self._account_feed = _Feed(loop, dice)
-        self._quote_feed = _Feed(loop, dice)
-        self.link = Link(loop, dice, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
+        self._account_feed = _Feed(fate)
+        self._quote_feed = _Feed(fate)
+        self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
     def account(self) -> str:
@@ -127,7 +117,7 @@ class SimulatedExchange:
 
     def hear(self, event: Event) -> None:
         """Something happened to the account; this process may or may not get to know."""
-        weather = self._weather()
+        weather = self._fate.weather()
         self._account_feed.tell(
             event,
             lost=1.0 if self.link.is_cut else weather.event_lost,
@@ -137,9 +127,9 @@ class SimulatedExchange:
         )
 
     def see(self, quote: Quote) -> None:
-        weather = self._weather()
-        if self._dice.random() < weather.quote_senseless:
-            quote = _distorted(quote, self._dice)
+        weather = self._fate.weather()
+        if self._fate.strikes(weather.quote_senseless):
+            quote = _distorted(quote, self._fate.dice)
         self._quote_feed.tell(
             quote,
             lost=1.0 if self.link.is_cut else weather.quote_lost,
@@ -212,7 +202,7 @@ class SimulatedExchange:
         """Nothing is open."""
 
     def _chances(self) -> Chances:
-        weather = self._weather()
+        weather = self._fate.weather()
         return Chances(
             weather.request_lost, weather.reply_lost, weather.request_slow, weather.reply_slow
         )
@@ -221,11 +211,11 @@ class SimulatedExchange:
         """A query: a venue that does not answer, or refuses, has done nothing."""
 
         def limited() -> Answer:
-            if self._dice.random() < self._weather().rate_limited:
+            if self._fate.strikes(self._fate.weather().rate_limited):
                 raise VenueError(-1003, "Too many requests.")
             return query()
 
-        self._hazard()
+        self._fate.hazard()
         try:
             return await self.link.call(limited)
         except NoAnswerError as error:
@@ -240,7 +230,7 @@ class SimulatedExchange:
         intent = plan.plan.places[number].intent
 
         def place() -> OrderReport:
-            if self._dice.random() < self._weather().no_funds:
+            if self._fate.strikes(self._fate.weather().no_funds):
                 raise VenueError(-2010, "Account has insufficient balance for requested action.")
             return self._venue.place(intent, instrument)
 
@@ -250,15 +240,15 @@ class SimulatedExchange:
         self, what: str, request: Callable[[], OrderReport], guard: SendGuard
     ) -> Outcome:
         """Sign, ask the guard, write: in this order, with time passing before each."""
-        weather = self._weather()
-        slow = self._dice.random() < weather.request_slow
-        self._hazard()
-        await asyncio.sleep(self._dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
-        if self._dice.random() < weather.not_sent:
+        weather = self._fate.weather()
+        slow = self._fate.strikes(weather.request_slow)
+        self._fate.hazard()
+        await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
+        if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
         signed_ms = self._clock.now_ms()
-        self._hazard()
-        await asyncio.sleep(self._dice.uniform(0.0, 0.001))
+        self._fate.hazard()
+        await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
         try:
             guard()
         except OwnershipLost as error:
@@ -266,13 +256,13 @@ class SimulatedExchange:
 
         def arrive() -> OrderReport:
             self._check_stamp(signed_ms)
-            if self._dice.random() < self._weather().rate_limited:
+            if self._fate.strikes(self._fate.weather().rate_limited):
                 raise VenueError(-1003, "Too many requests.")
-            self._trace.note(f"arrives {what}")
+            self._fate.trace.note(f"arrives {what}")
             return request()
 
-        self._trace.note(f"leaves {what}")
-        self._hazard()
+        self._fate.trace.note(f"leaves {what}")
+        self._fate.hazard()
         try:
             return Accepted(await self.link.call(arrive))
         except NoAnswerError as error:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Generic, TypeVar
 
-from simulation.loop import VirtualLoop
+from simulation.fate import Fate
 
 #: Longest way of a message that is slow; most take milliseconds.
 SLOW_MAX_S = 5.0
@@ -38,15 +37,13 @@ class Link:
 
     def __init__(
         self,
-        loop: VirtualLoop,
-        dice: Random,
+        fate: Fate,
         chances: Callable[[], Chances],
         *,
         usual_s: float,
         timeout_s: float,
     ) -> None:
-        self._loop = loop
-        self._dice = dice
+        self._fate = fate
         self._chances = chances
         self._usual_s = usual_s
         self._timeout_s = timeout_s
@@ -61,7 +58,7 @@ class Link:
         NoAnswerError
             If there is none within the time-out, or the connection breaks before.
         """
-        future = self._loop.create_future()
+        future = self._fate.loop.create_future()
 
         def settle(reply: _Reply[Answer]) -> None:
             if not future.done():
@@ -69,11 +66,11 @@ class Link:
 
         chances = self._chances()
         if self._passes(chances.request_lost):
-            self._loop.later(self.way_s(chances.request_slow), self._arrive, act, settle)
+            self._fate.loop.later(self.way_s(chances.request_slow), self._arrive, act, settle)
             breaks_s = self._timeout_s
         else:
-            breaks_s = self._dice.uniform(0.0, self._timeout_s)
-        timer = self._loop.later(breaks_s, settle, _Reply(None, NoAnswerError("no answer")))
+            breaks_s = self._fate.dice.uniform(0.0, self._timeout_s)
+        timer = self._fate.loop.later(breaks_s, settle, _Reply(None, NoAnswerError("no answer")))
         reply: _Reply[Answer] = await future
         timer.cancel()
         if reply.error is not None:
@@ -82,12 +79,12 @@ class Link:
 
     def way_s(self, slow: float) -> float:
         """How long one message is under way."""
-        if self._dice.random() < slow:
-            return self._dice.uniform(self._usual_s, SLOW_MAX_S)
-        return self._dice.uniform(0.2, 1.0) * self._usual_s
+        if self._fate.strikes(slow):
+            return self._fate.dice.uniform(self._usual_s, SLOW_MAX_S)
+        return self._fate.dice.uniform(0.2, 1.0) * self._usual_s
 
     def _passes(self, lost: float) -> bool:
-        return not self.is_cut and self._dice.random() >= lost
+        return not self.is_cut and not self._fate.strikes(lost)
 
     def _arrive(self, act: Callable[[], Answer], settle: Callable[[_Reply[Answer]], None]) -> None:
         if self.is_cut:
@@ -99,4 +96,4 @@ class Link:
             reply = _Reply(None, error)
         chances = self._chances()
         if self._passes(chances.reply_lost):
-            self._loop.later(self.way_s(chances.reply_slow), settle, reply)
+            self._fate.loop.later(self.way_s(chances.reply_slow), settle, reply)

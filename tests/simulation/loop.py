@@ -236,7 +236,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def _close(task: asyncio.Task[Any]) -> None:
-    task._log_destroy_pending = False
+    vars_of: Any = task  # typeshed hides what asyncio itself sets to end a task in silence
+    vars_of._log_destroy_pending = False
     coroutine = task.get_coro()
     if task.done() or coroutine is None:
         return

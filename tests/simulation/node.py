@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from random import Random
 from typing import TypeVar
 
 from domain.errors import OwnershipLost, StoreUnavailable
@@ -18,9 +18,9 @@ from ports.clock import Clock
 from ports.failpoints import Failpoint
 from simulation.database import Database, NodeRow, ShardRow
 from simulation.exchange import SimulatedExchange
+from simulation.fate import Fate
 from simulation.loop import Process
 from simulation.store import SimulatedStore
-from simulation.weather import Weather
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -36,6 +36,8 @@ WISHES_S = 0.25
 QUEUE_S = 0.5
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
+#: Longest time between a plan's commit and its start.
+PLAN_WAITS_MAX_S = 4.0
 
 SETTINGS = ShardSettings(
     stale_after_ms=5_000, reconcile_every_ms=10_000, funds_lock_ms=5_000, orders_per_minute=600
@@ -59,8 +61,7 @@ class NodePorts:
     store: SimulatedStore
     exchange: SimulatedExchange
     clock: Clock
-    dice: Random
-    weather: Callable[[], Weather]
+    fate: Fate
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
     fail: Callable[[str], None]
@@ -80,7 +81,7 @@ class Node:
         #: Workflows that were started here, with their turns.
         self._taken: set[tuple[int, int]] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._cancels_on_stop = False
 
     async def main(self) -> None:
@@ -97,29 +98,25 @@ class Node:
             self._watch_account,
         ):
             self._spawn(work)
-        while not self._stopping:
-            await asyncio.sleep(RETRY_S)
+        await self._stopping.wait()
         await self._leave()
 
     def ask_to_stop(self, *, cancel_orders: bool) -> None:
         """End as after SIGTERM."""
-        self._stopping, self._cancels_on_stop = True, cancel_orders
+        self._cancels_on_stop = cancel_orders
+        self._stopping.set()
 
     async def _leave(self) -> None:
         shards = list(self._shards.values())
         for shard in shards:
             shard.stop(cancel_orders=self._cancels_on_stop)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WAIT_S):
                 for shard in shards:
                     await shard.ended.wait()
-        except TimeoutError:
-            pass
         self._lease.revoke()
-        try:
+        with suppress(StoreUnavailable):  # else its silence tells
             await self._transact(lambda: self._ports.database.leave(self._ports.executor))
-        except StoreUnavailable:
-            pass  # its silence will tell
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -134,18 +131,15 @@ class Node:
         ports = self._ports
         while True:
             asked_ms = ports.clock.boot_ms()
-            try:
+            with suppress(StoreUnavailable):  # then it runs out by itself
                 if not await self._transact(lambda: ports.database.beat(ports.executor)):
                     self._lease.revoke()
                     ports.process.kill()
-                else:
-                    self._lease.renew(asked_ms)
-            except StoreUnavailable:
-                pass  # it runs out by itself
+                self._lease.renew(asked_ms)
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _watch(self) -> None:
-        if self._stopping:
+        if self._stopping.is_set():
             return
         ports = self._ports
 
@@ -157,7 +151,7 @@ class Node:
         await self._transact(lambda: ports.database.take_over(is_dead))
 
     async def _take_workflows(self) -> None:
-        if self._stopping:
+        if self._stopping.is_set():
             return
         database, executor = self._ports.database, self._ports.executor
         for row in await self._transact(lambda: database.dequeue(executor)):
@@ -197,11 +191,11 @@ class Node:
 
     async def _run_plan(self, plan: PlanRecord) -> object:
         """As DBOS would: maybe later, and maybe once more after it is done."""
-        dice, weather = self._ports.dice, self._ports.weather()
-        if dice.random() < weather.plan_slow:
-            await asyncio.sleep(dice.uniform(0.0, 4.0))
+        fate = self._ports.fate
+        if fate.strikes(fate.weather().plan_slow):
+            await asyncio.sleep(fate.dice.uniform(0.0, PLAN_WAITS_MAX_S))
         result = await self._executor.submit(decision_id_of(plan))
-        if dice.random() < weather.plan_again:
+        if fate.strikes(fate.weather().plan_again):
             again = await self._executor.submit(decision_id_of(plan))
             if again != {"plan": "stale: not sent"}:
                 self._ports.fail(f"plan {plan['decision_id']} was sent a second time")
@@ -213,7 +207,7 @@ class Node:
 
     async def _read_wishes(self) -> None:
         for number, shard in list(self._shards.items()):
-            wishes = await self._transact(lambda number=number: self._wishes_of(number))
+            wishes = await self._transact(partial(self._wishes_of, number))
             shard.mailbox.put_wishes(wishes)
 
     async def _watch_account(self) -> None:
@@ -223,10 +217,8 @@ class Node:
 
     async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
-            try:
+            with suppress(StoreUnavailable):  # the next round does what this one did not
                 await act()
-            except StoreUnavailable:
-                pass  # the next round does what this one did not
             await asyncio.sleep(period_s)
 
     async def _transact(self, act: Callable[[], Answer]) -> Answer:

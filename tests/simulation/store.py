@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from random import Random
 from typing import TypeVar
 
 from domain.errors import StoreUnavailable
@@ -14,10 +13,8 @@ from domain.orders import Order
 from domain.plans import CommittedPlan
 from ports.store import Changes, Claim, Decision, Loaded, Ownership, Status
 from simulation.database import Database
+from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
-from simulation.loop import VirtualLoop
-from simulation.trace import Trace
-from simulation.weather import Weather
 
 USUAL_WAY_S = 0.003
 TIMEOUT_S = 4.0
@@ -31,22 +28,11 @@ class SimulatedStore:
     A transaction of which no answer came may have been committed, or may be committed later.
     """
 
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        database: Database,
-        executor: str,
-        dice: Random,
-        weather: Callable[[], Weather],
-        trace: Trace,
-        hazard: Callable[[], None],
-    ) -> None:
+    def __init__(self, fate: Fate, database: Database, executor: str) -> None:
+        self._fate = fate
         self._database = database
         self._executor = executor
-        self._weather = weather
-        self._trace = trace
-        self._hazard = hazard
-        self.link = Link(loop, dice, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
+        self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
         return await self._transact(
@@ -109,16 +95,16 @@ class SimulatedStore:
             try:
                 answer = act()
             except Exception as error:
-                self._trace.note(f"{self._executor} {what}: {error!r}")
+                self._fate.trace.note(f"{self._executor} {what}: {error!r}")
                 raise
-            self._trace.note(f"{self._executor} {what}")
+            self._fate.trace.note(f"{self._executor} {what}")
             return answer
 
-        self._hazard()
+        self._fate.hazard()
         return await self.ask(traced)
 
     def _chances(self) -> Chances:
-        weather = self._weather()
+        weather = self._fate.weather()
         return Chances(
             weather.store_request_lost,
             weather.store_reply_lost,

@@ -19,13 +19,14 @@ from ports.store import Desired
 from simulation.clock import VirtualClock
 from simulation.database import Database, ShardRow
 from simulation.exchange import SimulatedExchange
+from simulation.fate import Fate
 from simulation.invariants import Kill, audit, check_kills, check_rest
 from simulation.loop import START_S, Process, StuckError, VirtualLoop
 from simulation.node import LEASE_MS, SETTINGS, Node, NodePorts
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
 from simulation.venue import Event, SimulatedVenue
-from simulation.weather import CALM, Weather, storm
+from simulation.weather import CALM, storm
 from simulator.config import SymbolConfig
 
 CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
@@ -172,7 +173,6 @@ class World:
         """What may happen, and the weight of each; about a third never happens in this run."""
         kinds = (
             self._crash,
-            self._crash,
             self._stop,
             self._terminate,
             self._cut_exchange,
@@ -208,29 +208,25 @@ class World:
             elif chance < weather.dies + weather.sleeps:
                 self._put_to_sleep(machine)
 
+        fate = Fate(
+            loop=self._loop,
+            trace=self._trace,
+            dice=dice,
+            weather=lambda: self._weather,
+            hazard=hazard,
+        )
         machine.node = Node(
             NodePorts(
                 process=process,
                 executor=executor,
                 host=machine.host,
                 database=self._database,
-                store=SimulatedStore(
-                    self._loop, self._database, executor, dice, self._forecast, self._trace, hazard
-                ),
+                store=SimulatedStore(fate, self._database, executor),
                 exchange=SimulatedExchange(
-                    self._loop,
-                    self._venue,
-                    clock,
-                    dice,
-                    self._forecast,
-                    self._trace,
-                    CAPABILITIES,
-                    self._instrument,
-                    hazard,
+                    fate, self._venue, clock, CAPABILITIES, self._instrument
                 ),
                 clock=clock,
-                dice=dice,
-                weather=self._forecast,
+                fate=fate,
                 has_ended=self._ended.__contains__,
                 fail=self._failures.append,
             )
@@ -354,9 +350,6 @@ class World:
             )
 
     # What processes get to know.
-
-    def _forecast(self) -> Weather:
-        return self._weather
 
     def _tell(self, event: Event) -> None:
         for machine in self._machines:
