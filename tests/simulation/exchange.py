@@ -37,6 +37,8 @@ USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
 #: How long an order may wait for the rate budget before it is signed.
 ADMISSION_MAX_S = 1.0
+#: How much more likely an accident is while a request is on its way.
+LEAVING = 8.0
 #: Longest outage of a stream; events in it are never told.
 OUTAGE_MAX_S = 6.0
 #: The venue refuses requests stamped this far ahead of its clock.
@@ -215,7 +217,7 @@ class SimulatedExchange:
                 raise VenueError(-1003, "Too many requests.")
             return query()
 
-        self._fate.hazard()
+        self._fate.hazard(1.0)
         try:
             return await self.link.call(limited)
         except NoAnswerError as error:
@@ -242,12 +244,12 @@ class SimulatedExchange:
         """Sign, ask the guard, write: in this order, with time passing before each."""
         weather = self._fate.weather()
         slow = self._fate.strikes(weather.request_slow)
-        self._fate.hazard()
+        self._fate.hazard(1.0)
         await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
         signed_ms = self._clock.now_ms()
-        self._fate.hazard()
+        self._fate.hazard(1.0)
         await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
         try:
             guard()
@@ -262,7 +264,7 @@ class SimulatedExchange:
             return request()
 
         self._fate.trace.note(f"leaves {what}")
-        self._fate.hazard()
+        self._fate.hazard(LEAVING)
         try:
             return Accepted(await self.link.call(arrive))
         except NoAnswerError as error:

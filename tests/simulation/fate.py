@@ -19,8 +19,8 @@ class Fate:
     trace: Trace
     dice: Random
     weather: Callable[[], Weather]
-    #: Called where it matters most what becomes of the process.
-    hazard: Callable[[], None]
+    #: Called where it matters what becomes of the process, with how much more it does than usual.
+    hazard: Callable[[float], None]
 
     def strikes(self, chance: float) -> bool:
         return self.dice.random() < chance

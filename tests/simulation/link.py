@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from simulation.fate import Fate
 
-#: Longest way of a message that is slow; most take milliseconds.
-SLOW_MAX_S = 5.0
+#: Longest ways of a message that is slow: before a request expires, and long after it did.
+SLOW_MAX_S = (1.0, 5.0)
 
 Answer = TypeVar("Answer")
 
@@ -68,6 +68,9 @@ class Link:
         if self._passes(chances.request_lost):
             self._fate.loop.later(self.way_s(chances.request_slow), self._arrive, act, settle)
             breaks_s = self._timeout_s
+            if self._fate.strikes(chances.reply_lost):
+                # The connection is reset while the request is still on its way.
+                breaks_s = self._fate.dice.uniform(0.0, 10 * self._usual_s)
         else:
             breaks_s = self._fate.dice.uniform(0.0, self._timeout_s)
         timer = self._fate.loop.later(breaks_s, settle, _Reply(None, NoAnswerError("no answer")))
@@ -80,7 +83,7 @@ class Link:
     def way_s(self, slow: float) -> float:
         """How long one message is under way."""
         if self._fate.strikes(slow):
-            return self._fate.dice.uniform(self._usual_s, SLOW_MAX_S)
+            return self._fate.dice.uniform(self._usual_s, self._fate.dice.choice(SLOW_MAX_S))
         return self._fate.dice.uniform(0.2, 1.0) * self._usual_s
 
     def _passes(self, lost: float) -> bool:

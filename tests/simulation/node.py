@@ -31,9 +31,9 @@ LEASE_MS = 2_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
 DEAD_AFTER_MS = 3_500
 HEARTBEAT_S = 0.5
-WATCHDOG_S = 1.0
+WATCHDOG_S = 0.5
 WISHES_S = 0.25
-QUEUE_S = 0.5
+QUEUE_S = 0.2
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 #: Longest time between a plan's commit and its start.

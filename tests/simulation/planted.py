@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from domain.ids import ClientOrderId, OrderTag
 from domain.orders import Absent, Trade
-from domain.plans import Place, Plan
+from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
@@ -79,14 +79,9 @@ def epoch_not_checked() -> Iterator[None]:
 
 
 @contextmanager
-def cancel_not_marked() -> Iterator[None]:
-    """A cancel that was sent is forgotten, so that it is sent again and again."""
-    intend = ShardState.intend
-
-    def forgetful(self: ShardState, plan: Plan) -> None:
-        intend(self, Plan((), plan.places))
-
-    with patch.object(ShardState, "intend", forgetful):
+def lost_cancel_forgotten() -> Iterator[None]:
+    """A cancel that had no effect is never asked for again."""
+    with patch.object(ShardState, "retry_cancel", lambda self, client_order_id, into: None):
         yield
 
 
@@ -149,7 +144,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         timeout_taken_for_failure,
         late_fill_dropped,
         epoch_not_checked,
-        cancel_not_marked,
+        lost_cancel_forgotten,
         anchor_moved_at_start,
         lease_not_checked,
         absence_believed_at_once,

@@ -100,7 +100,7 @@ class SimulatedStore:
             self._fate.trace.note(f"{self._executor} {what}")
             return answer
 
-        self._fate.hazard()
+        self._fate.hazard(1.0)
         return await self.ask(traced)
 
     def _chances(self) -> Chances:

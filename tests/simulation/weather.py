@@ -46,9 +46,9 @@ CALM = Weather()
 
 #: The most there is of each fault where the mix has it.
 _WORST = Weather(
-    request_lost=0.2,
-    reply_lost=0.3,
-    request_slow=0.2,
+    request_lost=0.1,
+    reply_lost=0.2,
+    request_slow=0.3,
     reply_slow=0.2,
     not_sent=0.1,
     rate_limited=0.1,
@@ -60,14 +60,14 @@ _WORST = Weather(
     quote_lost=0.3,
     quote_slow=0.3,
     quote_senseless=0.1,
-    store_request_lost=0.04,
-    store_reply_lost=0.04,
-    store_request_slow=0.25,
+    store_request_lost=0.02,
+    store_reply_lost=0.02,
+    store_request_slow=0.1,
     store_reply_slow=0.1,
     plan_slow=0.1,
     plan_again=0.3,
-    dies=0.04,
-    sleeps=0.06,
+    dies=0.008,
+    sleeps=0.006,
 )
 
 

@@ -145,7 +145,7 @@ class World:
         accidents = self._accidents()
         lasts_s = self._dice.uniform(40.0, 120.0)
         at_s = self._dice.uniform(3.0, 10.0)
-        pace_s = self._dice.uniform(1.5, 10.0)
+        pace_s = self._dice.uniform(3.0, 15.0)
         while at_s < lasts_s:
             (accident,) = self._dice.choices(list(accidents), weights=list(accidents.values()))
             self._loop.later(at_s, accident)
@@ -201,10 +201,10 @@ class World:
         skew_ms = dice.randint(-CAPABILITIES.clock_skew_ms, CAPABILITIES.clock_skew_ms) // 2
         clock = VirtualClock(self._loop, skew_ms)
 
-        def hazard() -> None:
-            weather, chance = self._weather, dice.random()
+        def hazard(weight: float) -> None:
+            weather, chance = self._weather, dice.random() / weight
             if chance < weather.dies:
-                process.kill_after(dice.randint(0, 6))
+                process.kill_after(dice.randint(0, 3))
             elif chance < weather.dies + weather.sleeps:
                 self._put_to_sleep(machine)
 
@@ -238,7 +238,7 @@ class World:
             self._ended.add(executor)
             self._deaths += 1
             machine.node = None
-            longest_s = 0.3 if self._is_calm else self._dice.choice((0.3, 8.0))
+            longest_s = 0.3 if self._is_calm else self._dice.choice((0.1, 0.3, 8.0))
             self._loop.later(self._dice.uniform(0.01, longest_s), self._boot, machine)
 
         process.start(machine.node.main(), bury)

@@ -145,7 +145,7 @@ class MemoryBackend:
             trace=Trace(loop, keep=False),
             dice=Random(1),
             weather=lambda: CALM,
-            hazard=lambda: None,
+            hazard=lambda weight: None,
         )
         self._database = Database(loop.now_ms, nonce=7)
         symbol = new_symbol()
