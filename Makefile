@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit bench lock clean
+.PHONY: help setup demo test check unit simulate bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,11 @@ check: $(STAMP)  ## Style, types and layers
 
 unit: $(STAMP)  ## The quick tests
 	$(BIN)/pytest tests/unit
+
+SEEDS ?= 1000
+FIRST_SEED ?= 1
+simulate: $(STAMP)  ## Run the shard through SEEDS simulated runs full of faults, from FIRST_SEED on
+	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
 
 bench: $(STAMP)  ## Measure, as ratios against baselines of the same run
 	$(BIN)/python benchmarks/run.py

@@ -50,7 +50,8 @@ async def absorb_survey(
 ) -> None:
     """Fold a survey in: reports first, so that their trades find their orders.
 
-    An own order that should rest and is not shown is doubted; one that is shown is not.
+    An own order that should rest and is not shown is doubted; one that is shown is not, unless a
+    cancel of it is unanswered: its look-up has that cancel asked for again.
     """
     shown = set()
     for report in found.open_orders:

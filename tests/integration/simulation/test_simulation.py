@@ -1,0 +1,73 @@
+"""Simulated runs end well, are the same every time, and do not end well with a bug planted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import count, islice
+
+import pytest
+
+from simulation.__main__ import main
+from simulation.planted import BUGS
+from simulation.world import simulate
+
+SEEDS = 60
+#: Seeds a planted bug has to be seen in.
+CAUGHT_WITHIN = 150
+#: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
+EVENTFUL = 200
+
+_FINGERPRINT = "from simulation.world import simulate; print(simulate({seed}).fingerprint)"
+
+
+def test_simulate_many_seeds_break_no_promise() -> None:
+    outcomes = [simulate(seed) for seed in range(1, SEEDS + 1)]
+    failed = {o.seed: o.violations for o in outcomes if o.violations}
+    assert not failed
+    assert min(sum(o.orders for o in outcomes), sum(o.trades for o in outcomes)) > EVENTFUL
+    assert sum(o.deaths for o in outcomes) > EVENTFUL
+
+
+def test_simulate_same_seed_gives_the_same_trace() -> None:
+    first, second = (simulate(7, keep_trace=True) for _ in range(2))
+    assert first == second
+    assert first.trace
+    assert simulate(8).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_simulate_depends_on_no_hash(hash_seed: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": "tests", "PYTHONHASHSEED": hash_seed}
+    printed = subprocess.run(
+        [sys.executable, "-c", _FINGERPRINT.format(seed=11)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert printed.stdout.strip() == simulate(11).fingerprint
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_simulate_with_a_planted_bug_fails_soon(bug: str) -> None:
+    with BUGS[bug]():
+        outcomes = (simulate(seed) for seed in islice(count(1), CAUGHT_WITHIN))
+        assert any(outcome.violations for outcome in outcomes)
+
+
+def test_main_failing_seed_is_told_with_the_command_that_replays_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with BUGS["late_fill_dropped"]():
+        assert main(["--seed", "1"]) == 1
+    printed = capsys.readouterr().out
+    assert "venue order_filled" in printed
+    assert "make simulate SEEDS=1 FIRST_SEED=1" in printed
+
+
+def test_main_good_seed_prints_only_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seed", "1"]) == 0
+    assert capsys.readouterr().out.startswith("1 seeds, 0 failed:")

@@ -1,0 +1,84 @@
+"""``python -m simulation``: many seeds on all cores; one seed with its trace."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from rich.console import Console
+from rich.progress import track
+
+from simulation.world import Outcome, simulate
+
+#: Violations shown of a seed; its trace tells the rest.
+_SHOWN_MAX = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 1 if any seed failed."""
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1, help="where to begin")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--trace", action="store_true", help="tell everything that happens")
+    chosen = parser.parse_args(arguments)
+    first, seeds = chosen.first_seed, chosen.seeds
+    if chosen.seed is not None:
+        first, seeds = chosen.seed, 1
+    console = Console(highlight=False, soft_wrap=True)
+    started_s = time.monotonic()
+    keep_trace = chosen.trace or seeds == 1
+    outcomes = _run(range(first, first + seeds), console, keep_trace=keep_trace)
+    failed = [outcome for outcome in outcomes if outcome.violations]
+    for outcome in outcomes:
+        if outcome.trace and (chosen.trace or outcome.violations):
+            console.out("\n".join(outcome.trace))
+    for outcome in failed:
+        _show(outcome, console)
+    console.print(_summary(outcomes, len(failed), time.monotonic() - started_s))
+    return 1 if failed else 0
+
+
+def _run(seeds: range, console: Console, *, keep_trace: bool) -> list[Outcome]:
+    if len(seeds) == 1:
+        return [simulate(seeds[0], keep_trace=keep_trace)]
+    with ProcessPoolExecutor() as pool:
+        outcomes: Iterable[Outcome] = pool.map(simulate, seeds, chunksize=4)
+        return list(
+            track(
+                outcomes,
+                description="seeds",
+                total=len(seeds),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+        )
+
+
+def _show(outcome: Outcome, console: Console) -> None:
+    console.print(f"seed {outcome.seed} FAILED", style="bold red")
+    for violation in outcome.violations[:_SHOWN_MAX]:
+        console.print(f"  {violation}", markup=False)
+    left = len(outcome.violations) - _SHOWN_MAX
+    if left > 0:
+        console.print(f"  … and {left} more")
+    console.print(f"  make simulate SEEDS=1 FIRST_SEED={outcome.seed}")
+
+
+def _summary(outcomes: Sequence[Outcome], failed: int, elapsed_s: float) -> str:
+    hours = sum(outcome.virtual_s for outcome in outcomes) / 3_600
+    orders = sum(outcome.orders for outcome in outcomes)
+    trades = sum(outcome.trades for outcome in outcomes)
+    deaths = sum(outcome.deaths for outcome in outcomes)
+    return (
+        f"{len(outcomes)} seeds, {failed} failed: {hours:.1f} virtual hours, {orders} orders,"
+        f" {trades} trades, {deaths} deaths of processes in {elapsed_s:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Bugs to plant into the product, so that the net is seen to catch them.
+
+Each is a context in which production code, or a promise of the store, is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from random import Random
+from string import ascii_letters
+from unittest.mock import patch
+
+from domain.ids import ClientOrderId, OrderTag
+from domain.orders import Absent, Trade
+from domain.plans import Place
+from exchanges.id_codecs import Base62Codec
+from ports.exchange import Outcome, Undetermined
+from ports.store import Changes, Claim
+from simulation.database import Database
+from symbol_manager import execute
+from symbol_manager.doubts import Doubts
+from symbol_manager.execute import Held
+from symbol_manager.lease import Lease
+from symbol_manager.state import ShardState
+from symbol_manager.tenure import Tenure
+
+
+@contextmanager
+def random_client_ids() -> Iterator[None]:
+    """Client ids that say nothing of their order."""
+    dice = Random(1)
+
+    def encode(self: Base62Codec, tag: OrderTag) -> ClientOrderId:
+        return ClientOrderId("".join(dice.choices(ascii_letters, k=18)))
+
+    with patch.object(Base62Codec, "encode", encode):
+        yield
+
+
+@contextmanager
+def timeout_taken_for_failure() -> Iterator[None]:
+    """An order whose answer did not come counts as never sent."""
+    apply = execute._apply_place
+
+    def hasty(place: Place, outcome: Outcome, held: Held, into: Changes) -> None:
+        if isinstance(outcome, Undetermined):
+            name = place.intent.client_order_id
+            held.state.set_state(name, Absent("timed out"), into)
+            return
+        apply(place, outcome, held, into)
+
+    with patch.object(execute, "_apply_place", hasty):
+        yield
+
+
+@contextmanager
+def late_fill_dropped() -> Iterator[None]:
+    """Trades of an order that has ended are not booked."""
+    settle = ShardState._settle
+
+    def forgetful(
+        self: ShardState, trade: Trade, client_order_id: ClientOrderId, into: Changes
+    ) -> None:
+        if self.order(client_order_id).is_live:
+            settle(self, trade, client_order_id, into)
+
+    with patch.object(ShardState, "_settle", forgetful):
+        yield
+
+
+@contextmanager
+def epoch_not_checked() -> Iterator[None]:
+    """The store takes what a former owner commits."""
+    with patch.object(Database, "_check_owned", lambda self, ownership: None):
+        yield
+
+
+@contextmanager
+def lost_cancel_forgotten() -> Iterator[None]:
+    """A cancel that had no effect is never asked for again."""
+    with patch.object(ShardState, "retry_cancel", lambda self, client_order_id, into: None):
+        yield
+
+
+@contextmanager
+def anchor_moved_at_start() -> Iterator[None]:
+    """Each epoch has a ladder of its own, as grids do that anchor at the last price."""
+    claim = Database.claim
+
+    def moved(self: Database, executor: str, shard: int, workflow_id: str) -> Claim:
+        found = claim(self, executor, shard, workflow_id)
+        return replace(found, anchor=found.anchor + found.ownership.epoch * Decimal("0.07"))
+
+    with patch.object(Database, "claim", moved):
+        yield
+
+
+@contextmanager
+def lease_not_checked() -> Iterator[None]:
+    """A process that was stopped past its lease sends when it wakes."""
+    with patch.object(Lease, "check", lambda self: None):
+        yield
+
+
+@contextmanager
+def absence_believed_at_once() -> Iterator[None]:
+    """An order that the venue does not show is absent, although its request may be under way."""
+    with patch.object(Doubts, "may_be_absent", lambda self, client_order_id: True):
+        yield
+
+
+@contextmanager
+def kill_switch_ignored() -> Iterator[None]:
+    """The database forbids placing, but what rests is left there."""
+    permissions = Tenure._permissions
+
+    def unimpressed(self: Tenure) -> object:
+        return replace(permissions(self), orders=True)
+
+    with patch.object(Tenure, "_permissions", unimpressed):
+        yield
+
+
+@contextmanager
+def balance_booked_twice() -> Iterator[None]:
+    """A trade that is seen again is booked again."""
+    absorb = ShardState.absorb_trade
+
+    def eager(self: ShardState, trade: Trade, into: Changes) -> None:
+        self._trade_ids.discard(trade.trade_id)
+        absorb(self, trade, into)
+
+    with patch.object(ShardState, "absorb_trade", eager):
+        yield
+
+
+BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    bug.__name__: bug
+    for bug in (
+        random_client_ids,
+        timeout_taken_for_failure,
+        late_fill_dropped,
+        epoch_not_checked,
+        lost_cancel_forgotten,
+        anchor_moved_at_start,
+        lease_not_checked,
+        absence_believed_at_once,
+        kill_switch_ignored,
+        balance_booked_twice,
+    )
+}
