@@ -147,23 +147,18 @@ async def test_add_is_done_once_though_every_other_transaction_fails(
 
 
 @pytest.mark.parametrize(
-    ("trigger", "stage", "above", "start", "status"),
+    ("trigger", "stage", "above"),
     [
-        pytest.param(None, "running", False, "99.50", "running", id="at once"),
-        pytest.param("101", "waiting", True, "101", "waiting", id="rises to its trigger"),
-        pytest.param("98", "waiting", False, "98", "waiting", id="falls to its trigger"),
+        pytest.param(None, "running", False, id="at once"),
+        pytest.param("101", "waiting", True, id="rises to its trigger"),
+        pytest.param("98", "waiting", False, id="falls to its trigger"),
     ],
 )
 async def test_add_records_where_the_grid_starts_and_its_first_ladder(
-    clean_engine: AsyncEngine,
-    changes: Changes,
-    trigger: str | None,
-    stage: str,
-    above: bool,
-    start: str,
-    status: str,
+    clean_engine: AsyncEngine, changes: Changes, trigger: str | None, stage: str, above: bool
 ) -> None:
     """The window has no anchor of its own: level 0 is where the grid starts."""
+    start = Decimal(trigger or "99.49")
     window = {"kind": "window", "buy_window": 3, "sell_window": 3}
     spec = make_spec(range=window, trigger_price=trigger).model_dump(mode="json")
     add = ADD | {"spec": spec}
@@ -173,13 +168,13 @@ async def test_add_records_where_the_grid_starts_and_its_first_ladder(
     assert "anchor" not in recorded
 
     (row,) = await select(clean_engine, "SELECT start_price, phase, ladder_version FROM shards")
-    assert (row.start_price, row.ladder_version) == (Decimal(start), 0)
+    assert (row.start_price, row.ladder_version) == (start, 0)
     assert row.phase == {"stage": stage, "reason": "", "trigger_above": above, "shift": 0}
     (ladder,) = await select(clean_engine, "SELECT * FROM ladders")
-    assert (ladder.version, ladder.anchor) == (0, Decimal(start))
+    assert (ladder.version, ladder.anchor) == (0, start)
     assert ladder.spacing == {"kind": "arithmetic", "step": "1"}
 
-    await execute(clean_engine, "UPDATE shards SET status = :status", status=status)
+    await execute(clean_engine, "UPDATE shards SET status = :status", status=stage)
     assert (await changes.converge(add, recorded))["outcome"] == "done"
 
 
