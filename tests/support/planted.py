@@ -10,7 +10,6 @@ import string
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from cli.main import main
@@ -87,7 +86,8 @@ def re_anchoring() -> None:
     async def moved(self: Repository, shard: int, workflow_id: str) -> Claim:
         found = await claim(self, shard, workflow_id)
         shift = found.instrument.tick_size * 7 * found.ownership.epoch
-        return replace(found, anchor=found.anchor + Decimal(shift))
+        ladders = [replace(ladder, anchor=ladder.anchor + shift) for ladder in found.ladders]
+        return replace(found, ladders=tuple(ladders))
 
     Repository.claim = moved  # type: ignore[method-assign]  # that is the bug
 

@@ -1,20 +1,26 @@
 -- A small history in which everything happened once; `sample_history.py` names its ids.
 
-INSERT INTO instruments (account, symbol, version, base, quote, tick_size, lot_size, min_quantity,
+INSERT INTO instruments (account, symbol, version, base, quote, kind, tick_size, lot_size, min_quantity,
                          min_notional, maker_fee, taker_fee, base_decimals, quote_decimals)
-VALUES ('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 0.01, 0.00001, 0.00001, 5, 0.0001, 0.0001, 8, 8),
-       ('sim', 'ETH/USDT', 1, 'ETH', 'USDT', 0.01, 0.0001, 0.0001, 5, 0.0001, 0.0001, 8, 8);
+VALUES ('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 'spot', 0.01, 0.00001, 0.00001, 5, 0.0001, 0.0001, 8, 8),
+       ('sim', 'ETH/USDT', 1, 'ETH', 'USDT', 'spot', 0.01, 0.0001, 0.0001, 5, 0.0001, 0.0001, 8, 8);
 
-INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, status_reason, anchor,
-                    instrument_version, epoch, requested_by, reconciled_at, ended_at)
+INSERT INTO shards (symbol_key, account, symbol, spec, desired, status, status_reason, start_price,
+                    phase, instrument_version, epoch, requested_by, reconciled_at, ended_at)
 VALUES ('sim-BTC-USDT', 'sim', 'BTC/USDT', '{"mode": "long", "spacing": {"kind": "arithmetic", "step": "50"},
             "range": {"kind": "window", "buy_window": 5, "sell_window": 5, "anchor": "61800"},
-            "order_size": {"kind": "base", "amount": "0.001"}, "budget_quote": "1000"}', 'running', 'running', '', 61800, 1, 1,
+            "order_size": {"kind": "base", "amount": "0.001"}, "budget_quote": "1000"}', 'running', 'running', '', 61800,
+        '{"stage": "running", "reason": "", "trigger_above": false, "shift": 0}', 1, 1,
         'add:sim-BTC-USDT:first', clock_timestamp() - interval '30 seconds', NULL),
        ('sim-ETH-USDT', 'sim', 'ETH/USDT', '{"mode": "long", "spacing": {"kind": "arithmetic", "step": "50"},
             "range": {"kind": "window", "buy_window": 5, "sell_window": 5, "anchor": "61800"},
-            "order_size": {"kind": "base", "amount": "0.001"}, "budget_quote": "1000"}', 'removed', 'removed', '', 2680, 1, 3,
+            "order_size": {"kind": "base", "amount": "0.001"}, "budget_quote": "1000"}', 'removed', 'removed', '', 2680,
+        '{"stage": "running", "reason": "", "trigger_above": false, "shift": 0}', 1, 3,
         'add:sim-ETH-USDT:first', NULL, clock_timestamp());
+
+INSERT INTO ladders (shard, version, anchor, spacing)
+VALUES (1, 0, 61800, '{"kind": "arithmetic", "step": "50"}'),
+       (2, 0, 2680, '{"kind": "arithmetic", "step": "50"}');
 
 INSERT INTO decisions (decision_id, shard, epoch, sequence, bid, ask, exchange_ms, causes, cancels,
                        places, refused, decided_at)
@@ -65,11 +71,11 @@ SELECT 'sim', 'BTC/USDT', trade_id, 1, venue_order_id, id, 'own', side, price, 0
     ('103', '9002', 'entry000000000002', 'buy', 61700, 0.0000001, 'BTC', interval '11 minutes')
   ) AS row (trade_id, venue_order_id, id, side, price, fee, fee_asset, ago);
 
-INSERT INTO slots (shard, ladder_version, slot, inventory, cost, sold, sold_cost, proceeds,
-                   fee_base, fee_quote, buy_generation, sell_generation)
-VALUES (1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 1, 1),
-       (1, 0, -2, 0.0009999, 61.7, 0, 0, 0, 0.0000001, 0, 1, 1),
-       (1, 0, -4, 0, 0, 0, 0, 0, 0, 0, 1, 0);
+INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost, proceeds,
+                   fee_base, fee_quote, buy_generation, sell_generation, trades)
+VALUES (1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2),
+       (1, 0, -2, 0.0009999, 61.7, 0, 0, 0, 0.0000001, 0, 1, 1, 1),
+       (1, 0, -4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0);
 
 INSERT INTO pairs (shard, ladder_version, slot, closing_trade_id, quantity, cost, proceeds,
                    fee_base, fee_quote, profit, closed_at)

@@ -81,7 +81,8 @@ def _symbol(database: Database, shard: int) -> str:
 def _store_shards(connection: psycopg.Connection, database: Database) -> None:
     for shard in database.shards:
         symbol = f"{shard.base}/{shard.quote}"
-        for version, tick_size in enumerate(shard.tick_sizes, start=1):
+        ladders = [ladder for ladder in database.ladders if ladder.shard == shard.shard]
+        for version, tick_size in enumerate(ladders[-1].tick_sizes, start=1):
             insert(
                 connection,
                 "instruments",
@@ -90,6 +91,7 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
                 version=version,
                 base=shard.base,
                 quote=shard.quote,
+                kind="spot",
                 tick_size=tick_size,
                 lot_size=1,
                 min_quantity=1,
@@ -101,24 +103,33 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
             )
         connection.execute(
             "INSERT INTO shards (shard, symbol_key, account, symbol, spec, desired, desired_ms,"
-            " status, status_reason, anchor, ladder_version, instrument_version, requested_by,"
-            " created_at) OVERRIDING SYSTEM VALUE VALUES"
-            " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 'test', %s)",
+            " status, status_reason, start_price, phase, ladder_version, instrument_version,"
+            " requested_by, created_at) OVERRIDING SYSTEM VALUE VALUES"
+            " (%s, %s, %s, %s, '{}', %s, %s, %s, %s, %s, %s, %s, 1, 'test', %s)",
             (
                 shard.shard,
                 f"{ACCOUNT}-{shard.base}-{shard.quote}",
                 ACCOUNT,
                 symbol,
-                json.dumps({"spacing": dict(shard.spacing)}),
                 shard.desired,
                 shard.created_ms,
                 shard.status,
                 shard.status_reason,
-                shard.anchor,
-                shard.ladder_version,
+                ladders[-1].anchor,
+                json.dumps({"stage": shard.stage}),
+                ladders[-1].version,
                 moment(shard.created_ms),
             ),
         )
+        for ladder in ladders:
+            insert(
+                connection,
+                "ladders",
+                shard=shard.shard,
+                version=ladder.version,
+                anchor=ladder.anchor,
+                spacing=json.dumps(dict(ladder.spacing)),
+            )
 
 
 def _store_orders(connection: psycopg.Connection, database: Database) -> None:
@@ -166,8 +177,8 @@ def _store_books(connection: psycopg.Connection, database: Database) -> None:
             slot=slot.slot,
             inventory=slot.inventory,
             cost=slot.cost,
-            sold=0,
-            sold_cost=slot.sold_cost,
+            closed=0,
+            closed_cost=slot.closed_cost,
             proceeds=slot.proceeds,
             fee_base=0,
             fee_quote=0,

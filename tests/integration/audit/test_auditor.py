@@ -94,7 +94,7 @@ async def test_audit_of_a_clean_system_passes_at_the_first_look(
             "UPDATE orders SET status = 'unknown' WHERE status = 'open'", "I3", id="unknown"
         ),
         pytest.param("UPDATE slots SET inventory = inventory - 0.00000001", "I3", id="inventory"),
-        pytest.param("UPDATE shards SET anchor = anchor + 0.01", "I7", id="anchor"),
+        pytest.param("UPDATE ladders SET anchor = anchor + 0.01", "I7", id="anchor"),
         pytest.param("UPDATE shards SET status = 'halted'", "I7", id="halted"),
         pytest.param("UPDATE ledger SET amount = amount + 0.00000001", "I8", id="ledger"),
         pytest.param("UPDATE slots SET cost = cost + 0.00000001", "I8", id="cost"),

@@ -20,6 +20,7 @@ from exchanges.ccxt_exchange import CcxtExchange
 from ports.exchange import Outcome, SendGuard
 
 SYMBOL = "BTC/USDT"
+SLOT = SlotId(0, -3)
 #: Far below every price of the simulated market, and within the venue's price filter.
 LOW_TICKS = 4_000_000
 PLACE = {"method": "POST", "path": "/api/v3/order"}
@@ -126,7 +127,7 @@ def intent(
     tag = OrderTag(
         nonce=5,
         shard=1,
-        slot=SlotId(0, -3),
+        slot=SLOT,
         purpose=Purpose.ENTRY,
         side=side,
         generation=next(_generations),
@@ -149,7 +150,7 @@ def plan(
         epoch=1,
         plan=Plan(
             cancels=tuple(
-                Cancel(client_order_id=name, slot=-3, side=Side.BUY, reason="test")
+                Cancel(client_order_id=name, slot=SLOT, side=Side.BUY, reason="test")
                 for name in cancels
             ),
             places=tuple(Place(intent=item, reason="test") for item in places),

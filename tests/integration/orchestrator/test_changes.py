@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import StoreUnavailable, TransientVenueError
 from domain.market import Quote
-from integration.store.factories import add_symbol, ask, execute, rows_of, value
+from integration.store.factories import add_symbol, ask, execute, rows_of, select, value
 from orchestrator import changes as changes_module
 from orchestrator.changes import Changes, Verb
 from orchestrator.workflows import Document
@@ -147,6 +147,38 @@ async def test_add_is_done_once_though_every_other_transaction_fails(
     assert (await changes.converge(ADD, recorded))["outcome"] == "done"
     assert await rows_of(clean_engine, "shards", "instruments") == {"shards": 1, "instruments": 1}
     assert outages.seen
+
+
+@pytest.mark.parametrize(
+    ("trigger", "stage", "above"),
+    [
+        pytest.param(None, "running", False, id="at once"),
+        pytest.param("101", "waiting", True, id="rises to its trigger"),
+        pytest.param("98", "waiting", False, id="falls to its trigger"),
+    ],
+)
+async def test_add_records_where_the_grid_starts_and_its_first_ladder(
+    clean_engine: AsyncEngine, changes: Changes, trigger: str | None, stage: str, above: bool
+) -> None:
+    """The window has no anchor of its own: level 0 is where the grid starts."""
+    start = Decimal(trigger or "99.49")
+    window = {"kind": "window", "buy_window": 3, "sell_window": 3}
+    spec = make_spec(range=window, trigger_price=trigger).model_dump(mode="json")
+    add = ADD | {"spec": spec}
+    workflow_id = await ask(clean_engine, "add:1")
+    prepared = await changes.prepare(add)
+    recorded = await changes.record(add, prepared, workflow_id)
+    assert "anchor" not in recorded
+
+    (row,) = await select(clean_engine, "SELECT start_price, phase, ladder_version FROM shards")
+    assert (row.start_price, row.ladder_version) == (start, 0)
+    assert row.phase == {"stage": stage, "reason": "", "trigger_above": above, "shift": 0}
+    (ladder,) = await select(clean_engine, "SELECT * FROM ladders")
+    assert (ladder.version, ladder.anchor) == (0, start)
+    assert ladder.spacing == {"kind": "arithmetic", "step": "1"}
+
+    await execute(clean_engine, "UPDATE shards SET status = :status", status=stage)
+    assert (await changes.converge(add, recorded))["outcome"] == "done"
 
 
 async def test_add_waits_for_an_exchange_that_answers_in_the_end(

@@ -15,6 +15,7 @@ from domain.instrument import Instrument
 from domain.market import BookTop
 from domain.orders import Intent, Order, PartiallyFilled
 from domain.plans import CommittedPlan, Plan, RiskApproved
+from grid.ladder import LadderVersion
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -33,6 +34,7 @@ from support.fake_exchange import BTC
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     make_intent,
+    make_phase,
     make_slot,
     make_spec,
     make_trade,
@@ -82,7 +84,9 @@ def new_symbol(request: str = "add:1", instrument: Instrument = BTC, **changes: 
         account=instrument.account,
         symbol=instrument.symbol,
         spec=make_spec().model_dump(mode="json"),
-        anchor=Decimal(100),
+        start_price=Decimal(100),
+        phase=make_phase(),
+        ladder=LadderVersion(version=0, anchor=Decimal(100), spacing=make_spec().spacing),
         instrument=instrument,
         requested_by=request,
         last_trade_id=None,
@@ -145,10 +149,10 @@ class Owner:
     claim: Claim
     _sequence: int = field(default=0)
 
-    def intent(self, slot: int = -1, side: Side = Side.BUY, **changes: Any) -> Intent:
+    def intent(self, number: int = -1, side: Side = Side.BUY, **changes: Any) -> Intent:
         shard, nonce = self.claim.ownership.shard, self.claim.nonce
         lots = changes.pop("lots", ENTRY_LOTS)
-        return make_intent(slot, side, lots, shard=shard, nonce=nonce, **changes)
+        return make_intent(number, side, lots, shard=shard, nonce=nonce, **changes)
 
     async def commit(self, plan: Plan) -> CommittedPlan:
         self._sequence += 1
@@ -198,7 +202,7 @@ def own_fill(intent: Intent, trade_id: str, lots: int, **changes: Any) -> Change
         fills={
             trade_id: Fill(trade=trade, origin=Origin.OWN, client_order_id=intent.client_order_id)
         },
-        slots={intent.tag.slot: make_slot(intent.tag.slot, lots)},
+        slots={intent.tag.slot: make_slot(intent.tag.slot.number, lots)},
     )
 
 

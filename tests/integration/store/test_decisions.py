@@ -31,6 +31,7 @@ from store.kill_switch import KillSwitch
 from unit.symbol_manager.factories import (
     cancelling,
     placing,
+    slot_id,
 )
 
 
@@ -47,8 +48,8 @@ async def test_commit_decision_writes_intents_generations_and_the_record(owner: 
     assert {order.intent.client_order_id: order for order in loaded.orders} == {
         intent.client_order_id: Order(intent=intent, state=Intended()) for intent in (entry, exit_)
     }
-    assert loaded.slots[-1] == Slot(index=-1, ladder_version=0, buy_generation=1)
-    assert loaded.slots[-2] == Slot(index=-2, ladder_version=0, sell_generation=1)
+    assert loaded.slots[slot_id(-1)] == Slot(id=slot_id(-1), buy_generation=1)
+    assert loaded.slots[slot_id(-2)] == Slot(id=slot_id(-2), sell_generation=1)
     ((decision,),) = await select(
         owner.engine,
         "SELECT row(decision_id, epoch, sequence, bid, ask, exchange_ms) FROM decisions",
@@ -118,4 +119,4 @@ async def test_commit_decision_after_the_end_takes_the_next_generation_once(owne
     await owner.place(second)
     loaded = await owner.repository.load(owner.claim)
     assert [order.intent for order in loaded.orders] == [second]
-    assert loaded.slots[-1].buy_generation == 2
+    assert loaded.slots[slot_id(-1)].buy_generation == 2

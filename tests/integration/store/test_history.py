@@ -88,8 +88,27 @@ async def test_symbols_hides_removed_ones_unless_asked(sample: str, engine: Asyn
     assert active.symbol == "BTC/USDT"
     assert (active.live_orders, active.pairs, active.node) == (1, 1, None)
     assert active.bid == Decimal("61799.99")
+    assert (active.stage, active.start_price) == ("running", Decimal(61800))
+    assert (active.ladder_version, active.anchor) == (0, Decimal(61800))
+    assert active.spacing == {"kind": "arithmetic", "step": "50"}
     everyone = await history.symbols(engine, include_removed=True)
     assert [s.symbol for s in everyone] == ["BTC/USDT", "ETH/USDT"]
+
+
+async def test_symbol_shows_the_ladder_that_takes_entries_now(
+    sample: str, engine: AsyncEngine
+) -> None:
+    with psycopg.connect(sample) as connection:
+        connection.execute(
+            """INSERT INTO ladders (shard, version, anchor, spacing)
+               VALUES (1, 1, 61900, '{"kind": "arithmetic", "step": "75"}')"""
+        )
+        connection.execute("UPDATE shards SET ladder_version = 1 WHERE shard = 1")
+    found = await history.symbol(engine, "BTC/USDT")
+    assert found is not None
+    assert (found.ladder_version, found.anchor) == (1, Decimal(61900))
+    assert found.spacing["step"] == "75"
+    assert len(await history.symbols(engine)) == 1
 
 
 async def test_symbol_finds_removed_one_and_none_for_a_stranger(

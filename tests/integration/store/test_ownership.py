@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost
+from grid.phase import Stage
 from integration.store.factories import (
     EXECUTOR,
     Owner,
@@ -23,8 +24,8 @@ from integration.store.factories import (
 )
 from orchestrator.workflows import run_shard_id
 from ports.store import Changes, Ownership, Status
-from store.kill_switch import KillSwitch
 from store.repository import Repository
+from unit.symbol_manager.factories import cancelling, make_phase
 
 OTHER_EXECUTOR = "node-2:start-1"
 
@@ -38,15 +39,6 @@ async def test_claim_by_the_same_executor_raises_the_epoch(owner: Owner) -> None
     again = await owner.claim_again()
     assert again.claim.ownership == Ownership(owner.claim.ownership.shard, 2)
     assert replace(again.claim, ownership=owner.claim.ownership) == owner.claim
-    for places in (False, True):
-        assert not await owner.repository.may_send(owner.claim.ownership, places=places)
-        assert await owner.repository.may_send(again.claim.ownership, places=places)
-
-
-async def test_may_send_under_the_kill_switch_only_plans_without_places(owner: Owner) -> None:
-    await KillSwitch(owner.engine).engage(reason="test", request_id="kill:1")
-    assert await owner.repository.may_send(owner.claim.ownership, places=False)
-    assert not await owner.repository.may_send(owner.claim.ownership, places=True)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +123,13 @@ async def test_stale_epoch_can_change_nothing(owner: Owner) -> None:
     with pytest.raises(OwnershipLost):
         await owner.place(owner.intent(-2))
     with pytest.raises(OwnershipLost):
+        await owner.commit(cancelling(intent))
+    with pytest.raises(OwnershipLost):
         await owner.record(own_fill(intent, "1", 5))
     with pytest.raises(OwnershipLost):
         await owner.repository.set_status(owner.claim.ownership, Status.HALTED, "stale")
+    with pytest.raises(OwnershipLost):
+        await owner.record(Changes(phase=make_phase(Stage.ENDED)))
 
     after = (
         await select(owner.engine, "SELECT * FROM orders"),

@@ -95,7 +95,6 @@ async def test_statements_of_every_batch_read_few_rows_however_long_the_history(
     for order_id in ("c100", "v100"):
         assert await scanned(owner, sql.ONE_ORDER, shard=shard, order_id=order_id) == set()
     assert await scanned(owner, sql.UPDATE_ORDER, **update) == set()
-    assert await scanned(owner, sql.MAY_SEND, shard=shard, epoch=1, places=True) == set()
     assert await scanned(owner, sql.OWN_TRADE_IDS, client_order_id="c100") == set()
     assert await scanned(owner, sql.LOCK_OWNED, shard=shard, epoch=1) == set()
     assert await scanned(owner, sql.HELD_INVENTORY, account="sim", base="BTC") == set()

@@ -10,9 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import InvariantViolation
-from domain.ids import Side
+from domain.ids import Side, SlotId
 from domain.orders import Absent, Cancelled, Filled, Open, Order
+from grid.ladder import LadderVersion
+from grid.phase import Stage
 from grid.slots import Pair
+from grid.spec import ArithmeticSpacing, GeometricSpacing
 from integration.store.factories import (
     Owner,
     make_owner,
@@ -24,8 +27,10 @@ from integration.store.factories import (
 from ports.store import Changes, ClosedPair, Fill, Finding, Origin
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
+    make_phase,
     make_slot,
     make_trade,
+    slot_id,
     venue_id,
 )
 
@@ -60,7 +65,7 @@ async def test_record_that_fails_in_the_middle_changes_nothing(owner: Owner) -> 
     again.orders[intent.client_order_id] = Order(
         intent=intent, state=Filled(venue_id(intent), ENTRY_LOTS)
     )
-    again.slots[-1] = make_slot(-1, 10)
+    again.slots[slot_id(-1)] = make_slot(-1, 10)
     before = await owner.repository.load(owner.claim)
     with pytest.raises(InvariantViolation, match="trade 1 is already recorded"):
         await owner.record(again)
@@ -71,8 +76,7 @@ async def test_record_that_fails_in_the_middle_changes_nothing(owner: Owner) -> 
 async def test_record_pair_of_one_closing_trade_twice_changes_nothing(owner: Owner) -> None:
     trade = make_trade(owner.intent(-1, Side.SELL), "9", 5)
     pair = Pair(
-        slot=-1,
-        ladder_version=0,
+        slot=slot_id(-1),
         quantity_units=5_000,
         cost_units=495_000,
         proceeds_units=500_000,
@@ -80,7 +84,7 @@ async def test_record_pair_of_one_closing_trade_twice_changes_nothing(owner: Own
         fee_base_units=0,
     )
     await owner.record(Changes(pairs=[ClosedPair(pair, trade)]))
-    again = Changes(slots={-1: make_slot(-1, 7)}, pairs=[ClosedPair(pair, trade)])
+    again = Changes(slots={slot_id(-1): make_slot(-1, 7)}, pairs=[ClosedPair(pair, trade)])
     with pytest.raises(IntegrityError):
         await owner.record(again)
     assert await rows_of(owner.engine, "pairs", "slots") == {"pairs": 1, "slots": 0}
@@ -160,3 +164,44 @@ async def test_record_reconciliation_without_trades_keeps_how_far_it_was(owner: 
     await owner.record(Changes(is_reconciled=True, reconciled_trade_id="41"))
     await owner.record(Changes(is_reconciled=True))
     assert (await owner.claim_again()).claim.reconciled_trade_id == "41"
+
+
+async def test_record_short_pair_is_negative_on_both_sides_and_counts_for_the_next_owner(
+    owner: Owner,
+) -> None:
+    """Sold for 10.1 and bought back for 10."""
+    trade = make_trade(owner.intent(0), "9", ENTRY_LOTS)
+    pair = Pair(
+        slot=SlotId(3, 0),
+        quantity_units=10_000_000,
+        cost_units=-1_010_000_000,
+        proceeds_units=-1_000_000_000,
+        fee_quote_units=0,
+        fee_base_units=0,
+    )
+    await owner.record(Changes(pairs=[ClosedPair(pair, trade)]))
+    (row,) = await select(owner.engine, "SELECT ladder_version, cost, proceeds, profit FROM pairs")
+    assert tuple(row) == (3, Decimal("-10.1"), Decimal(-10), Decimal("0.1"))
+    assert (await owner.repository.load(owner.claim)).paired_units == pair.profit_units
+
+
+async def test_record_phase_is_what_the_next_owner_claims(owner: Owner) -> None:
+    phase = make_phase(Stage.CLOSING, reason="stop-loss: it fell", trigger_above=True, shift=-3)
+    await owner.record(Changes(phase=phase))
+    assert (await owner.claim_again()).claim.phase == phase
+
+
+async def test_record_ladder_becomes_the_current_one_and_a_version_may_be_used_again(
+    owner: Owner,
+) -> None:
+    first, spacing = owner.claim.ladders[0], ArithmeticSpacing(step=Decimal("2.50"))
+    second = LadderVersion(version=1, anchor=Decimal("101.5"), spacing=spacing)
+    await owner.record(Changes(ladder=second))
+    again = await owner.claim_again()
+    assert again.claim.ladders == (first, second)
+
+    reused = LadderVersion(
+        version=0, anchor=Decimal(99), spacing=GeometricSpacing(ratio=Decimal("1.01"))
+    )
+    await again.record(Changes(ladder=reused))
+    assert (await again.claim_again()).claim.ladders == (second, reused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable
-from domain.ids import ClientOrderId, VenueOrderId
+from domain.ids import ClientOrderId, SlotId, SymbolKey, VenueOrderId
+from domain.instrument import MarketKind
 from domain.orders import (
     Absent,
     Cancelled,
@@ -47,6 +49,7 @@ from support.fake_exchange import BTC
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     make_slot,
+    make_spec,
     make_trade,
     venue_id,
 )
@@ -114,21 +117,25 @@ async def test_find_order_never_intended_or_of_another_shard_is_none(owner: Owne
     assert await owner.repository.find_order(owner.claim, intent.client_order_id) is None
 
 
-#: Units with up to 18 digits: more than any account holds.
-units = st.integers(0, 10**18)
+def by_id(*recorded: Slot) -> dict[SlotId, Slot]:
+    return {slot.id: slot for slot in recorded}
+
+
+#: Units with up to 18 digits, more than any account holds; short slots have negative ones.
+units = st.integers(-(10**18), 10**18)
 slots = st.builds(
     Slot,
-    index=st.integers(-(1 << 15), (1 << 15) - 1),
-    ladder_version=st.just(0),
+    id=st.builds(SlotId, st.integers(0, 255), st.integers(-(1 << 15), (1 << 15) - 1)),
     inventory_units=units,
     cost_units=units,
-    sold_units=units,
-    sold_cost_units=units,
-    proceeds_units=st.integers(-(10**18), 10**18),
+    closed_units=units.map(abs),
+    closed_cost_units=units,
+    proceeds_units=units,
     fee_quote_units=units,
     fee_base_units=units,
     buy_generation=st.integers(0, (1 << 20) - 1),
     sell_generation=st.integers(0, (1 << 20) - 1),
+    trades=st.integers(0, (1 << 31) - 1),
 )
 
 
@@ -137,20 +144,20 @@ slots = st.builds(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(recorded=st.lists(slots, unique_by=lambda slot: slot.index, max_size=20))
+@given(recorded=st.lists(slots, unique_by=lambda slot: slot.id, max_size=20))
 async def test_load_gives_back_any_slots_as_they_were_recorded(
     owner: Owner, recorded: list[Slot]
 ) -> None:
     await execute(owner.engine, "DELETE FROM slots")
-    by_index = {slot.index: slot for slot in recorded}
-    await owner.record(Changes(slots=by_index))
-    assert (await owner.repository.load(owner.claim)).slots == by_index
+    await owner.record(Changes(slots=by_id(*recorded)))
+    assert (await owner.repository.load(owner.claim)).slots == by_id(*recorded)
 
 
 async def test_record_slot_never_lowers_a_generation(owner: Owner) -> None:
     await owner.place(owner.intent())
-    await owner.record(Changes(slots={-1: make_slot(-1, 5, buy_generation=0)}))
-    assert (await owner.repository.load(owner.claim)).slots[-1] == make_slot(-1, 5)
+    await owner.record(Changes(slots=by_id(make_slot(-1, 5, buy_generation=0))))
+    loaded = await owner.repository.load(owner.claim)
+    assert loaded.slots == by_id(make_slot(-1, 5))
 
 
 async def test_held_inventory_adds_the_symbols_that_share_a_base(owner: Owner) -> None:
@@ -158,12 +165,34 @@ async def test_held_inventory_adds_the_symbols_that_share_a_base(owner: Owner) -
     ether = replace(BTC, symbol="ETH/USDT", base="ETH")
     for number, instrument in enumerate((in_euro, ether), start=2):
         other = await make_owner(owner.engine, new_symbol(f"add:{number}", instrument))
-        await other.record(Changes(slots={0: make_slot(0, 300)}))
-    await owner.record(Changes(slots={0: make_slot(0, 100), 1: make_slot(1, 50)}))
+        await other.record(Changes(slots=by_id(make_slot(0, 300))))
+    await owner.record(Changes(slots=by_id(make_slot(0, 100), make_slot(1, 50))))
     assert await owner.repository.held_inventory("sim", "BTC") == BTC.lots_to_quantity(450)
     assert await owner.repository.held_inventory("sim", "DOGE") == 0
     await execute(owner.engine, "UPDATE shards SET status = 'removed' WHERE symbol = 'BTC/EUR'")
     assert await owner.repository.held_inventory("sim", "BTC") == BTC.lots_to_quantity(150)
+
+
+async def test_held_inventory_adds_declared_base_less_what_short_slots_owe(owner: Owner) -> None:
+    declared = make_spec(mode="neutral", base_inventory="0.5").model_dump(mode="json")
+    await execute(
+        owner.engine, "UPDATE shards SET spec = CAST(:spec AS jsonb)", spec=json.dumps(declared)
+    )
+    assert await owner.repository.held_inventory("sim", "BTC") == Decimal("0.5")
+    await owner.record(
+        Changes(slots=by_id(make_slot(0, -ENTRY_LOTS), make_slot(-1, ENTRY_LOTS // 2)))
+    )
+    assert await owner.repository.held_inventory("sim", "BTC") == Decimal("0.45")
+
+
+async def test_held_inventory_leaves_positions_in_contracts_out(owner: Owner) -> None:
+    contract = replace(BTC, symbol="BTC/USDT:USDT", kind=MarketKind.LINEAR)
+    key = SymbolKey("sim-BTC-USDT-USDT")
+    new = replace(new_symbol("add:2"), key=key, symbol=contract.symbol, instrument=contract)
+    other = await make_owner(owner.engine, new)
+    assert other.claim.instrument == contract
+    await other.record(Changes(slots=by_id(make_slot(0, 300))))
+    assert await owner.repository.held_inventory("sim", "BTC") == 0
 
 
 async def test_set_status_is_what_people_see(owner: Owner) -> None:
@@ -183,7 +212,7 @@ async def nowhere() -> AsyncIterator[AsyncEngine]:
 
 async def test_repository_without_postgres_says_so_in_our_words(nowhere: AsyncEngine) -> None:
     with pytest.raises(StoreUnavailable):
-        await Repository(nowhere, EXECUTOR).may_send(Ownership(1, 1), places=False)
+        await Repository(nowhere, EXECUTOR).set_status(Ownership(1, 1), Status.RUNNING, "")
 
 
 async def test_add_symbol_makes_a_shard_that_can_be_claimed_once_started(
@@ -200,8 +229,10 @@ async def test_add_symbol_makes_a_shard_that_can_be_claimed_once_started(
         await repository.claim(shard, workflow_id)
     await start_workflow(clean_engine, workflow_id)
     claim = await repository.claim(shard, workflow_id)
-    assert (claim.ownership, claim.instrument, claim.anchor) == (
-        Ownership(shard, 1),
-        BTC,
-        Decimal(100),
+    assert (claim.ownership, claim.instrument) == (Ownership(shard, 1), BTC)
+    new = new_symbol()
+    assert (claim.ladders, claim.start_price, claim.phase) == (
+        (new.ladder,),
+        new.start_price,
+        new.phase,
     )

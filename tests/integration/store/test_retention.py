@@ -37,7 +37,7 @@ async def owner(clean_engine: AsyncEngine) -> Owner:
 async def end(owner: Owner, intent: Intent, state: OrderState, filled_lots: int = 0) -> None:
     changes = Changes(orders={intent.client_order_id: Order(intent=intent, state=state)})
     if filled_lots:
-        trade = replace(make_trade(intent, f"t{intent.tag.slot}", filled_lots))
+        trade = replace(make_trade(intent, f"t{intent.tag.slot.number}", filled_lots))
         changes.fills[trade.trade_id] = Fill(
             trade=trade, origin=Origin.OWN, client_order_id=intent.client_order_id
         )
@@ -115,7 +115,7 @@ async def test_purge_history_goes_on_batch_after_batch(
     await owner.place(*intents)
     for intent in intents:
         await end(owner, intent, Rejected("filter"))
-        await age(owner, intent.tag.slot, OLD_DAYS)
+        await age(owner, intent.tag.slot.number, OLD_DAYS)
     assert await purge_history(owner.engine, KEEP_DAYS) == 6
     assert await kept_slots(owner) == []
 

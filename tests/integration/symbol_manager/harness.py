@@ -16,6 +16,8 @@ from domain.ids import ClientOrderId, Side, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
+from grid.phase import Phase
+from grid.spec import GridSpec
 from integration.store.factories import (
     EXECUTOR,
     add_symbol,
@@ -93,8 +95,9 @@ class WatchedExchange(FakeExchange):
         for report in self.open_orders():
             tag = self.ids.decode(report.client_order_id)
             if tag is not None and report.side is side:
-                assert tag.slot not in found, "two live orders of one slot and side"
-                found[tag.slot] = report
+                number = tag.slot.number
+                assert number not in found, "two live orders of one slot and side"
+                found[number] = report
         return found
 
     def order(self, slot: int, side: Side = Side.BUY) -> ClientOrderId:
@@ -168,18 +171,24 @@ class Rig:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def build(cls, engine: AsyncEngine) -> Rig:
+    async def build(
+        cls, engine: AsyncEngine, spec: GridSpec | None = None, phase: Phase | None = None
+    ) -> Rig:
         await Registry(engine).installation_nonce()
-        shard = await add_symbol(engine)
+        new = new_symbol()
+        if spec is not None:
+            start_price = spec.trigger_price or new.start_price
+            new = replace(new, spec=spec.model_dump(mode="json"), start_price=start_price)
+        shard = await add_symbol(engine, replace(new, phase=phase or new.phase))
         await join_node(engine)
         await start_workflow(engine, run_shard_id(new_symbol().key, shard))
         rig = cls(engine, shard, Wishes(Desired.RUNNING, is_killed=False))
         rig.tick()
         return rig
 
-    def tick(self) -> None:
+    def tick(self, bid: str = "99.49", ask: str = "99.51") -> None:
         """The same price again: entries belong into slots -1 to -3, an exit fits at level 0."""
-        self.exchange.set_price("99.49", "99.51", time.time_ns() // 1_000_000)
+        self.exchange.set_price(bid, ask, time.time_ns() // 1_000_000)
 
     def start(self, *, reconcile_every_ms: int = 300) -> None:
         clock = SystemClock()

@@ -237,17 +237,19 @@ def test_decide_short_inventory_counts_against_its_limit() -> None:
     assert not approved.refused
 
 
-def test_decide_flattening_closes_both_ways_at_once_and_post_only_nothing() -> None:
+@pytest.mark.parametrize(
+    ("number", "lots", "side", "price_ticks"),
+    [(-2, ENTRY_LOTS, Side.SELL, 9_999 - 49), (1, -ENTRY_LOTS, Side.BUY, 10_001 + 50)],
+)
+def test_decide_flattening_closes_a_slot_at_once(
+    number: int, lots: int, side: Side, price_ticks: int
+) -> None:
     spec = make_spec(mode="neutral", base_inventory="1")
-    slots = [make_slot(-2, ENTRY_LOTS), make_slot(1, -ENTRY_LOTS)]
-    plan = run(make_state(slots=slots, spec=spec), stance=Stance.FLATTEN).plan
-    assert placed(plan) == sells(-2) | buys(1)
-    assert {place.intent.tag.purpose for place in plan.places} == {Purpose.FLATTEN}
-    assert not any(place.intent.post_only for place in plan.places)
-    assert {place.intent.side: place.intent.price_ticks for place in plan.places} == {
-        Side.SELL: 9_999 - 49,
-        Side.BUY: 10_001 + 50,
-    }
+    state = make_state(slots=[make_slot(number, lots)], spec=spec)
+    (place,) = run(state, stance=Stance.FLATTEN).plan.places
+    assert (place.intent.side, place.intent.price_ticks) == (side, price_ticks)
+    assert place.intent.tag.purpose is Purpose.FLATTEN
+    assert not place.intent.post_only
 
 
 @pytest.mark.parametrize(
