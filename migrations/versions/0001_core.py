@@ -96,14 +96,9 @@ def upgrade() -> None:
     op.create_table(
         "kill_switch_log",
         sa.Column(
-            "request_id",
-            sa.Text(),
-            nullable=False,
-            comment="id of the workflow that was asked for",
+            "request_id", sa.Text(), nullable=False, comment="id of the workflow that was asked for"
         ),
-        sa.Column(
-            "engaged", sa.Boolean(), nullable=False, comment="thrown, or else re-armed"
-        ),
+        sa.Column("engaged", sa.Boolean(), nullable=False, comment="thrown, or else re-armed"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column(
             "changed_at",
