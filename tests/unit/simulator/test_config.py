@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.config import DEFAULT_SYMBOLS, ConfigurationError, Rules, load_config
+from simulator.config import ConfigurationError, load_config
+from simulator.symbols import DEFAULT_SYMBOLS, Rules
 
 WHOLE = """
 port = 1234

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator.config import DEFAULT_SYMBOLS, ConfigurationError, ReplayConfig, SimulatorConfig
+from simulator.config import ConfigurationError, ReplayConfig, SimulatorConfig
 from simulator.exchange import Exchange
+from simulator.symbols import DEFAULT_SYMBOLS
 from simulator.units import UNIT, parse_e8
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -27,7 +28,7 @@ from simulator.exchange import Exchange
 exchange = Exchange(SimulatorConfig(data_dir=Path(sys.argv[1])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
 for number in range(100):
-    exchange.venue.deposit("main", "USDT", 1, exchange.now_ms())
+    exchange.spot.venue.deposit("main", "USDT", 1, exchange.now_ms())
     exchange.commit()
     print(number, flush=True)
 """
@@ -55,10 +56,10 @@ def test_exchange_replays_a_recording_at_its_speed(tmp_path: Path, open_exchange
     exchange = open_exchange(SimulatorConfig(data_dir=tmp_path, replay=replay))
 
     exchange.advance(1)
-    assert exchange.venue.books["BTCUSDT"].best()[0] == (parse_e8("100.50"), UNIT)
+    assert exchange.spot.venue.books["BTCUSDT"].best()[0] == (parse_e8("100.50"), UNIT)
     exchange.advance(1.5)
-    assert exchange.venue.books["BTCUSDT"].best()[0] == (parse_e8("101.50"), 3 * UNIT)
-    assert exchange.venue.books["ETHUSDT"].best()[0] != (0, 0)
+    assert exchange.spot.venue.books["BTCUSDT"].best()[0] == (parse_e8("101.50"), 3 * UNIT)
+    assert exchange.spot.venue.books["ETHUSDT"].best()[0] != (0, 0)
 
 
 def test_exchange_reopened_has_the_same_money_and_goes_on_at_its_price(
@@ -67,22 +68,22 @@ def test_exchange_reopened_has_the_same_money_and_goes_on_at_its_price(
     config = SimulatorConfig(data_dir=tmp_path)
     first = Exchange(config)
     first.advance(50)
-    first.move_price("BTCUSDT", 50_000 * UNIT)
-    first.venue.deposit("main", "USDT", -5 * UNIT, first.now_ms())
+    first.spot.move_price("BTCUSDT", 50_000 * UNIT, first.now_ms())
+    first.spot.venue.deposit("main", "USDT", -5 * UNIT, first.now_ms())
     first.commit()
     first.close()
 
     second = open_exchange(config)
     second.advance(0)
 
-    assert second.venue.state.balances == first.venue.state.balances
-    assert second.feeds["BTCUSDT"].mid_e8 == 50_000 * UNIT
+    assert second.spot.venue.state.balances == first.spot.venue.state.balances
+    assert second.spot.feeds["BTCUSDT"].mid_e8 == 50_000 * UNIT
 
 
 def test_exchange_without_a_symbol_of_its_ledger_is_refused(tmp_path: Path) -> None:
     config = SimulatorConfig(data_dir=tmp_path)
     first = Exchange(config)
-    first.venue.change_rules("BTCUSDT", {"tick_size": "0.1"}, 1)
+    first.spot.venue.change_rules("BTCUSDT", {"tick_size": "0.1"}, 1)
     first.commit()
     first.close()
     with pytest.raises(ConfigurationError, match="BTCUSDT"):
@@ -105,4 +106,4 @@ def test_exchange_whose_ledger_cannot_be_written_stops_and_loses_nothing(
     assert 0 < acknowledged < 100
 
     exchange = open_exchange(SimulatorConfig(data_dir=tmp_path))
-    assert exchange.venue.state.deposits_e8["main"]["USDT"] == acknowledged
+    assert exchange.spot.venue.state.deposits_e8["main"]["USDT"] == acknowledged
