@@ -132,7 +132,8 @@ class WebSocketApi:
             except VenueError as error:
                 return _refusal(request_id, error)
             result = {"subscriptionId": subscriptions.subscribe(channel, account)}
-        return {"id": request_id, "status": 200, "result": result}
+        limits = self._exchange.spot.rate_limiter.describe()
+        return {"id": request_id, "status": 200, "result": result, "rateLimits": limits}
 
     def _verified_account(self, params: dict[str, Any]) -> str:
         texts = _texts(params)
