@@ -382,29 +382,43 @@ def test_wallet_and_position_are_what_the_ledger_says(actions: list[tuple[Any, .
     assert rebuilt.open_orders[SYMBOL].keys() == state.open_orders[SYMBOL].keys()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(ACTIONS, max_size=40))
+#: Above the market, so that all of it rests: exits of a long position, reduce-only or not.
+EXITS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(1, 1_000), st.booleans()), min_size=1, max_size=8
+)
+RALLIES = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3_000)), min_size=1, max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(EXITS, RALLIES)
 def test_reduce_only_fills_never_flip_nor_grow_a_position(
-    actions: list[tuple[Any, ...]],
+    exits: list[tuple[int, int, bool]], rallies: list[tuple[int, int]]
 ) -> None:
     market = Market()
+    rules = RULES[SYMBOL]
+    start_e8 = e8("50010")
     market.market("BUY", "1")
-    for action in actions:
-        try:
-            act(market, action)
-        except VenueError:
-            continue
-        finally:
-            market.drain()
+    for ticks, lots, reduce_only in exits:
+        market.place(
+            "SELL",
+            "0",
+            "0",
+            price_e8=start_e8 + ticks * rules.tick_e8,
+            quantity_e8=(lots + 2) * rules.step_e8 if not reduce_only else lots * rules.step_e8,
+            reduce_only=reduce_only,
+        )
+    for ticks, lots in rallies:
+        price_e8, quantity_e8 = start_e8 + ticks * rules.tick_e8, lots * rules.step_e8
+        market.venue.trade(SYMBOL, price_e8, quantity_e8, NOW_MS, buyer_is_maker=False)
+    market.drain()
+
     orders = market.venue.state.orders[SYMBOL]
     position_e8 = 0
     for record in market.records:
-        if not isinstance(record, OrderFilled):
-            continue
-        after_e8 = position_e8 + record.side.sign * record.quantity_e8
-        if orders[record.order_id].reduce_only:
-            assert abs(after_e8) < abs(position_e8)
-            assert after_e8 * position_e8 >= 0
-        position_e8 = after_e8
+        if isinstance(record, OrderFilled):
+            after_e8 = position_e8 + record.side.sign * record.quantity_e8
+            if orders[record.order_id].reduce_only:
+                assert 0 <= after_e8 < position_e8
+            position_e8 = after_e8
     for order in market.venue.state.open_orders_of("main", SYMBOL):
         assert not order.reduce_only or market.position.closable_e8(order.side) > 0
