@@ -73,6 +73,10 @@ class FuturesConfig:
             if getattr(self, name) <= 0:
                 msg = f"futures: `{name}` must be > 0, was {getattr(self, name)}"
                 raise ConfigurationError(msg)
+        rate = self.funding_rate
+        if rate is not None and (not rate.is_finite() or abs(rate) > 1 or rate != round(rate, 8)):
+            msg = f"futures: `funding_rate` must be within ±1 on 8 decimals, was {rate}"
+            raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from simulator import futures_api, params, wire, wire_futures
+from simulator import futures_params, params, wire, wire_futures
 from simulator.config import ConfigurationError
 from simulator.control_state import describe_futures, describe_spot
 from simulator.errors import VenueError, no_such_order
@@ -135,8 +135,8 @@ class ControlApi:
         if body.get("type") == "LIMIT":
             body.setdefault("timeInForce", "GTC")
         if market.name == FUTURES:
-            params.check_names(body, futures_api.ORDER_REQUIRED, futures_api.ORDER_OPTIONAL)
-            order = futures_api.order_request(account, body)
+            params.check_names(body, futures_params.ORDER_REQUIRED, futures_params.ORDER_OPTIONAL)
+            order = futures_params.order_request(account, body)
         else:
             params.check_names(body, params.ORDER_REQUIRED, params.ORDER_OPTIONAL)
             order = params.order_request(account, body, generated_id=_persons_id())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from simulator import wire, wire_futures
+from simulator import wire, wire_futures, wire_futures_account
 from simulator.futures_marketplace import FuturesMarketplace
 from simulator.marketplace import Marketplace
 from simulator.spot_venue import SpotVenue
@@ -46,7 +46,7 @@ def describe_futures(market: FuturesMarketplace) -> dict[str, Any]:
             "wallets": amounts(state.wallets_e8[account]),
             **_account(market, account),
             "positions": [
-                wire_futures.position_risk(
+                wire_futures_account.position_risk(
                     symbol,
                     standing,
                     venue.marks_e8.get(symbol, 0),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from simulator import market_api, params, wire_futures
+from simulator import market_api, params, wire_futures_account
 from simulator.call import Call
 from simulator.errors import FuturesError, VenueError
 from simulator.futures_state import EntryKind
@@ -15,17 +15,19 @@ _SUCCESS = {"code": 200, "msg": "success"}
 
 def account_v2(call: Call) -> Any:
     standings = _venue(call).standings(call.account)
-    return wire_futures.account(standings, call.now_ms, version=2)
+    return wire_futures_account.account(standings, call.now_ms, version=2)
 
 
 def account_v3(call: Call) -> Any:
     standings = _venue(call).standings(call.account)
-    return wire_futures.account(standings, call.now_ms, version=3)
+    return wire_futures_account.account(standings, call.now_ms, version=3)
 
 
 def balance(call: Call) -> Any:
     standings = _venue(call).standings(call.account)
-    return [wire_futures.balance(asset, item, call.now_ms) for asset, item in standings.items()]
+    return [
+        wire_futures_account.balance(asset, item, call.now_ms) for asset, item in standings.items()
+    ]
 
 
 def position_risk_v2(call: Call) -> Any:
@@ -59,8 +61,8 @@ def set_margin_type(call: Call) -> Any:
 
 def leverage_brackets(call: Call) -> Any:
     if "symbol" in call.params:
-        return [wire_futures.leverage_brackets(market_api.checked_symbol(call))]
-    return [wire_futures.leverage_brackets(symbol) for symbol in _venue(call).state.rules]
+        return [wire_futures_account.leverage_brackets(market_api.checked_symbol(call))]
+    return [wire_futures_account.leverage_brackets(symbol) for symbol in _venue(call).state.rules]
 
 
 def position_side(_: Call) -> Any:
@@ -82,7 +84,7 @@ def set_position_side(call: Call) -> Any:
 def symbol_configs(call: Call) -> Any:
     positions = _venue(call).state.positions(call.account)
     chosen = [market_api.checked_symbol(call)] if "symbol" in call.params else list(positions)
-    return [wire_futures.symbol_config(symbol, positions[symbol]) for symbol in chosen]
+    return [wire_futures_account.symbol_config(symbol, positions[symbol]) for symbol in chosen]
 
 
 def account_config(_: Call) -> Any:
@@ -119,7 +121,7 @@ def incomes(call: Call) -> Any:
         shown = found[-most:]
     else:
         shown = found[(page - 1) * most : page * most]
-    return [wire_futures.income(entry) for entry in shown]
+    return [wire_futures_account.income(entry) for entry in shown]
 
 
 def commission_rate(call: Call) -> Any:
@@ -148,7 +150,7 @@ def _position_risk(call: Call, *, version: int) -> Any:
     venue = _venue(call)
     wanted = market_api.checked_symbol(call) if "symbol" in call.params else None
     return [
-        wire_futures.position_risk(
+        wire_futures_account.position_risk(
             symbol,
             standing,
             venue.marks_e8.get(symbol, 0),

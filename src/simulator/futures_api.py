@@ -4,9 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
-from simulator import params, wire_futures
+from simulator import futures_params, params, wire_futures
 from simulator.call import Call
 from simulator.errors import (
     FuturesError,
@@ -14,55 +12,14 @@ from simulator.errors import (
     cancel_rejected,
     missing_parameter,
     no_such_order,
-    unwanted_parameter,
 )
 from simulator.futures_venue import FuturesVenue
-from simulator.records import OrderRequest, OrderType, Side, TimeInForce
+from simulator.records import OrderType, Side
 from simulator.state import Order
 
-ORDER_REQUIRED = frozenset({"symbol", "side", "type"})
-ORDER_OPTIONAL = frozenset(
-    {
-        "positionSide",
-        "timeInForce",
-        "quantity",
-        "reduceOnly",
-        "price",
-        "newClientOrderId",
-        "newOrderRespType",
-    }
-)
-BATCH_MAX = 5
 CANCEL_BATCH_MAX = 10
 _AMEND_NAMES = frozenset({"orderId", "origClientOrderId", "positionSide"})
-_TYPES = (OrderType.LIMIT, OrderType.MARKET)
 _WEEK_MS = 7 * 86_400_000
-
-
-def order_request(account: str, sent: params.Params) -> OrderRequest:
-    """Read an order; which parameters it needs depends on its type."""
-    side = params.word(sent["side"], Side, VenueError(-1117, "Invalid side."))
-    kind = params.word(sent["type"], _TYPES, VenueError(-1116, "Invalid orderType."))
-    _check_position_side(sent)
-    wanted = {"quantity", "price"} if kind is OrderType.LIMIT else {"quantity"}
-    for name in sorted(wanted):
-        if name not in sent:
-            raise missing_parameter(name)
-    if kind is OrderType.MARKET:
-        for name in ("price", "timeInForce"):
-            if name in sent:
-                raise unwanted_parameter(name)
-    return OrderRequest(
-        account=account,
-        symbol=sent["symbol"],
-        side=side,
-        type=kind,
-        time_in_force=_time_in_force(kind, sent.get("timeInForce")),
-        client_order_id=_client_id(sent),
-        price_e8=params.amount_e8(sent["price"], "price") if kind is OrderType.LIMIT else 0,
-        quantity_e8=_quantity_e8(sent),
-        reduce_only=params.flag(sent, "reduceOnly"),
-    )
 
 
 def place(call: Call) -> Any:
@@ -72,7 +29,7 @@ def place(call: Call) -> Any:
 def test_order(call: Call) -> Any:
     """Checks the parameters only; nothing is placed."""
     call.market.venue.rules(call.params["symbol"])
-    order_request(call.account, call.params)
+    futures_params.order_request(call.account, call.params)
     return {}
 
 
@@ -80,10 +37,10 @@ def place_batch(call: Call) -> Any:
     """At most five orders; each one succeeds or fails on its own."""
 
     def place_one(sent: dict[str, str]) -> Any:
-        params.check_names(sent, ORDER_REQUIRED, ORDER_OPTIONAL)
+        params.check_names(sent, futures_params.ORDER_REQUIRED, futures_params.ORDER_OPTIONAL)
         return _place(call, sent)
 
-    return _each(_batch(call), place_one)
+    return _each(futures_params.batch(call.params), place_one)
 
 
 def query(call: Call) -> Any:
@@ -109,8 +66,8 @@ def cancel_batch(call: Call) -> Any:
     symbol = call.params["symbol"]
     state = _venue(call).state
     _venue(call).rules(symbol)
-    order_ids = _list(call, "orderIdList", "orderidlist")
-    client_ids = _list(call, "origClientOrderIdList", "origclientorderidlist")
+    order_ids = futures_params.texts(call.params, "orderIdList", "orderidlist")
+    client_ids = futures_params.texts(call.params, "origClientOrderIdList", "origclientorderidlist")
     if not order_ids and not client_ids:
         raise missing_parameter("orderIdList")
     if max(len(order_ids), len(client_ids)) > CANCEL_BATCH_MAX:
@@ -143,7 +100,7 @@ def amend_batch(call: Call) -> Any:
         params.check_names(sent, required, _AMEND_NAMES)
         return _amend(call, sent)
 
-    return _each(_batch(call), amend_one)
+    return _each(futures_params.batch(call.params), amend_one)
 
 
 def countdown(call: Call) -> Any:
@@ -233,7 +190,7 @@ def _place(call: Call, sent: params.Params) -> Any:
     detail = sent.get("newOrderRespType", "ACK")
     if detail not in {"ACK", "RESULT"}:
         raise VenueError(-1130, "Data sent for parameter 'newOrderRespType' is not valid.")
-    request = order_request(call.account, sent)
+    request = futures_params.order_request(call.account, sent)
     call.market.rate_limiter.count_order(call.account, call.now_ms)
     try:
         order = _venue(call).place(request, call.now_ms)
@@ -246,14 +203,14 @@ def _amend(call: Call, sent: params.Params) -> Any:
     order = _named(call, sent)
     if order is None or not order.is_open:
         raise no_such_order()
-    _check_position_side(sent)
+    futures_params.check_position_side(sent)
     side = params.word(sent["side"], Side, VenueError(-1117, "Invalid side."))
     if side is not order.side:
         raise VenueError(-1130, "Data sent for parameter 'side' is not valid.")
     price_e8 = params.amount_e8(sent["price"], "price")
     call.market.rate_limiter.count_order(call.account, call.now_ms)
     try:
-        _venue(call).amend(order, price_e8, _quantity_e8(sent), call.now_ms)
+        _venue(call).amend(order, price_e8, futures_params.quantity_e8(sent), call.now_ms)
     finally:
         call.exchange.commit()
     return wire_futures.order_reply(order, "RESULT")
@@ -289,63 +246,6 @@ def _each(items: list[Any], handle: Callable[[Any], Any]) -> list[Any]:
         except VenueError as error:
             results.append(error.document())
     return results
-
-
-def _batch(call: Call) -> list[dict[str, str]]:
-    items = _json_list(call.params["batchOrders"], "batchOrders")
-    if not 1 <= len(items) <= BATCH_MAX or not all(isinstance(item, dict) for item in items):
-        raise FuturesError.BATCH_SIZE.error()
-    return [
-        {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in item.items()
-        }
-        for item in items
-    ]
-
-
-def _list(call: Call, *names: str) -> list[str]:
-    """A JSON list that may go by either of the names the venue knows it by."""
-    for name in names:
-        if name in call.params:
-            return [str(item) for item in _json_list(call.params[name], name)]
-    return []
-
-
-def _json_list(text: str, name: str) -> list[Any]:
-    try:
-        items = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise missing_parameter(name) from None
-    if not isinstance(items, list):
-        raise missing_parameter(name)
-    return items
-
-
-def _check_position_side(sent: params.Params) -> None:
-    if sent.get("positionSide", "BOTH") != "BOTH":
-        raise FuturesError.POSITION_SIDE_MISMATCH.error()
-
-
-def _client_id(sent: params.Params) -> str:
-    if len(sent.get("newClientOrderId", "")) > 36:
-        raise FuturesError.CLIENT_ID_TOO_LONG.error()
-    return params.client_id(sent, "newClientOrderId") or params.generated_client_id()
-
-
-def _quantity_e8(sent: params.Params) -> int:
-    quantity_e8 = params.amount_e8(sent["quantity"], "price")  # zero has a code of its own here
-    if quantity_e8 == 0:
-        raise FuturesError.QUANTITY_NOT_POSITIVE.error()
-    return quantity_e8
-
-
-def _time_in_force(kind: OrderType, text: str | None) -> TimeInForce:
-    if kind is OrderType.MARKET:
-        return TimeInForce.GTC
-    if text is None:
-        raise missing_parameter("timeInForce")
-    return params.word(text, TimeInForce, VenueError(-1115, "Invalid timeInForce."))
 
 
 def _window(call: Call) -> tuple[int, int]:

@@ -1,10 +1,16 @@
 """Every call of the futures market: over REST by path, over its WebSocket API by method."""
 
-from simulator import futures_account_api, futures_api, futures_market_api, market_api
+from simulator import (
+    futures_account_api,
+    futures_api,
+    futures_market_api,
+    futures_params,
+    market_api,
+)
 from simulator.call import Endpoints, keyed, public, signed
 
-_ORDER_REQUIRED = " ".join(futures_api.ORDER_REQUIRED)
-_ORDER_OPTIONAL = " ".join(futures_api.ORDER_OPTIONAL)
+_ORDER_REQUIRED = " ".join(futures_params.ORDER_REQUIRED)
+_ORDER_OPTIONAL = " ".join(futures_params.ORDER_OPTIONAL)
 _NAMED = "orderId origClientOrderId"
 _WINDOW = "startTime endTime limit"
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from simulator import wire_futures
+from simulator import wire_futures, wire_futures_account
 from simulator.config import Limits
 from simulator.errors import FuturesError, VenueError
 from simulator.futures_filters import check_futures_filters
 from simulator.futures_state import FuturesState
 from simulator.margin import Standing, standing
-from simulator.positions import bankruptcy_price_e8, notional_max_e8
+from simulator.positions import LEVERAGE_MAX, bankruptcy_price_e8, notional_max_e8
 from simulator.records import (
     CountdownSet,
     Deposited,
@@ -69,7 +69,7 @@ class FuturesVenue(Venue[FuturesState]):
             if position.quantity_e8:
                 raise FuturesError.MARGIN_TYPE_HAS_POSITION.error()
         if leverage is not None:
-            if not 1 <= leverage <= wire_futures.LEVERAGE_MAX:
+            if not 1 <= leverage <= LEVERAGE_MAX:
                 raise FuturesError.LEVERAGE_INVALID.error(leverage)
             if position.isolated and position.quantity_e8 and leverage < position.leverage:
                 raise FuturesError.LEVERAGE_REDUCTION.error()
@@ -86,7 +86,7 @@ class FuturesVenue(Venue[FuturesState]):
             )
         )
         if leverage is not None:
-            update = wire_futures.config_update(symbol, leverage, now_ms)
+            update = wire_futures_account.config_update(symbol, leverage, now_ms)
             self._outbox.events.append((account, update))
 
     def amend(self, order: Order, price_e8: int, quantity_e8: int, now_ms: int) -> None:
@@ -329,7 +329,9 @@ class FuturesVenue(Venue[FuturesState]):
         events = [
             (
                 account,
-                wire_futures.account_update(self.standings(account), reason, symbols, now_ms),
+                wire_futures_account.account_update(
+                    self.standings(account), reason, symbols, now_ms
+                ),
             )
             for (account, reason), symbols in self._touched.items()
         ]

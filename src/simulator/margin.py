@@ -126,7 +126,9 @@ def standing(
             and (symbol, order.order_id) != without_order_id
         ]
         orders += [(side, quote_e8) for name, side, quote_e8 in openings if name == symbol]
-        margins[symbol] = carried(position, marks_e8.get(symbol, 0), orders)
+        # Right after a start a market may not have shown a price yet.
+        mark_e8 = marks_e8.get(symbol) or position.entry_price_e8
+        margins[symbol] = carried(position, mark_e8, orders)
     return Standing(
         wallet_e8=state.wallets_e8[account][asset],
         isolated_e8=sum(position.isolated_e8 for position in positions.values()),

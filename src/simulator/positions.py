@@ -49,6 +49,7 @@ BRACKETS = _brackets(
     (300_000_000, 2, 2_500),
     (1_000_000_000, 1, 5_000),
 )
+LEVERAGE_MAX = max(bracket.leverage_max for bracket in BRACKETS)
 
 
 @dataclass(slots=True)

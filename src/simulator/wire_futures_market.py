@@ -22,7 +22,7 @@ ORDER_TYPES = ("LIMIT", "MARKET")
 #: Contracts began at this time and never deliver, in the venue's numbers.
 ONBOARD_MS = 1_569_398_400_000
 NEVER_MS = 4_133_404_800_000
-#: Maintenance rate and initial margin of the first bracket, in percent: what the venue shows here.
+#: The same for every contract and of no effect, as on the venue: brackets say what counts.
 MAINTENANCE_PERCENT = "2.5000"
 INITIAL_PERCENT = "5.0000"
 
