@@ -190,3 +190,22 @@ async def test_dropped_event_leaves_the_account_as_it_is(usdm: Any, simulator: S
     await usdm.create_order(SYMBOL, "limit", "buy", 0.01, 60_000)
     await usdm.cancel_all_orders(SYMBOL)
     assert (await receive(socket, "ORDER_TRADE_UPDATE"))["o"]["x"] == "CANCELED"
+
+
+async def test_one_client_trades_both_markets(simulator: Simulator) -> None:
+    options = {"fetchCurrencies": False, "fetchMargins": False}
+    both = await simulator.client(
+        options={"fetchMarkets": {"types": ["spot", "linear"]}, **options}
+    )
+    await both.load_markets()
+    async with asyncio.timeout(WATCH_TIMEOUT_S):
+        books = await asyncio.gather(
+            both.watch_order_book("BTC/USDT"), both.watch_order_book(SYMBOL)
+        )
+    assert [book["symbol"] for book in books] == ["BTC/USDT", SYMBOL]
+    await simulator.freeze()
+    spot = await both.create_order("BTC/USDT", "market", "buy", 0.01)
+    short = await both.create_order(SYMBOL, "market", "sell", 0.01)
+    assert (spot["status"], short["status"]) == ("closed", "closed")
+    kinds = {record["market"] for record in await simulator.ledger("order_filled")}
+    assert kinds == {"spot", "futures"}
