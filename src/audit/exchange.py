@@ -1,4 +1,4 @@
-"""The exchange's side: its ledger folded into orders, trades and transfers of one account.
+"""The exchange's side: its ledger folded into spot orders, trades and transfers of one account.
 
 Times are when a record was written, on the clock of the host: faults may shift the exchange's own.
 """
@@ -135,6 +135,9 @@ class LedgerFold:
             if record["seq"] != self._seq + 1:
                 raise LedgerUnreadableError(f"record {record['seq']} follows {self._seq}")
             self._seq = record["seq"]
+            # Ledgers from before there were two markets do not name theirs.
+            if record.get("market", "spot") != "spot":
+                continue
             if record["kind"] == "rules_changed":
                 continue
             if self._wanted is None:

@@ -114,6 +114,16 @@ class Book:
         order = self._orders.pop(order_id)
         self._priority[order.side].remove(order)
 
+    def discard(self, order_id: int) -> None:
+        """Remove an order if it is there: one that takes never was."""
+        if order_id in self._orders:
+            self.remove(order_id)
+
+    def limit(self, order_id: int, quantity_e8: int) -> None:
+        """Let a resting order trade so much and no more; its place in the queue stays."""
+        if order_id in self._orders:
+            self._orders[order_id].remaining_e8 = quantity_e8
+
     def resting(self, side: Side) -> Iterable[Resting]:
         """Resting orders of one side in price-time order."""
         return tuple(self._priority[side])
@@ -187,20 +197,21 @@ class Book:
                 break
         return total - total % step_e8
 
-    def trade(self, price_e8: int, quantity_e8: int, *, buyer_is_maker: bool) -> list[Match]:
-        """Share one market trade among the resting orders it reaches; filled ones leave."""
-        matches: list[Match] = []
+    def trade(self, price_e8: int, quantity_e8: int, *, buyer_is_maker: bool) -> Iterator[Match]:
+        """Share one market trade among the resting orders it reaches; filled ones leave.
+
+        Orders may be removed or limited between two matches.
+        """
         left = quantity_e8
         for side in Side:
-            orders = self._priority[side]
-            if not orders or not _reaches(side, orders[0].price_e8, price_e8):
-                continue
             queue_spent = 0
-            for order in tuple(orders):
+            for order in tuple(self._priority[side]):
                 if not _reaches(side, order.price_e8, price_e8):
                     break
+                if order.order_id not in self._orders:
+                    continue
                 if order.price_e8 == price_e8:
-                    if buyer_is_maker is not (side is Side.BUY):
+                    if buyer_is_maker is not side.is_buy:
                         break
                     # Market volume ahead of an earlier order of ours is ahead of this one too.
                     waiting = max(0, order.queue_ahead_e8 - queue_spent)
@@ -214,12 +225,11 @@ class Book:
                 if quantity == 0:
                     continue
                 left -= quantity
-                matches.append(Match(order.order_id, order.price_e8, quantity))
                 order.remaining_e8 -= quantity
                 order.queue_ahead_e8 = 0
                 if order.remaining_e8 == 0:
                     self.remove(order.order_id)
-        return matches
+                yield Match(order.order_id, order.price_e8, quantity)
 
     def _replace(self, side: Side, levels: Levels) -> set[tuple[Side, int]]:
         shown = self.displayed(side)

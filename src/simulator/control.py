@@ -8,12 +8,16 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from simulator import params, wire
+from simulator import futures_params, params, wire, wire_futures
 from simulator.config import ConfigurationError
+from simulator.control_state import describe_futures, describe_spot
 from simulator.errors import VenueError, no_such_order
 from simulator.exchange import Exchange
 from simulator.faults import IMMEDIATE_KINDS
-from simulator.units import format_e8, parse_e8
+from simulator.ledger import FUTURES, SPOT
+from simulator.marketplace import Marketplace
+from simulator.records import Side
+from simulator.units import parse_e8
 
 BODY_BYTES_MAX = 256 * 1024
 
@@ -34,6 +38,9 @@ class ControlApi:
                 web.get("/control/ledger", self._ledger),
                 web.get("/control/state", self._state),
                 web.post("/control/price", self._price),
+                web.post("/control/trade", self._trade),
+                web.post("/control/filters", self._filters),
+                web.post("/control/funding", self._funding),
                 web.post("/control/order", self._order),
                 web.post("/control/cancel", self._cancel),
                 web.post("/control/deposit", self._deposit),
@@ -69,72 +76,88 @@ class ControlApi:
         return web.Response(body=body, content_type="application/json")
 
     async def _state(self, _: web.Request) -> web.StreamResponse:
+        """Spot at the top, futures under their name."""
         exchange = self._exchange
-        state = exchange.venue.state
-        accounts = {
-            account: {
-                "balances": {
-                    asset: {
-                        "free": format_e8(balance.free_e8),
-                        "locked": format_e8(balance.locked_e8),
-                    }
-                    for asset, balance in balances.items()
-                },
-                "initial": _amounts(state.initial_e8[account]),
-                "deposits": _amounts(state.deposits_e8[account]),
-                "open_orders": [
-                    wire.order(order)
-                    for orders in state.open_orders.values()
-                    for order in orders.values()
-                    if order.account == account
-                ],
-            }
-            for account, balances in state.balances.items()
-        }
         return _json(
             {
                 "time_ms": exchange.now_ms(),
                 "last_seq": exchange.ledger.last_seq,
-                "accounts": accounts,
-                "fees": _amounts(state.fees_e8),
-                "counterparty": _amounts(state.counterparty_e8),
-                "orders_rejected": state.rejected_count,
-                "last_prices": _amounts(exchange.venue.last_price_e8),
-                "last_trade_ids": state.last_trade_id,
-                "frozen": [symbol for symbol, feed in exchange.feeds.items() if feed.frozen],
+                **describe_spot(exchange.spot),
+                FUTURES: describe_futures(exchange.futures),
             }
         )
 
     async def _price(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
-        self._exchange.move_price(body["symbol"], parse_e8(body["price"]))
+        price_e8, now_ms = parse_e8(body["price"]), self._exchange.now_ms()
+        self._market(body).move_price(body["symbol"], price_e8, now_ms)
+        self._exchange.commit()
+        return _json({})
+
+    async def _trade(self, request: web.Request) -> web.StreamResponse:
+        """One trade of the market itself: `side` is the aggressor's."""
+        body = await _body(request)
+        self._market(body).trade_by_hand(
+            body["symbol"],
+            parse_e8(body["price"]),
+            parse_e8(body["quantity"]),
+            self._exchange.now_ms(),
+            buyer_is_maker=Side(body["side"]) is Side.SELL,
+        )
+        self._exchange.commit()
+        return _json({})
+
+    async def _filters(self, request: web.Request) -> web.StreamResponse:
+        """Other rules from now on: `filters` holds tick_size, step_size, min_quantity, …"""
+        body = await _body(request)
+        venue = self._market(body).venue
+        venue.change_rules(body["symbol"], body["filters"], self._exchange.now_ms())
+        self._exchange.commit()
+        return _json({})
+
+    async def _funding(self, request: web.Request) -> web.StreamResponse:
+        """Settle now, `symbol` or all of them, at `rate` or at the one announced."""
+        body = await _body(request)
+        futures = self._exchange.futures
+        symbols = [futures.symbol(body["symbol"]).name] if "symbol" in body else futures.symbols
+        rate_e8 = parse_e8(body["rate"]) if "rate" in body else None
+        futures.settle_funding(symbols, self._exchange.now_ms(), rate_e8=rate_e8)
+        self._exchange.commit()
         return _json({})
 
     async def _order(self, request: web.Request) -> web.StreamResponse:
         """As a person would by hand: the venue's order fields, on `account` (the first one)."""
         body = await _body(request)
+        market = self._market(body)
         account = self._account(body.pop("account", self._exchange.config.accounts[0].name))
-        generated_id = f"web_{secrets.token_hex(8)}"
+        body.pop("market", None)
+        body.setdefault("newClientOrderId", _persons_id())
         if body.get("type") == "LIMIT":
             body.setdefault("timeInForce", "GTC")
-        params.check_names(body, params.ORDER_REQUIRED, params.ORDER_OPTIONAL)
-        order = params.order_request(account, body, generated_id=generated_id)
+        if market.name == FUTURES:
+            params.check_names(body, futures_params.ORDER_REQUIRED, futures_params.ORDER_OPTIONAL)
+            order = futures_params.order_request(account, body)
+        else:
+            params.check_names(body, params.ORDER_REQUIRED, params.ORDER_OPTIONAL)
+            order = params.order_request(account, body, generated_id=_persons_id())
         try:
-            placed = self._exchange.venue.place(order, self._exchange.now_ms())
+            placed = market.venue.place(order, self._exchange.now_ms())
         finally:
             self._exchange.commit()
+        if market.name == FUTURES:
+            return _json(wire_futures.order_reply(placed, "RESULT"))
         return _json(wire.order_reply(placed, "FULL"))
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         """`{"symbol", "order_id"}` or `{"symbol", "all": true}`, of every account."""
         body = await _body(request)
-        orders = self._exchange.venue.state.open_orders[body["symbol"]]
+        venue = self._market(body).venue
+        orders = venue.state.open_orders[body["symbol"]]
         chosen = list(orders.values()) if body.get("all") else [orders.get(body["order_id"])]
-        cancel_id = f"web_{secrets.token_hex(8)}"
         for order in chosen:
             if order is None:
                 raise no_such_order()
-            self._exchange.venue.cancel(order, cancel_id, self._exchange.now_ms())
+            venue.cancel(order, _persons_id(), self._exchange.now_ms())
         self._exchange.commit()
         return _json({"cancelled": len(chosen)})
 
@@ -142,9 +165,14 @@ class ControlApi:
         body = await _body(request)
         amount_e8 = parse_e8(body["amount"])
         account = self._account(body["account"])
-        self._exchange.venue.deposit(account, body["asset"], amount_e8, self._exchange.now_ms())
+        venue = self._market(body).venue
+        venue.deposit(account, body["asset"], amount_e8, self._exchange.now_ms())
         self._exchange.commit()
         return _json({})
+
+    def _market(self, body: Mapping[str, Any]) -> Marketplace[Any]:
+        """The market that a body names, spot by default."""
+        return self._exchange.markets[body.get("market", SPOT)]
 
     def _account(self, name: str) -> str:
         if name not in {account.name for account in self._exchange.config.accounts}:
@@ -152,11 +180,18 @@ class ControlApi:
         return name
 
     async def _freeze(self, request: web.Request) -> web.StreamResponse:
-        """`{"symbol": name or "all", "frozen": bool}`: the market stands still, orders do not."""
+        """`{"symbol": name, "frozen": bool}`: the market stands still, orders do not.
+
+        "all" means every symbol of both markets, or of the one that is named.
+        """
         body = await _body(request)
         symbol, frozen = body["symbol"], bool(body["frozen"])
-        feeds = self._exchange.feeds
-        for feed in feeds.values() if symbol == "all" else [feeds[symbol]]:
+        if symbol != "all":
+            chosen = [self._market(body).feeds[symbol]]
+        else:
+            markets = [self._market(body)] if "market" in body else self._exchange.markets.values()
+            chosen = [feed for market in markets for feed in market.feeds.values()]
+        for feed in chosen:
             feed.frozen = frozen
         return _json({})
 
@@ -187,8 +222,9 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _amounts(amounts: Mapping[str, int]) -> dict[str, str]:
-    return {name: format_e8(amount) for name, amount in amounts.items()}
+def _persons_id() -> str:
+    """Orders and cancels of a person can be told by their ids."""
+    return f"web_{secrets.token_hex(8)}"
 
 
 def _json(document: object, *, status: int = 200) -> web.Response:

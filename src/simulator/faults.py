@@ -21,11 +21,14 @@ REQUEST_KINDS = frozenset(
 EVENT_KINDS = frozenset({"drop_user_events", "duplicate_user_events", "reorder_user_events"})
 #: Last for `duration_s`; nothing counts them down.
 LASTING_KINDS = frozenset({"ws_silent", "maintenance"})
-#: Take effect once, when armed: `stream`, `offset_ms`, `symbol` with `filters`.
-IMMEDIATE_KINDS = frozenset({"ws_disconnect", "clock_offset_ms", "filters"})
+#: Take effect once, when armed: `stream`, `offset_ms`, `market` and `symbol` with `filters`.
+IMMEDIATE_KINDS = frozenset({"ws_disconnect", "listen_key_expired", "clock_offset_ms", "filters"})
 KINDS = REQUEST_KINDS | EVENT_KINDS | LASTING_KINDS | IMMEDIATE_KINDS
 
 STREAMS = frozenset({"market", "user", "all"})
+MARKETS = frozenset({"spot", "futures"})
+#: What the futures market calls the event by which orders are told.
+_FUTURES_NAMES = {"ORDER_TRADE_UPDATE": "executionReport"}
 
 
 class InvalidFaultError(ValueError):
@@ -51,7 +54,9 @@ class Fault:
     retry_after_s: int = 1
     duration_s: float = 10.0
     stream: str = "all"
-    #: Which user event counts; None counts all kinds.
+    market: str = "spot"
+    #: Which user event counts; None counts all kinds. `executionReport` is an order's of either
+    #: market.
     event: str | None = "executionReport"
     offset_ms: int = 0
     filters: dict[str, str] = field(default_factory=dict)
@@ -86,8 +91,13 @@ class Faults:
             msg = f"`kind` must be one of {sorted(KINDS)}, was {description.get('kind')!r}"
             raise InvalidFaultError(msg)
         fault = Fault(**description)
-        if fault.count < 1 or fault.stream not in STREAMS or fault.when not in {"before", "after"}:
-            msg = "`count` must be >= 1, `stream` and `when` one of their words"
+        words = (
+            fault.stream in STREAMS
+            and fault.when in {"before", "after"}
+            and fault.market in MARKETS
+        )
+        if fault.count < 1 or not words:
+            msg = "`count` must be >= 1; `stream`, `when` and `market` one of their words"
             raise InvalidFaultError(msg)
         return fault
 
@@ -112,7 +122,8 @@ class Faults:
         )
 
     def for_event(self, event: str) -> Fault | None:
-        return self._fire(lambda fault: fault.kind in EVENT_KINDS and fault.event in {None, event})
+        names = {None, event, _FUTURES_NAMES.get(event)}
+        return self._fire(lambda fault: fault.kind in EVENT_KINDS and fault.event in names)
 
     def in_maintenance(self) -> bool:
         return any(fault.kind == "maintenance" and fault.lasts() for fault in self._armed)

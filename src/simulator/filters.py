@@ -1,8 +1,8 @@
 """A symbol's filters: which prices, quantities and amounts an order may have."""
 
-from simulator.config import Rules
 from simulator.errors import filter_failure
 from simulator.records import OrderRequest, OrderType
+from simulator.symbols import Rules
 from simulator.units import notional_e8
 
 #: PERCENT_PRICE_BY_SIDE: how many times the reference price an order may be above or below it.

@@ -13,6 +13,10 @@ import orjson
 from simulator.config import ConfigurationError
 from simulator.records import Record, from_json, to_json
 
+#: Names of the two markets, in the ledger and in the control API.
+SPOT = "spot"
+FUTURES = "futures"
+
 _CHUNK_RECORDS_MAX = 10_000
 
 
@@ -35,8 +39,8 @@ class Ledger:
     def last_seq(self) -> int:
         return len(self._ends)
 
-    def recover(self) -> Iterator[Record]:
-        """Every record since the beginning; afterwards the file ends at a whole line."""
+    def recover(self) -> Iterator[tuple[str, Record]]:
+        """Every record with its market; afterwards the file ends at a whole line."""
         with os.fdopen(os.dup(self._fd), "rb") as lines:
             lines.seek(0)
             for line in lines:
@@ -44,16 +48,23 @@ class Ledger:
                     break
                 self._size += len(line)
                 self._ends.append(self._size)
-                yield from_json(orjson.loads(line))
+                document = orjson.loads(line)
+                # Ledgers from before there were two markets do not name theirs.
+                yield document.get("market", SPOT), from_json(document)
         os.ftruncate(self._fd, self._size)
 
-    def append(self, records: list[Record]) -> None:
-        """Write the records in one go; returns once the kernel (or the disk) has them."""
+    def append(self, market: str, records: list[Record]) -> None:
+        """Write a market's records in one go; returns once the kernel (or the disk) has them."""
         written_ms = time.time_ns() // 1_000_000
         block = bytearray()
         ends: list[int] = []
         for seq, record in enumerate(records, start=self.last_seq + 1):
-            document: dict[str, Any] = {"seq": seq, "written_ms": written_ms, **to_json(record)}
+            document: dict[str, Any] = {
+                "seq": seq,
+                "written_ms": written_ms,
+                "market": market,
+                **to_json(record),
+            }
             block += orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
             ends.append(self._size + len(block))
         if os.write(self._fd, block) != len(block):

@@ -1,4 +1,4 @@
-"""Public endpoints: time, rules, book, trades, candles, tickers."""
+"""Public endpoints of both markets: time, rules, book, trades, candles, tickers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,8 @@ import orjson
 from simulator import params, wire_market
 from simulator.call import Call
 from simulator.errors import VenueError, missing_parameter
+from simulator.outbox import PublicTrade
+from simulator.tape import INTERVALS_MS
 from simulator.units import format_e8
 
 
@@ -20,14 +22,14 @@ def server_time(call: Call) -> Any:
 
 
 def exchange_info(call: Call) -> Any:
-    rules = [call.exchange.venue.rules(symbol) for symbol in _symbols(call)]
-    return wire_market.exchange_info(rules, call.exchange.config.limits, call.now_ms)
+    rules = [call.market.venue.rules(symbol) for symbol in _symbols(call)]
+    return wire_market.exchange_info(rules, call.market.limits, call.now_ms)
 
 
 def depth(call: Call) -> Any:
-    symbol = _symbol(call)
+    symbol = checked_symbol(call)
     most = params.limit(call.params, default=100, most=5000)
-    book = call.exchange.venue.books[symbol]
+    book = call.market.venue.books[symbol]
     return {
         "lastUpdateId": book.update_id,
         "bids": [[format_e8(p), format_e8(q)] for p, q in list(book.bids.items())[:most]],
@@ -36,46 +38,51 @@ def depth(call: Call) -> Any:
 
 
 def recent_trades(call: Call) -> Any:
+    return [wire_market.public_trade(trade) for trade in latest_trades(call)]
+
+
+def latest_trades(call: Call) -> list[PublicTrade]:
     most = params.limit(call.params, default=500, most=1000)
-    trades = list(call.exchange.tapes[_symbol(call)].trades)[-most:]
-    return [wire_market.public_trade(trade) for trade in trades]
+    return list(call.market.tapes[checked_symbol(call)].trades)[-most:]
 
 
 def aggregate_trades(call: Call) -> Any:
     """Every trade is its own aggregate here, under its own id."""
+    return [wire_market.aggregate_trade(trade) for trade in chosen_trades(call)]
+
+
+def chosen_trades(call: Call) -> list[PublicTrade]:
     most = params.limit(call.params, default=500, most=1000)
     from_id = params.integer(call.params, "fromId")
     first_ms = params.integer(call.params, "startTime")
     last_ms = params.integer(call.params, "endTime")
     found = [
         trade
-        for trade in call.exchange.tapes[_symbol(call)].trades
+        for trade in call.market.tapes[checked_symbol(call)].trades
         if (from_id is None or trade.trade_id >= from_id)
         and (first_ms is None or trade.time_ms >= first_ms)
         and (last_ms is None or trade.time_ms <= last_ms)
     ]
     forwards = from_id is not None or first_ms is not None
-    return [
-        wire_market.aggregate_trade(trade)
-        for trade in (found[:most] if forwards else found[-most:])
-    ]
+    return found[:most] if forwards else found[-most:]
 
 
 def klines(call: Call) -> Any:
-    """Candles of one minute; the last one is still open."""
-    if call.params["interval"] != "1m":
+    """The last candle is still open."""
+    interval_ms = INTERVALS_MS.get(call.params["interval"])
+    if interval_ms is None:
         raise VenueError(-1120, "Invalid interval.")
-    most = params.limit(call.params, default=500, most=1000)
+    most = params.limit(call.params, default=500, most=1500)
     first_ms = params.integer(call.params, "startTime")
     last_ms = params.integer(call.params, "endTime")
     found = [
         candle
-        for candle in call.exchange.tapes[_symbol(call)].candles
+        for candle in call.market.tapes[checked_symbol(call)].series(interval_ms, call.now_ms)
         if (first_ms is None or candle.open_ms >= first_ms)
         and (last_ms is None or candle.open_ms <= last_ms)
     ]
     return [
-        wire_market.kline(candle)
+        wire_market.kline(candle, interval_ms)
         for candle in (found[-most:] if first_ms is None else found[:most])
     ]
 
@@ -92,18 +99,17 @@ def book_ticker(call: Call) -> Any:
     return _for_symbols(call, _best)
 
 
-def _symbol(call: Call) -> str:
-    symbol = call.params["symbol"]
-    call.exchange.venue.rules(symbol)
-    return symbol
+def checked_symbol(call: Call) -> str:
+    """The symbol that was sent, which the market must have."""
+    return call.market.venue.rules(call.params["symbol"]).symbol
 
 
 def _symbols(call: Call) -> list[str]:
     """The symbols named by `symbol` or by the JSON list `symbols`; all of them by default."""
     if "symbol" in call.params:
-        return [_symbol(call)]
+        return [checked_symbol(call)]
     if "symbols" not in call.params:
-        return list(call.exchange.symbols)
+        return list(call.market.symbols)
     try:
         symbols = orjson.loads(call.params["symbols"])
     except orjson.JSONDecodeError:
@@ -111,7 +117,7 @@ def _symbols(call: Call) -> list[str]:
     if not isinstance(symbols, list):
         raise missing_parameter("symbols")
     for symbol in symbols:
-        call.exchange.venue.rules(symbol)
+        call.market.venue.rules(symbol)
     return symbols
 
 
@@ -122,12 +128,12 @@ def _for_symbols(call: Call, describe: Callable[[Call, str], Any]) -> Any:
 
 
 def _price(call: Call, symbol: str) -> Any:
-    price_e8 = call.exchange.venue.last_price_e8.get(symbol, 0)
+    price_e8 = call.market.venue.last_price_e8.get(symbol, 0)
     return {"symbol": symbol, "price": format_e8(price_e8)}
 
 
 def _best(call: Call, symbol: str) -> Any:
-    bid, ask = call.exchange.venue.books[symbol].best()
+    bid, ask = call.market.venue.books[symbol].best()
     return {
         "symbol": symbol,
         "bidPrice": format_e8(bid[0]),
@@ -138,6 +144,6 @@ def _best(call: Call, symbol: str) -> Any:
 
 
 def _day_statistics(call: Call, symbol: str) -> Any:
-    day = call.exchange.tapes[symbol].day(call.now_ms)
-    bid, ask = call.exchange.venue.books[symbol].best()
+    day = call.market.tapes[symbol].day(call.now_ms)
+    bid, ask = call.market.venue.books[symbol].best()
     return wire_market.day_statistics(symbol, day, bid, ask, call.now_ms)

@@ -1,7 +1,8 @@
 """Request parameters: raw text to names, and names to values, refused as the venue refuses."""
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -11,6 +12,7 @@ from simulator.errors import (
     illegal_characters,
     missing_parameter,
     too_precise,
+    unread_parameters,
     unwanted_parameter,
 )
 from simulator.records import OrderRequest, OrderType, Side, TimeInForce
@@ -42,6 +44,8 @@ _AMOUNTS = {
     OrderType.MARKET: {"quantity", "quoteOrderQty"},
 }
 
+_SPOT_FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+
 Word = TypeVar("Word", bound=StrEnum)
 Params = Mapping[str, str]
 
@@ -67,11 +71,7 @@ def check_names(params: Params, required: frozenset[str], optional: frozenset[st
             raise missing_parameter(name)
     read = len(params.keys() & (required | optional))
     if read != len(params):
-        raise VenueError(
-            -1104,
-            f"Not all sent parameters were read; read '{read}' parameter(s) but was sent "
-            f"'{len(params)}'.",
-        )
+        raise unread_parameters(read, len(params))
     for name, value in params.items():
         if not value:
             raise VenueError(-1105, f"Parameter '{name}' was empty.")
@@ -102,12 +102,26 @@ def client_id(params: Params, name: str) -> str | None:
     return text
 
 
+def generated_client_id() -> str:
+    """A client order id as the venue makes one when none was sent."""
+    return secrets.token_urlsafe(16)
+
+
+def flag(params: Params, name: str, *, default: bool = False) -> bool:
+    text = params.get(name)
+    if text is None:
+        return default
+    if text.lower() not in {"true", "false"}:
+        raise illegal_characters(name, "true|false")
+    return text.lower() == "true"
+
+
 def order_request(account: str, params: Params, *, generated_id: str) -> OrderRequest:
     """Read an order; which parameters it needs depends on its type."""
-    side = _word(params["side"], Side, VenueError(-1117, "Invalid side."))
-    kind = _word(params["type"], OrderType, VenueError(-1116, "Invalid orderType."))
+    side = word(params["side"], Side, VenueError(-1117, "Invalid side."))
+    kind = word(params["type"], _AMOUNTS, VenueError(-1116, "Invalid orderType."))
     amounts = {
-        name: _amount_e8(params[name], name)
+        name: amount_e8(params[name], name)
         for name in ("quantity", "quoteOrderQty", "price")
         if name in params
     }
@@ -147,26 +161,27 @@ def _time_in_force(kind: OrderType, text: str | None) -> TimeInForce:
     if kind is OrderType.LIMIT:
         if text is None:
             raise missing_parameter("timeInForce")
-        return _word(text, TimeInForce, VenueError(-1115, "Invalid timeInForce."))
+        return word(text, _SPOT_FORCES, VenueError(-1115, "Invalid timeInForce."))
     if text is not None:
         raise VenueError(-1114, "TimeInForce parameter sent when not required.")
     return TimeInForce.GTC
 
 
-def _amount_e8(text: str, name: str) -> int:
+def amount_e8(text: str, name: str) -> int:
     if not _NUMBER.match(text):
         raise illegal_characters(name, NUMBER_PATTERN)
     try:
-        amount_e8 = parse_e8(text)
+        amount = parse_e8(text)
     except ValueError as error:
         raise too_precise(name) from error
-    if amount_e8 == 0 and name != "price":
+    if amount == 0 and name != "price":
         raise VenueError(-1013, f"Invalid {name}.")
-    return amount_e8
+    return amount
 
 
-def _word(text: str, words: type[Word], refusal: VenueError) -> Word:
-    try:
-        return words(text)
-    except ValueError:
-        raise refusal from None
+def word(text: str, words: Iterable[Word], refusal: VenueError) -> Word:
+    """The one of the words that was sent."""
+    for known in words:
+        if known == text:
+            return known
+    raise refusal

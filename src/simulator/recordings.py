@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from simulator.config import ConfigurationError, ReplayConfig
-from simulator.market import Events, MarketEvent, Print, Quote
+from simulator.config import ConfigurationError
+from simulator.prices import Events, MarketEvent, Print, Quote
 from simulator.units import parse_e8
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -39,12 +39,12 @@ def find_recordings(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def load_recordings(config: ReplayConfig) -> dict[str, list[Timed]]:
-    """Events by symbol, merged by the time they were received."""
+def load_recordings(paths: Iterable[Path], market: str) -> dict[str, list[Timed]]:
+    """A market's events by symbol, merged by the time they were received."""
     events: dict[str, list[Timed]] = {}
-    for path in find_recordings(config.paths):
+    for path in find_recordings(paths):
         for row in _rows(path):
-            if row["market"] == config.market:
+            if row["market"] == market:
                 event = _quote(row) if "bid" in row else _print(row)
                 events.setdefault(row["symbol"], []).append((int(row["local_ns"]), event))
     for timed in events.values():

@@ -3,7 +3,7 @@
 State is the fold of these records and nothing else, so recovery is replaying them.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,15 @@ class Side(StrEnum):
     SELL = "SELL"
 
     @property
+    def is_buy(self) -> bool:
+        return self is Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """What a trade of this side does to a position."""
+        return 1 if self is Side.BUY else -1
+
+    @property
     def opposite(self) -> "Side":
         return Side.SELL if self is Side.BUY else Side.BUY
 
@@ -23,12 +32,16 @@ class OrderType(StrEnum):
     LIMIT = "LIMIT"
     LIMIT_MAKER = "LIMIT_MAKER"
     MARKET = "MARKET"
+    #: The venue's own, when it closes a futures position that its margin no longer carries.
+    LIQUIDATION = "LIQUIDATION"
 
 
 class TimeInForce(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
+    #: Good till crossing: post-only, as futures write it.
+    GTX = "GTX"
 
 
 class Status(StrEnum):
@@ -55,6 +68,7 @@ class OrderRequest:
     price_e8: int = 0
     quantity_e8: int = 0
     quote_quantity_e8: int = 0
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +96,7 @@ class OrderAccepted:
     quantity_e8: int
     #: Only for a market order given as a quote amount; its quantity is known once it is done.
     quote_quantity_e8: int
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +128,21 @@ class OrderFilled:
     fee_e8: int
     fee_asset: str
     maker: bool
+    #: Futures only: profit or loss of the part of the position that the fill closed, before fees.
+    realised_e8: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAmended:
+    """Price and quantity as they are from now on; the quantity counts what is filled already."""
+
+    time_ms: int
+    account: str
+    symbol: str
+    order_id: int
+    client_order_id: str
+    price_e8: int
+    quantity_e8: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,24 +180,79 @@ class RulesChanged:
     min_notional_e8: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionConfigured:
+    """Leverage and margin type that an account chose for a symbol."""
+
+    time_ms: int
+    account: str
+    symbol: str
+    leverage: int
+    isolated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingSettled:
+    """A funding time of a symbol; what each position paid or got follows as `FundingPaid`."""
+
+    time_ms: int
+    symbol: str
+    rate_e8: int
+    mark_price_e8: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingPaid:
+    """What one position got, or paid where the amount is negative."""
+
+    time_ms: int
+    account: str
+    symbol: str
+    asset: str
+    position_e8: int
+    rate_e8: int
+    mark_price_e8: int
+    amount_e8: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountdownSet:
+    """A dead-man switch: all orders of the symbol are cancelled at `due_ms`; 0 switches it off."""
+
+    time_ms: int
+    account: str
+    symbol: str
+    due_ms: int
+
+
 Record = (
     Deposited
     | OrderAccepted
     | OrderRejected
+    | OrderAmended
     | OrderFilled
     | OrderCancelled
     | OrderExpired
     | RulesChanged
+    | PositionConfigured
+    | FundingSettled
+    | FundingPaid
+    | CountdownSet
 )
 
 _KINDS: dict[str, type[Record]] = {
     "deposited": Deposited,
     "order_accepted": OrderAccepted,
     "order_rejected": OrderRejected,
+    "order_amended": OrderAmended,
     "order_filled": OrderFilled,
     "order_cancelled": OrderCancelled,
     "order_expired": OrderExpired,
     "rules_changed": RulesChanged,
+    "position_configured": PositionConfigured,
+    "funding_settled": FundingSettled,
+    "funding_paid": FundingPaid,
+    "countdown_set": CountdownSet,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENUMS = {"side": Side, "type": OrderType, "time_in_force": TimeInForce, "status": Status}
@@ -190,6 +275,8 @@ def from_json(document: dict[str, Any]) -> Record:
     values: dict[str, Any] = {}
     for item in fields(kind):
         name = item.name
+        if item.default is not MISSING and name.removesuffix("_e8") not in document:
+            continue  # written before the field was there
         if name.endswith("_e8"):
             values[name] = parse_e8(document[name.removesuffix("_e8")])
         elif name in _ENUMS:

@@ -1,4 +1,4 @@
-"""The REST face: endpoint table, limits, signatures, parameters, faults around each request."""
+"""The REST face: HTTP in and out, and faults around each request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,25 +8,14 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from simulator import market_api, trading_api
 from simulator import params as parameters
-from simulator.call import Call, Handler, Reply
+from simulator.call import Reply
+from simulator.dispatch import Request, answer, market_of
 from simulator.errors import VenueError
 from simulator.exchange import Exchange
 from simulator.faults import Fault
 
 BODY_BYTES_MAX = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One call: what it costs, what it takes, who may make it."""
-
-    handler: Handler
-    weight: int
-    required: frozenset[str] = frozenset()
-    optional: frozenset[str] = frozenset()
-    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,70 +26,14 @@ class Sent:
     body: str
 
 
-_AUTH_REQUIRED = frozenset({"timestamp", "signature"})
-_AUTH_OPTIONAL = frozenset({"recvWindow"})
-
-
-def _public(handler: Handler, weight: int, required: str = "", optional: str = "") -> Endpoint:
-    return Endpoint(handler, weight, frozenset(required.split()), frozenset(optional.split()))
-
-
-def _signed(handler: Handler, weight: int, required: str = "", optional: str = "") -> Endpoint:
-    return Endpoint(
-        handler,
-        weight,
-        frozenset(required.split()) | _AUTH_REQUIRED,
-        frozenset(optional.split()) | _AUTH_OPTIONAL,
-        signed=True,
-    )
-
-
-_ORDER = " ".join(parameters.ORDER_REQUIRED), " ".join(parameters.ORDER_OPTIONAL)
-_WINDOW = "startTime endTime limit"
-
-ENDPOINTS: dict[tuple[str, str], Endpoint] = {
-    ("GET", "/api/v3/ping"): _public(market_api.ping, 1),
-    ("GET", "/api/v3/time"): _public(market_api.server_time, 1),
-    ("GET", "/api/v3/exchangeInfo"): _public(
-        market_api.exchange_info, 20, "", "symbol symbols permissions"
-    ),
-    ("GET", "/api/v3/depth"): _public(market_api.depth, 5, "symbol", "limit"),
-    ("GET", "/api/v3/trades"): _public(market_api.recent_trades, 25, "symbol", "limit"),
-    ("GET", "/api/v3/aggTrades"): _public(
-        market_api.aggregate_trades, 4, "symbol", f"fromId {_WINDOW}"
-    ),
-    ("GET", "/api/v3/klines"): _public(market_api.klines, 2, "symbol interval", _WINDOW),
-    ("GET", "/api/v3/ticker/24hr"): _public(market_api.ticker_day, 2, "", "symbol symbols"),
-    ("GET", "/api/v3/ticker/price"): _public(market_api.ticker_price, 2, "", "symbol symbols"),
-    ("GET", "/api/v3/ticker/bookTicker"): _public(market_api.book_ticker, 2, "", "symbol symbols"),
-    ("POST", "/api/v3/order"): _signed(trading_api.place_order, 1, *_ORDER),
-    ("POST", "/api/v3/order/test"): _signed(trading_api.test_order, 1, *_ORDER),
-    ("GET", "/api/v3/order"): _signed(
-        trading_api.query_order, 4, "symbol", "orderId origClientOrderId"
-    ),
-    ("DELETE", "/api/v3/order"): _signed(
-        trading_api.cancel_order, 1, "symbol", "orderId origClientOrderId newClientOrderId"
-    ),
-    ("POST", "/api/v3/order/cancelReplace"): _signed(
-        trading_api.cancel_replace,
-        1,
-        f"{_ORDER[0]} cancelReplaceMode",
-        f"{_ORDER[1]} cancelOrderId cancelOrigClientOrderId cancelNewClientOrderId",
-    ),
-    ("GET", "/api/v3/openOrders"): _signed(trading_api.open_orders, 6, "", "symbol"),
-    ("DELETE", "/api/v3/openOrders"): _signed(trading_api.cancel_all, 1, "symbol"),
-    ("GET", "/api/v3/allOrders"): _signed(
-        trading_api.all_orders, 20, "symbol", f"orderId {_WINDOW}"
-    ),
-    ("GET", "/api/v3/myTrades"): _signed(
-        trading_api.my_trades, 20, "symbol", f"orderId fromId {_WINDOW}"
-    ),
-    ("GET", "/api/v3/account"): _signed(trading_api.account, 20, "", "omitZeroBalances"),
-    ("GET", "/sapi/v1/asset/tradeFee"): _signed(trading_api.trade_fees, 1, "", "symbol"),
-}
-
-
-ORDER_PATHS = frozenset({"/api/v3/order", "/api/v3/order/cancelReplace"})
+ORDER_PATHS = frozenset(
+    {
+        "/api/v3/order",
+        "/api/v3/order/cancelReplace",
+        "/fapi/v1/order",
+        "/fapi/v1/batchOrders",
+    }
+)
 
 
 class RestApi:
@@ -183,34 +116,26 @@ class RestApi:
         return reply
 
     def _call(self, request: web.Request, sent: Sent) -> object:
-        exchange = self._exchange
-        now_ms = exchange.now_ms()
-        endpoint = ENDPOINTS.get((request.method, request.path))
-        exchange.rate_limiter.spend(endpoint.weight if endpoint else 1, now_ms)
-        if endpoint is None:
-            raise VenueError(-1000, f"No such endpoint: {request.path}", status=404)
-        params = parameters.split(sent.query, sent.body)
-        account = ""
-        if endpoint.signed:
-            owner = exchange.authenticator.account(request.headers.get("X-MBX-APIKEY"))
-            exchange.authenticator.verify(
-                owner,
-                parameters.unsigned(sent.query) + parameters.unsigned(sent.body),
-                params,
-                now_ms,
-            )
-            account = owner.name
-        parameters.check_names(params, endpoint.required, endpoint.optional)
-        return endpoint.handler(Call(exchange, params, account, now_ms))
+        return answer(
+            self._exchange,
+            Request(
+                method=request.method,
+                path=request.path,
+                params=parameters.split(sent.query, sent.body),
+                api_key=request.headers.get("X-MBX-APIKEY"),
+                signed=parameters.unsigned(sent.query) + parameters.unsigned(sent.body),
+            ),
+        )
 
     def _headers(self, request: web.Request) -> dict[str, str]:
         """What the caller has used up."""
         exchange = self._exchange
-        headers = {"X-MBX-USED-WEIGHT-1M": str(exchange.rate_limiter.used_weight)}
-        if request.path in ORDER_PATHS and request.method == "POST":
+        limiter = market_of(exchange, request.path).rate_limiter
+        headers = {"X-MBX-USED-WEIGHT-1M": str(limiter.used_weight)}
+        if request.path in ORDER_PATHS and request.method in {"POST", "PUT"}:
             owner = exchange.authenticator.find(request.headers.get("X-MBX-APIKEY"))
             if owner is not None:
-                count = exchange.rate_limiter.order_count[owner.name]
+                count = limiter.order_count[owner.name]
                 headers["X-MBX-ORDER-COUNT-10S"] = str(count)
         return headers
 

@@ -16,6 +16,7 @@ from simulator.exchange import Exchange
 from simulator.files import write_atomically
 from simulator.rest import BODY_BYTES_MAX, RestApi
 from simulator.tls import server_context
+from simulator.websocket_api import WebSocketApi
 
 HOST = "127.0.0.1"
 #: How long a stopping server waits for requests that a fault holds back.
@@ -82,15 +83,22 @@ def read_address(data_dir: Path) -> SimulatorAddress:
 
 def _trading_application(exchange: Exchange) -> web.Application:
     rest = RestApi(exchange)
+    api = WebSocketApi(exchange)
+    spot, futures = exchange.spot.streams.serve, exchange.futures.streams.serve
     application = web.Application(
         client_max_size=BODY_BYTES_MAX, middlewares=[rest.refuse_in_maintenance]
     )
     application.add_routes(
         [
-            web.get("/ws-api/v3", exchange.user_streams.serve),
-            web.get("/ws", exchange.market_streams.serve),
-            web.get("/ws/{name}", exchange.market_streams.serve),
-            web.get("/stream", exchange.market_streams.serve),
+            web.get("/ws-api/v3", api.serve_spot),
+            web.get("/ws", spot),
+            web.get("/ws/{name:.+}", spot),
+            web.get("/stream", spot),
+            web.get("/ws-fapi/v1", api.serve_futures),
+            web.get("/private/ws", exchange.listen_keys.serve),
+            web.get("/{category:public|market}/ws", futures),
+            web.get("/{category:public|market}/ws/{name:.+}", futures),
+            web.get("/{category:public|market}/stream", futures),
             web.route("*", "/{path:.*}", rest.serve),
         ]
     )

@@ -33,6 +33,13 @@ class Channel:
             self._outgoing.get_nowait()
         self._outgoing.put_nowait(None)
 
+    def finish(self) -> None:
+        """Close behind what is queued."""
+        try:
+            self._outgoing.put_nowait(None)
+        except asyncio.QueueFull:
+            self.disconnect()
+
     async def pump(self) -> None:
         """Write until disconnected; the socket is closed afterwards."""
         with contextlib.suppress(ConnectionError):

@@ -1,35 +1,40 @@
-"""The exchange's accounts and orders: the fold of its ledger."""
+"""One market's orders, fills and rules: the fold of its records, over an account model of its own.
 
+What a record does to money is the account model's: `SpotState` holds balances of two assets,
+`FuturesState` a margin wallet and positions.
+"""
+
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from simulator.config import Rules
 from simulator.records import (
+    CountdownSet,
     Deposited,
+    FundingPaid,
+    FundingSettled,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderRejected,
     OrderType,
+    PositionConfigured,
     Record,
     RulesChanged,
     Side,
     Status,
     TimeInForce,
 )
-from simulator.units import notional_e8
+from simulator.symbols import Rules
+
+FuturesRecord = PositionConfigured | FundingSettled | FundingPaid | CountdownSet
 
 
 class LedgerError(Exception):
     """A record contradicts the records before it: money would appear, vanish or go negative."""
-
-
-@dataclass(slots=True)
-class Balance:
-    free_e8: int = 0
-    locked_e8: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +53,7 @@ class Order:
     quote_quantity_e8: int
     time_ms: int
     update_ms: int
+    reduce_only: bool = False
     executed_e8: int = 0
     executed_quote_e8: int = 0
     status: Status = Status.NEW
@@ -61,26 +67,15 @@ class Order:
     def remaining_e8(self) -> int:
         return self.quantity_e8 - self.executed_e8
 
-    @property
-    def locked_e8(self) -> int:
-        """What an open order holds back; a market order never rests, so it holds nothing."""
-        if self.type is OrderType.MARKET or not self.is_open:
-            return 0
-        if self.side is Side.SELL:
-            return self.remaining_e8
-        return notional_e8(self.price_e8, self.remaining_e8)
 
-
-class State:
-    """Balances, orders and fills; only `apply` changes them."""
+class State(ABC):
+    """Orders and fills of one market; only `apply` changes them."""
 
     def __init__(self, rules: dict[str, Rules]) -> None:
         self.rules = dict(rules)
-        self.balances: dict[str, dict[str, Balance]] = defaultdict(lambda: defaultdict(Balance))
         self.deposits_e8: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.initial_e8: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        #: What the market side gave and got, and what the venue earned, by asset.
-        self.counterparty_e8: dict[str, int] = defaultdict(int)
+        #: What the venue earned, by asset.
         self.fees_e8: dict[str, int] = defaultdict(int)
         self.orders: dict[str, dict[int, Order]] = {symbol: {} for symbol in rules}
         self.open_orders: dict[str, dict[int, Order]] = {symbol: {} for symbol in rules}
@@ -101,12 +96,17 @@ class State:
         """The latest order under a client id: only open ones exclude each other."""
         return self._by_client_id.get((account, symbol, client_order_id))
 
+    def open_orders_of(self, account: str, symbol: str) -> list[Order]:
+        return [order for order in self.open_orders[symbol].values() if order.account == account]
+
     def apply(self, record: Record) -> None:
         match record:
             case Deposited():
                 self._deposit(record)
             case OrderAccepted():
                 self._accept(record)
+            case OrderAmended():
+                self._amend(record)
             case OrderFilled():
                 self._fill(record)
             case OrderCancelled():
@@ -123,13 +123,35 @@ class State:
                     min_quantity_e8=record.min_quantity_e8,
                     min_notional_e8=record.min_notional_e8,
                 )
+            case PositionConfigured() | FundingSettled() | FundingPaid() | CountdownSet():
+                self._apply_futures(record)
             case _:
                 assert_never(record)
+
+    @abstractmethod
+    def locked_e8(self, order: Order) -> int:
+        """What an open order holds back of a balance."""
+
+    @abstractmethod
+    def _credit(self, record: Deposited) -> None:
+        """Add a transfer to its account."""
+
+    @abstractmethod
+    def _lock(self, order: Order, amount_e8: int) -> None:
+        """Hold back an amount for an order, or release it where it is negative."""
+
+    @abstractmethod
+    def _settle(self, record: OrderFilled, released_e8: int) -> None:
+        """Exchange what a fill exchanged; `released_e8` was held back for it."""
+
+    @abstractmethod
+    def _apply_futures(self, record: FuturesRecord) -> None:
+        """Take a record that only an account with positions knows."""
 
     def _deposit(self, record: Deposited) -> None:
         book = self.initial_e8 if record.initial else self.deposits_e8
         book[record.account][record.asset] += record.amount_e8
-        self._move(record.account, record.asset, free_e8=record.amount_e8)
+        self._credit(record)
 
     def _accept(self, record: OrderAccepted) -> None:
         order = Order(
@@ -145,20 +167,27 @@ class State:
             quote_quantity_e8=record.quote_quantity_e8,
             time_ms=record.time_ms,
             update_ms=record.time_ms,
+            reduce_only=record.reduce_only,
         )
         self.orders[order.symbol][order.order_id] = order
         self.open_orders[order.symbol][order.order_id] = order
         self._by_client_id[order.account, order.symbol, order.client_order_id] = order
-        locked_e8 = order.locked_e8
-        self._move(order.account, self._spent_asset(order), free_e8=-locked_e8, locked_e8=locked_e8)
+        self._lock(order, self.locked_e8(order))
+
+    def _amend(self, record: OrderAmended) -> None:
+        order = self.open_orders[record.symbol][record.order_id]
+        locked_e8 = self.locked_e8(order)
+        order.price_e8 = record.price_e8
+        order.quantity_e8 = record.quantity_e8
+        order.update_ms = record.time_ms
+        self._lock(order, self.locked_e8(order) - locked_e8)
 
     def _fill(self, record: OrderFilled) -> None:
         order = self.orders[record.symbol][record.order_id]
-        rules = self.rules[record.symbol]
         if not order.is_open or record.quantity_e8 > order.remaining_e8:
             msg = f"{record.symbol} order {record.order_id}: fill of {record.quantity_e8} too much"
             raise LedgerError(msg)
-        locked_before_e8 = order.locked_e8
+        locked_before_e8 = self.locked_e8(order)
         order.executed_e8 += record.quantity_e8
         order.executed_quote_e8 += record.quote_e8
         order.update_ms = record.time_ms
@@ -167,38 +196,13 @@ class State:
         order.status = Status.FILLED if filled else Status.PARTIALLY_FILLED
         if filled:
             del self.open_orders[order.symbol][order.order_id]
-        released_e8 = locked_before_e8 - order.locked_e8
-
-        if record.side is Side.BUY:
-            spent, spent_e8 = rules.quote, record.quote_e8
-            got, got_e8 = rules.base, record.quantity_e8
-        else:
-            spent, spent_e8 = rules.base, record.quantity_e8
-            got, got_e8 = rules.quote, record.quote_e8
-        self._move(record.account, spent, free_e8=released_e8 - spent_e8, locked_e8=-released_e8)
-        self._move(record.account, got, free_e8=got_e8)
-        self._move(record.account, record.fee_asset, free_e8=-record.fee_e8)
-        self.counterparty_e8[spent] += spent_e8
-        self.counterparty_e8[got] -= got_e8
+        self._settle(record, locked_before_e8 - self.locked_e8(order))
         self.fees_e8[record.fee_asset] += record.fee_e8
         self.fills[record.account, record.symbol].append(record)
         self.last_trade_id[record.symbol] = record.trade_id
 
     def _close(self, record: OrderCancelled | OrderExpired, status: Status) -> None:
         order = self.open_orders[record.symbol].pop(record.order_id)
-        locked_e8 = order.locked_e8
+        self._lock(order, -self.locked_e8(order))
         order.status = status
         order.update_ms = record.time_ms
-        self._move(order.account, self._spent_asset(order), free_e8=locked_e8, locked_e8=-locked_e8)
-
-    def _spent_asset(self, order: Order) -> str:
-        rules = self.rules[order.symbol]
-        return rules.quote if order.side is Side.BUY else rules.base
-
-    def _move(self, account: str, asset: str, *, free_e8: int, locked_e8: int = 0) -> None:
-        balance = self.balances[account][asset]
-        balance.free_e8 += free_e8
-        balance.locked_e8 += locked_e8
-        if balance.free_e8 < 0 or balance.locked_e8 < 0:
-            msg = f"{account}: {asset} would be {balance}"
-            raise LedgerError(msg)

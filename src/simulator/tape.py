@@ -1,19 +1,34 @@
-"""A symbol's public tape: recent trades, one-minute candles, rolling 24-hour statistics."""
+"""A symbol's public tape: recent trades, candles, rolling 24-hour statistics."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from simulator.outbox import PublicTrade
 from simulator.units import notional_e8
-from simulator.venue import PublicTrade
 
 TRADES_MAX = 1_000
 CANDLES_MAX = 1_440
 _MINUTE_MS = 60_000
+#: Lengths of the candles that are served, by the venue's names.
+INTERVALS_MS = {
+    "1m": _MINUTE_MS,
+    "3m": 3 * _MINUTE_MS,
+    "5m": 5 * _MINUTE_MS,
+    "15m": 15 * _MINUTE_MS,
+    "30m": 30 * _MINUTE_MS,
+    "1h": 60 * _MINUTE_MS,
+    "2h": 120 * _MINUTE_MS,
+    "4h": 240 * _MINUTE_MS,
+    "6h": 360 * _MINUTE_MS,
+    "8h": 480 * _MINUTE_MS,
+    "12h": 720 * _MINUTE_MS,
+    "1d": 1_440 * _MINUTE_MS,
+}
 
 
 @dataclass(slots=True)
 class Candle:
-    """One minute of trades; `open_ms` is its beginning."""
+    """A stretch of trades; `open_ms` is its beginning."""
 
     open_ms: int
     open_e8: int
@@ -59,6 +74,36 @@ class Tape:
         candle.count += 1
         candle.last_trade_id = trade.trade_id
 
+    def series(self, interval_ms: int, now_ms: int, *, last: int | None = None) -> list[Candle]:
+        """Candles of a length up to now, the open one included; `last` asks for so many only.
+
+        A stretch without trades repeats the close before it, as the venue shows it.
+        """
+        if not self.candles:
+            return []
+        open_ms = now_ms - now_ms % interval_ms
+        first_ms = self.candles[0].open_ms - self.candles[0].open_ms % interval_ms
+        shown_from_ms = first_ms if last is None else max(first_ms, open_ms - last * interval_ms)
+        merged: list[Candle] = []
+        for candle in self._minutes_since(shown_from_ms):
+            start_ms = candle.open_ms - candle.open_ms % interval_ms
+            _extend_flat(merged, start_ms, interval_ms)
+            if merged and merged[-1].open_ms == start_ms:
+                _merge(merged[-1], candle)
+            else:
+                merged.append(replace(candle, open_ms=start_ms))
+        _extend_flat(merged, open_ms + interval_ms, interval_ms)
+        return merged if last is None else merged[-last:]
+
+    def _minutes_since(self, first_ms: int) -> list[Candle]:
+        """Minutes from a time on, and the one before it, whose close goes on."""
+        found: list[Candle] = []
+        for candle in reversed(self.candles):
+            found.append(candle)
+            if candle.open_ms < first_ms:
+                break
+        return found[::-1]
+
     def day(self, now_ms: int) -> Candle:
         """The last 24 hours as one candle; all zero before the first trade."""
         since_ms = now_ms - CANDLES_MAX * _MINUTE_MS
@@ -78,3 +123,33 @@ class Tape:
             first_trade_id=first.first_trade_id,
             last_trade_id=last.last_trade_id,
         )
+
+
+def _extend_flat(candles: list[Candle], until_ms: int, interval_ms: int) -> None:
+    """Add candles without trades up to, not including, the one that begins at `until_ms`."""
+    while candles and candles[-1].open_ms + interval_ms < until_ms:
+        before = candles[-1]
+        close_e8 = before.close_e8
+        candles.append(
+            Candle(
+                before.open_ms + interval_ms,
+                close_e8,
+                close_e8,
+                close_e8,
+                close_e8,
+                first_trade_id=before.last_trade_id,
+                last_trade_id=before.last_trade_id,
+            )
+        )
+
+
+def _merge(whole: Candle, part: Candle) -> None:
+    whole.high_e8 = max(whole.high_e8, part.high_e8)
+    whole.low_e8 = min(whole.low_e8, part.low_e8)
+    whole.close_e8 = part.close_e8
+    whole.volume_e8 += part.volume_e8
+    whole.quote_volume_e8 += part.quote_volume_e8
+    whole.taker_buy_volume_e8 += part.taker_buy_volume_e8
+    whole.taker_buy_quote_e8 += part.taker_buy_quote_e8
+    whole.count += part.count
+    whole.last_trade_id = part.last_trade_id

@@ -39,3 +39,23 @@ def notional_e8(price_e8: int, quantity_e8: int) -> int:
 def fraction_e8(amount_e8: int, rate_e8: int) -> int:
     """`amount × rate`, floored to 1e-8: how commissions round."""
     return amount_e8 * rate_e8 // UNIT
+
+
+def ceil_div(amount: int, divisor: int) -> int:
+    """Quotient rounded up."""
+    return -(-amount // divisor)
+
+
+def decimals_of(amount_e8: int) -> int:
+    """How many decimals an amount needs to be written exactly."""
+    decimals = 8
+    while decimals and amount_e8 % 10 == 0:
+        amount_e8 //= 10
+        decimals -= 1
+    return decimals
+
+
+def format_plain(amount_e8: int) -> str:
+    """Write with as many decimals as the amount needs."""
+    text = format_e8(amount_e8).rstrip("0")
+    return text.removesuffix(".")

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from simulator.config import Rules
 from simulator.records import Deposited, OrderFilled, OrderRequest, OrderType, Side, Status
-from simulator.state import Balance, Order
+from simulator.spot_state import Balance
+from simulator.state import Order
+from simulator.symbols import Rules
 from simulator.units import format_e8
 
 ZERO = format_e8(0)
 PREVENTION_MODE = "EXPIRE_MAKER"
+SPOT_ORDER_TYPES = (OrderType.LIMIT, OrderType.LIMIT_MAKER, OrderType.MARKET)
 
 
 def order(item: Order) -> dict[str, Any]:

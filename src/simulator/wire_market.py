@@ -1,17 +1,27 @@
 """JSON of public data as the venue writes it: rules, trades, candles, 24-hour statistics."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from simulator.config import Limits, Rules
-from simulator.market import Quote
-from simulator.records import OrderType
-from simulator.tape import Candle
+from simulator.config import Limits
+from simulator.outbox import PublicTrade
+from simulator.prices import Quote
+from simulator.symbols import Rules
+from simulator.tape import INTERVALS_MS, Candle
 from simulator.units import UNIT, format_e8, notional_e8
-from simulator.venue import PublicTrade
-from simulator.wire import PREVENTION_MODE, ZERO
+from simulator.wire import PREVENTION_MODE, SPOT_ORDER_TYPES, ZERO
 
 Level = tuple[int, int]  # (price, quantity) in 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class DepthIds:
+    """Update ids of a depth event; `before` is the last one of the event before it."""
+
+    before: int
+    first: int
+    last: int
 
 
 def public_trade(trade: PublicTrade) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def aggregate_trade(trade: PublicTrade) -> dict[str, Any]:
     }
 
 
-def kline(candle: Candle) -> list[Any]:
+def kline(candle: Candle, interval_ms: int) -> list[Any]:
     return [
         candle.open_ms,
         format_e8(candle.open_e8),
@@ -47,7 +57,7 @@ def kline(candle: Candle) -> list[Any]:
         format_e8(candle.low_e8),
         format_e8(candle.close_e8),
         format_e8(candle.volume_e8),
-        candle.open_ms + 59_999,
+        candle.open_ms + interval_ms - 1,
         format_e8(candle.quote_volume_e8),
         candle.count,
         format_e8(candle.taker_buy_volume_e8),
@@ -125,6 +135,60 @@ def ticker(symbol: str, day: Candle, bid: Level, ask: Level, now_ms: int) -> dic
     }
 
 
+def kline_event(
+    symbol: str, interval: str, candle: Candle, now_ms: int, *, closed: bool
+) -> dict[str, Any]:
+    """Of either market."""
+    return {
+        "e": "kline",
+        "E": now_ms,
+        "s": symbol,
+        "k": {
+            "t": candle.open_ms,
+            "T": candle.open_ms + INTERVALS_MS[interval] - 1,
+            "s": symbol,
+            "i": interval,
+            "f": candle.first_trade_id,
+            "L": candle.last_trade_id,
+            "o": format_e8(candle.open_e8),
+            "c": format_e8(candle.close_e8),
+            "h": format_e8(candle.high_e8),
+            "l": format_e8(candle.low_e8),
+            "v": format_e8(candle.volume_e8),
+            "n": candle.count,
+            "x": closed,
+            "q": format_e8(candle.quote_volume_e8),
+            "V": format_e8(candle.taker_buy_volume_e8),
+            "Q": format_e8(candle.taker_buy_quote_e8),
+            "B": "0",
+        },
+    }
+
+
+def trade_events(trade: PublicTrade) -> dict[str, dict[str, Any]]:
+    """Events of a trade by the kind of stream; every trade is its own aggregate here."""
+    return {"trade": trade_event(trade), "aggTrade": aggregate_trade_event(trade)}
+
+
+def aggregate_trade_event(trade: PublicTrade) -> dict[str, Any]:
+    event = {"e": "aggTrade", "E": trade.time_ms, "s": trade.symbol}
+    return {**event, **aggregate_trade(trade)}
+
+
+def depth_event(
+    symbol: str, ids: DepthIds, bids: list[list[str]], asks: list[list[str]], now_ms: int
+) -> dict[str, Any]:
+    return {
+        "e": "depthUpdate",
+        "E": now_ms,
+        "s": symbol,
+        "U": ids.first,
+        "u": ids.last,
+        "b": bids,
+        "a": asks,
+    }
+
+
 def trade_event(trade: PublicTrade) -> dict[str, Any]:
     return {
         "e": "trade",
@@ -139,7 +203,12 @@ def trade_event(trade: PublicTrade) -> dict[str, Any]:
     }
 
 
-def book_ticker_event(symbol: str, quote: Quote, update_id: int) -> dict[str, Any]:
+def book_ticker_event(
+    symbol: str,
+    quote: Quote,
+    update_id: int,
+    now_ms: int,
+) -> dict[str, Any]:
     return {
         "u": update_id,
         "s": symbol,
@@ -167,7 +236,7 @@ def symbol_rules(rules: Rules, limits: Limits) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": [kind.value for kind in OrderType],
+        "orderTypes": list(SPOT_ORDER_TYPES),
         "icebergAllowed": False,
         "ocoAllowed": False,
         "otoAllowed": False,

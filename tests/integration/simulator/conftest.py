@@ -27,3 +27,11 @@ async def binance(simulator: Simulator) -> Any:
     exchange = await simulator.client()
     await exchange.load_markets()
     return exchange
+
+
+@pytest.fixture
+async def usdm(simulator: Simulator) -> Any:
+    """An unmodified ccxt.pro client of the futures market, with its markets loaded."""
+    exchange = await simulator.futures_client()
+    await exchange.load_markets()
+    return exchange

@@ -79,6 +79,24 @@ class Simulator:
         self._stack.push_async_callback(exchange.close)
         return exchange
 
+    async def futures_client(self, **settings: Any) -> Any:
+        exchange = ccxt.pro.binanceusdm(
+            {
+                "session": await self.session(),
+                "apiKey": "sim-key",
+                "secret": "sim-secret",
+                "enableRateLimit": False,
+                **settings,
+                "options": {
+                    "fetchCurrencies": False,
+                    "fetchMargins": False,
+                    **settings.get("options", {}),
+                },
+            }
+        )
+        self._stack.push_async_callback(exchange.close)
+        return exchange
+
     async def control(self, method: str, path: str, body: object = None) -> Any:
         """One call of the control API; its answer."""
         url = f"http://{self.address.host}:{self.address.control_port}/control/{path}"
@@ -102,7 +120,14 @@ class Simulator:
         """Stop the market once every symbol has a price."""
 
         async def has_prices() -> bool:
-            return len((await self.control("GET", "state"))["last_prices"]) >= 5
+            state = await self.control("GET", "state")
+            shown = state["last_prices"], state["futures"]["last_prices"]
+            return all(
+                len(prices) == len(ids) for prices, ids in zip(shown, known(state), strict=True)
+            )
+
+        def known(state: Any) -> Any:
+            return state["last_trade_ids"], state["futures"]["last_trade_ids"]
 
         await eventually(has_prices)
         await self.control("POST", "freeze", {"symbol": "all", "frozen": True})

@@ -46,11 +46,13 @@ async def stop(process: asyncio.subprocess.Process, number: signal.Signals) -> N
 
 
 def folded(path: Path) -> dict[str, Any]:
-    """Balances and open orders worked out from the ledger file alone."""
+    """Spot balances and open orders worked out from the ledger file alone."""
     total: dict[str, Decimal] = {}
     open_orders: dict[tuple[str, int], Decimal] = {}
     for line in path.read_text().splitlines():
         record = json.loads(line)
+        if record["market"] != "spot":
+            continue
         key = (record.get("symbol", ""), record.get("order_id", 0))
         base = record.get("symbol", "").removesuffix("USDT")
         sign = 1 if record.get("side") == "BUY" else -1

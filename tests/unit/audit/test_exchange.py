@@ -57,6 +57,15 @@ def filled(**changes: Any) -> dict[str, Any]:
 DEPOSIT = {"kind": "deposited", "asset": "USDT", "amount": "1000.00000000", "initial": True}
 
 
+def test_fold_leaves_out_the_futures_market() -> None:
+    futures = {"market": "futures"}
+    settled = {**futures, "kind": "funding_settled", "symbol": "BTCUSDT"}
+    exchange = fold(DEPOSIT, {**DEPOSIT, **futures}, settled, {**DEPOSIT, "market": "spot"})
+
+    assert exchange.balance("USDT") == 2000
+    assert exchange.seq == 4
+
+
 def test_fold_partial_fill_leaves_the_order_open() -> None:
     exchange = fold(DEPOSIT, accepted(), filled())
 

@@ -21,30 +21,30 @@ def test_resting_order_at_displayed_price_waits_for_queue_ahead() -> None:
     book = a_book()
     book.rest(1, "a", Side.BUY, 100, 5)
 
-    assert book.trade(100, 10, buyer_is_maker=True) == []
-    assert book.trade(100, 3, buyer_is_maker=True) == [Match(1, 100, 3)]
-    assert book.trade(100, 9, buyer_is_maker=True) == [Match(1, 100, 2)]
+    assert list(book.trade(100, 10, buyer_is_maker=True)) == []
+    assert list(book.trade(100, 3, buyer_is_maker=True)) == [Match(1, 100, 3)]
+    assert list(book.trade(100, 9, buyer_is_maker=True)) == [Match(1, 100, 2)]
 
 
 def test_resting_order_better_than_best_is_first() -> None:
     book = a_book(bid=99, ask=102)
     book.rest(1, "a", Side.SELL, 101, 5)
 
-    assert book.trade(101, 4, buyer_is_maker=False) == [Match(1, 101, 4)]
+    assert list(book.trade(101, 4, buyer_is_maker=False)) == [Match(1, 101, 4)]
 
 
 def test_trade_through_price_fills_whatever_the_queue() -> None:
     book = a_book()
     book.rest(1, "a", Side.BUY, 100, 5)
 
-    assert book.trade(99, 8, buyer_is_maker=True) == [Match(1, 100, 5)]
+    assert list(book.trade(99, 8, buyer_is_maker=True)) == [Match(1, 100, 5)]
 
 
 def test_trade_at_price_by_aggressor_of_own_side_fills_nothing() -> None:
     book = a_book(bid=99)
     book.rest(1, "a", Side.BUY, 100, 5)
 
-    assert book.trade(100, 8, buyer_is_maker=False) == []
+    assert list(book.trade(100, 8, buyer_is_maker=False)) == []
 
 
 def test_trade_quantity_is_shared_in_price_time_order() -> None:
@@ -53,7 +53,7 @@ def test_trade_quantity_is_shared_in_price_time_order() -> None:
     book.rest(2, "a", Side.BUY, 99, 5)
     book.rest(3, "a", Side.BUY, 98, 5)
 
-    assert book.trade(98, 12, buyer_is_maker=True) == [
+    assert list(book.trade(98, 12, buyer_is_maker=True)) == [
         Match(2, 99, 5),
         Match(1, 98, 5),
         Match(3, 98, 2),
@@ -65,7 +65,7 @@ def test_queue_ahead_of_two_orders_is_consumed_once() -> None:
     book.rest(1, "a", Side.BUY, 100, 5)
     book.rest(2, "a", Side.BUY, 100, 5)
 
-    assert book.trade(100, 18, buyer_is_maker=True) == [Match(1, 100, 5), Match(2, 100, 3)]
+    assert list(book.trade(100, 18, buyer_is_maker=True)) == [Match(1, 100, 5), Match(2, 100, 3)]
 
 
 def test_queue_ahead_shrinks_to_what_is_displayed() -> None:
@@ -164,7 +164,7 @@ def test_fills_never_exceed_volume_at_or_through_nor_jump_the_queue(
     queues = {order.order_id: order.queue_ahead_e8 for order, _ in placed}
     filled = dict.fromkeys(queues, 0)
     for price, volume, buyer_is_maker in trades:
-        matches = book.trade(price, volume, buyer_is_maker=buyer_is_maker)
+        matches = list(book.trade(price, volume, buyer_is_maker=buyer_is_maker))
         assert sum(match.quantity_e8 for match in matches) <= volume
         for match in matches:
             filled[match.order_id] += match.quantity_e8

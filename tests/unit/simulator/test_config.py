@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.config import DEFAULT_SYMBOLS, ConfigurationError, Rules, load_config
+from simulator.config import ConfigurationError, load_config
+from simulator.symbols import DEFAULT_SYMBOLS, Rules
 
 WHOLE = """
 port = 1234
@@ -23,11 +24,25 @@ name = "a"
 api_key = "k"
 api_secret = "s"
 balances = { USDT = 100.5 }
+futures_balances = { USDT = 7 }
 [replay]
 paths = ["recorded"]
 speed = 2
 [limits]
 orders_per_10s = 7
+[[perpetuals]]
+name = "ABCUSDT"
+base = "ABC"
+quote = "USDT"
+tick_size = 0.01
+step_size = 1
+start_price = 1.5
+market_max_quantity = 9
+[futures]
+funding_interval_s = 60
+funding_rate = "-0.0001"
+[futures_limits]
+weight_per_minute = 5
 """
 SYMBOL = """
 [[symbols]]
@@ -50,6 +65,14 @@ def test_load_config_reads_every_section(tmp_path: Path) -> None:
     assert config.replay is not None
     assert config.replay.paths == (tmp_path / "recorded",)
     assert (config.port, config.limits.orders_per_10s) == (1234, 7)
+    (perpetual,) = config.perpetuals
+    assert perpetual.market_max_quantity == 9
+    assert config.accounts[0].futures_balances == {"USDT": Decimal(7)}
+    assert (config.futures.funding_interval_s, config.futures.funding_rate) == (
+        60,
+        Decimal("-0.0001"),
+    )
+    assert config.futures_limits.weight_per_minute == 5
     assert "s" not in repr(config.accounts[0]).split("api_secret")[1:]
 
 
@@ -74,6 +97,18 @@ def test_load_config_reads_every_section(tmp_path: Path) -> None:
             f"{SYMBOL}tick_size = 1\nstep_size = 1{SYMBOL}tick_size = 1\nstep_size = 1",
             "must be unique",
             id="symbol-twice",
+        ),
+        pytest.param(
+            "[futures]\nfunding_interval_s = 0",
+            "`funding_interval_s` must be > 0",
+            id="no-interval",
+        ),
+        pytest.param("[futures]\nfunding_rate = 0.000000001", "8 decimals", id="rate-too-precise"),
+        pytest.param(
+            "[[accounts]]\nname = 'a'\napi_key = 'k'\napi_secret = 's'\n"
+            "futures_balances = { BTC = 1 }",
+            "no perpetual settles",
+            id="wallet-of-no-contract",
         ),
     ],
 )

@@ -17,13 +17,13 @@ def a_deposit(amount_e8: int) -> Deposited:
 def test_ledger_reopened_returns_its_records(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path, fsync=True)
-    ledger.append([a_deposit(1), a_deposit(-2)])
+    ledger.append("spot", [a_deposit(1), a_deposit(-2)])
     ledger.close()
 
     reopened = Ledger(path)
 
-    assert list(reopened.recover()) == [a_deposit(1), a_deposit(-2)]
-    reopened.append([a_deposit(3)])
+    assert list(reopened.recover()) == [("spot", a_deposit(1)), ("spot", a_deposit(-2))]
+    reopened.append("spot", [a_deposit(3)])
     assert [orjson.loads(line)["seq"] for line in reopened.read_after(1)] == [2, 3]
     reopened.close()
 
@@ -31,15 +31,15 @@ def test_ledger_reopened_returns_its_records(tmp_path: Path) -> None:
 def test_ledger_with_torn_last_line_goes_on_behind_the_whole_ones(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)
-    ledger.append([a_deposit(1), a_deposit(2)])
+    ledger.append("spot", [a_deposit(1), a_deposit(2)])
     ledger.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
 
     reopened = Ledger(path)
 
-    assert list(reopened.recover()) == [a_deposit(1)]
-    reopened.append([a_deposit(2)])
+    assert list(reopened.recover()) == [("spot", a_deposit(1))]
+    reopened.append("spot", [a_deposit(2)])
     reopened.close()
     assert [orjson.loads(line)["amount"] for line in path.read_bytes().splitlines()] == [
         "0.00000001",
@@ -60,7 +60,7 @@ def test_ledger_read_after_returns_a_bounded_part(
     tmp_path: Path, after: int, limit: int, expected: list[int]
 ) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append([a_deposit(number) for number in range(3)])
+    ledger.append("spot", [a_deposit(number) for number in range(3)])
 
     lines = ledger.read_after(after, limit)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.config import DEFAULT_SYMBOLS, Limits, Rules, SimulatorConfig
+from simulator.config import Limits, SimulatorConfig
 from simulator.errors import VenueError
 from simulator.records import (
     OrderRequest,
@@ -20,9 +20,10 @@ from simulator.records import (
     from_json,
     to_json,
 )
-from simulator.state import State
+from simulator.spot_state import SpotState
+from simulator.spot_venue import SpotVenue
+from simulator.symbols import DEFAULT_SYMBOLS, Rules
 from simulator.units import UNIT, parse_e8
-from simulator.venue import Venue
 
 SYMBOL = "BTCUSDT"
 NOW_MS = 1_700_000_000_000
@@ -39,7 +40,7 @@ class Market:
     def __init__(self, limits: Limits | None = None) -> None:
         self.records: list[Record] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.venue = Venue(State(RULES), limits or Limits(), first_id=1)
+        self.venue = SpotVenue(SpotState(RULES), limits or Limits(), first_id=1)
         for asset in ("USDT", "BTC"):
             self.venue.deposit("main", asset, 1000 * UNIT, NOW_MS, initial=True)
         self.show("100.00", "100.01")
@@ -288,10 +289,10 @@ def test_money_is_conserved_and_records_rebuild_the_state(actions: list[tuple[An
         assert own + state.counterparty_e8[asset] + state.fees_e8[asset] == given_e8
     locked = {"USDT": 0, "BTC": 0}
     for order in state.open_orders[SYMBOL].values():
-        locked["USDT" if order.side is Side.BUY else "BTC"] += order.locked_e8
+        locked["USDT" if order.side is Side.BUY else "BTC"] += state.locked_e8(order)
     assert {asset: market.balance(asset)[1] for asset in locked} == locked
 
-    rebuilt = State(RULES)
+    rebuilt = SpotState(RULES)
     for record in market.records:
         rebuilt.apply(from_json(to_json(record)))
     assert rebuilt.balances == state.balances

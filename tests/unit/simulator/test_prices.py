@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from simulator.book import Book
-from simulator.config import DEFAULT_SYMBOLS, ConfigurationError, ReplayConfig, Rules, SymbolConfig
-from simulator.market import Feed, Print, Quote, ladder, snapped, synthetic
+from simulator.config import ConfigurationError
+from simulator.prices import Feed, Print, Quote, ladder, snapped, synthetic
 from simulator.recordings import load_recordings, replayed
 from simulator.records import Side
+from simulator.symbols import DEFAULT_SYMBOLS, Rules, SymbolConfig
 from simulator.units import UNIT, parse_e8
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data"
@@ -148,7 +149,7 @@ def test_recordings_are_merged_by_time_for_the_chosen_market(tmp_path: Path, suf
     write(tmp_path / f"trades.{suffix}", TRADES)
     write(tmp_path / f"quotes.{suffix}", QUOTES)
 
-    events = load_recordings(ReplayConfig(paths=(tmp_path,)))["BTCUSDT"]
+    events = load_recordings((tmp_path,), "spot")["BTCUSDT"]
 
     assert [received_ns for received_ns, _ in events] == [1000000, 2000000, 3500000, 4000000]
     assert events[1][1] == Print(parse_e8("100.5"), parse_e8("0.5"), buyer_is_maker=True)
@@ -158,7 +159,7 @@ def test_recordings_are_merged_by_time_for_the_chosen_market(tmp_path: Path, suf
 def test_replay_at_its_end_plays_back_without_a_jump(tmp_path: Path) -> None:
     write_csv(tmp_path / "trades.csv", TRADES)
     write_csv(tmp_path / "quotes.csv", QUOTES)
-    events = load_recordings(ReplayConfig(paths=(tmp_path,)))["BTCUSDT"]
+    events = load_recordings((tmp_path,), "spot")["BTCUSDT"]
 
     played = list(itertools.islice(replayed(events, speed=2.0), 12))
 
@@ -169,7 +170,7 @@ def test_replay_at_its_end_plays_back_without_a_jump(tmp_path: Path) -> None:
 
 def test_recording_path_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="must exist"):
-        load_recordings(ReplayConfig(paths=(tmp_path / "absent.csv",)))
+        load_recordings((tmp_path / "absent.csv",), "spot")
 
 
 @pytest.mark.skipif(
@@ -178,7 +179,7 @@ def test_recording_path_missing_is_refused(tmp_path: Path) -> None:
 )
 def test_recorded_market_replays_on_the_default_ticks() -> None:
     paths = (RECORDED / "binance_trade.csv.gz", RECORDED / "binance_bookTicker.csv.gz")
-    recorded = load_recordings(ReplayConfig(paths=paths))
+    recorded = load_recordings(paths, "spot")
 
     assert {"BTCUSDT", "ETHUSDT"} <= recorded.keys()
     for config in DEFAULT_SYMBOLS[:2]:

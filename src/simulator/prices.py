@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from simulator.config import Rules, SymbolConfig
+from simulator.symbols import Rules, SymbolConfig
 from simulator.units import parse_e8
 
 #: A process that was paused does not get more than this at once when it returns.
@@ -102,7 +102,7 @@ class Feed:
         return placed
 
 
-def synthetic(config: SymbolConfig, *, seed: int) -> Events:
+def synthetic(config: SymbolConfig, *, seed: int | str) -> Events:
     """A price that wobbles around a slowly walking centre, with trades that carry it.
 
     The wobble is an Ornstein-Uhlenbeck process in integer parts per billion, so that a grid of

@@ -1,6 +1,5 @@
-"""Signed endpoints: orders, cancels, own trades, the account."""
+"""Signed endpoints of spot: orders, cancels, own trades, the account."""
 
-import secrets
 from bisect import bisect_left
 from typing import Any
 
@@ -20,30 +19,30 @@ def place_order(call: Call) -> Any:
 
 def test_order(call: Call) -> Any:
     """Checks the parameters only; nothing is placed."""
-    call.exchange.venue.rules(call.params["symbol"])
-    params.order_request(call.account, call.params, generated_id=_generated_id())
+    call.exchange.spot.venue.rules(call.params["symbol"])
+    params.order_request(call.account, call.params, generated_id=params.generated_client_id())
     return {}
 
 
 def cancel_order(call: Call) -> Any:
-    call.exchange.venue.rules(call.params["symbol"])
+    call.exchange.spot.venue.rules(call.params["symbol"])
     order = _named_order(call, "orderId", "origClientOrderId")
     if order is None:
         raise cancel_rejected()
-    cancel_id = params.client_id(call.params, "newClientOrderId") or _generated_id()
+    cancel_id = params.client_id(call.params, "newClientOrderId") or params.generated_client_id()
     _cancel(call, order, cancel_id)
     return wire.cancel_reply(order, cancel_id)
 
 
 def cancel_all(call: Call) -> Any:
     symbol = call.params["symbol"]
-    call.exchange.venue.rules(symbol)
+    call.exchange.spot.venue.rules(symbol)
     orders = _open_orders(call, symbol)
     if not orders:
         raise cancel_rejected()
-    cancel_id = _generated_id()
+    cancel_id = params.generated_client_id()
     for order in orders:
-        call.exchange.venue.cancel(order, cancel_id, call.now_ms)
+        call.exchange.spot.venue.cancel(order, cancel_id, call.now_ms)
     call.exchange.commit()
     return [wire.cancel_reply(order, cancel_id) for order in orders]
 
@@ -53,9 +52,11 @@ def cancel_replace(call: Call) -> Any:
     mode = call.params["cancelReplaceMode"]
     if mode not in {"STOP_ON_FAILURE", "ALLOW_FAILURE"}:
         raise VenueError(-1130, "Data sent for parameter 'cancelReplaceMode' is not valid.")
-    call.exchange.venue.rules(call.params["symbol"])
+    call.exchange.spot.venue.rules(call.params["symbol"])
     detail = params.reply_detail(call.params)
-    cancel_id = params.client_id(call.params, "cancelNewClientOrderId") or _generated_id()
+    cancel_id = (
+        params.client_id(call.params, "cancelNewClientOrderId") or params.generated_client_id()
+    )
     old = _named_order(call, "cancelOrderId", "cancelOrigClientOrderId")
     outcome: dict[str, Any] = {
         "cancelResult": "SUCCESS",
@@ -86,7 +87,7 @@ def cancel_replace(call: Call) -> Any:
 
 
 def query_order(call: Call) -> Any:
-    call.exchange.venue.rules(call.params["symbol"])
+    call.exchange.spot.venue.rules(call.params["symbol"])
     order = _named_order(call, "orderId", "origClientOrderId")
     if order is None:
         raise no_such_order()
@@ -96,20 +97,20 @@ def query_order(call: Call) -> Any:
 def open_orders(call: Call) -> Any:
     symbol = call.params.get("symbol")
     if symbol is not None:
-        call.exchange.venue.rules(symbol)
-    symbols = [symbol] if symbol else call.exchange.symbols
+        call.exchange.spot.venue.rules(symbol)
+    symbols = [symbol] if symbol else call.exchange.spot.symbols
     return [wire.order(order) for name in symbols for order in _open_orders(call, name)]
 
 
 def all_orders(call: Call) -> Any:
     symbol = call.params["symbol"]
-    call.exchange.venue.rules(symbol)
+    call.exchange.spot.venue.rules(symbol)
     most = params.limit(call.params, default=500, most=1000)
     from_id = params.integer(call.params, "orderId")
     first_ms, last_ms = _window(call)
     found = [
         order
-        for order in call.exchange.venue.state.orders[symbol].values()
+        for order in call.exchange.spot.venue.state.orders[symbol].values()
         if order.account == call.account
         and (from_id is None or order.order_id >= from_id)
         and first_ms <= order.time_ms <= last_ms
@@ -120,14 +121,14 @@ def all_orders(call: Call) -> Any:
 
 def my_trades(call: Call) -> Any:
     symbol = call.params["symbol"]
-    call.exchange.venue.rules(symbol)
+    call.exchange.spot.venue.rules(symbol)
     most = params.limit(call.params, default=500, most=1000)
     from_id = params.integer(call.params, "fromId")
     order_id = params.integer(call.params, "orderId")
     if from_id is not None and {"startTime", "endTime"} & call.params.keys():
         raise VenueError(-1128, "Combination of optional parameters invalid.")
     first_ms, last_ms = _window(call)
-    fills = call.exchange.venue.state.fills[call.account, symbol]
+    fills = call.exchange.spot.venue.state.fills[call.account, symbol]
     begin = bisect_left(fills, from_id or 0, key=lambda fill: fill.trade_id)
     found = [
         fill
@@ -139,7 +140,7 @@ def my_trades(call: Call) -> Any:
 
 
 def account(call: Call) -> Any:
-    state = call.exchange.venue.state
+    state = call.exchange.spot.venue.state
     rules = next(iter(state.rules.values()))
     balances = state.balances[call.account]
     if call.params.get("omitZeroBalances") == "true":
@@ -153,31 +154,33 @@ def account(call: Call) -> Any:
 
 def trade_fees(call: Call) -> Any:
     symbol = call.params.get("symbol")
-    venue = call.exchange.venue
+    venue = call.exchange.spot.venue
     chosen = [venue.rules(symbol)] if symbol else venue.state.rules.values()
     return [wire.trade_fee(rules) for rules in chosen]
 
 
 def _place(call: Call, *, report: bool = False) -> Order:
     exchange = call.exchange
-    exchange.venue.rules(call.params["symbol"])
-    request = params.order_request(call.account, call.params, generated_id=_generated_id())
-    exchange.rate_limiter.count_order(call.account, call.now_ms)
+    exchange.spot.venue.rules(call.params["symbol"])
+    request = params.order_request(
+        call.account, call.params, generated_id=params.generated_client_id()
+    )
+    exchange.spot.rate_limiter.count_order(call.account, call.now_ms)
     try:
-        return exchange.venue.place(request, call.now_ms, report_rejection=report)
+        return exchange.spot.venue.place(request, call.now_ms, report_rejection=report)
     finally:
         exchange.commit()
 
 
 def _cancel(call: Call, order: Order, cancel_id: str) -> None:
-    call.exchange.venue.cancel(order, cancel_id, call.now_ms)
+    call.exchange.spot.venue.cancel(order, cancel_id, call.now_ms)
     call.exchange.commit()
 
 
 def _named_order(call: Call, id_name: str, client_id_name: str) -> Order | None:
     """The account's order named by its id or its client id; one of them must be sent."""
     symbol = call.params["symbol"]
-    state = call.exchange.venue.state
+    state = call.exchange.spot.venue.state
     order_id = params.integer(call.params, id_name)
     client_order_id = call.params.get(client_id_name)
     if order_id is not None:
@@ -191,7 +194,7 @@ def _named_order(call: Call, id_name: str, client_id_name: str) -> Order | None:
 
 
 def _open_orders(call: Call, symbol: str) -> list[Order]:
-    orders = call.exchange.venue.state.open_orders[symbol].values()
+    orders = call.exchange.spot.venue.state.open_orders[symbol].values()
     return [order for order in orders if order.account == call.account]
 
 
@@ -201,8 +204,3 @@ def _window(call: Call) -> tuple[int, int]:
     if first_ms is not None and last_ms is not None and last_ms - first_ms > _DAY_MS:
         raise VenueError(-1127, "More than 24 hours between startTime and endTime.")
     return first_ms or 0, last_ms if last_ms is not None else call.now_ms
-
-
-def _generated_id() -> str:
-    """A client order id as the venue makes one when none was sent."""
-    return secrets.token_urlsafe(16)
