@@ -128,7 +128,9 @@ def test_any_altered_value_is_found(data: st.DataObject, seed: int, number: int)
 def test_any_lost_row_with_an_effect_is_found(data: st.DataObject, seed: int) -> None:
     """A slot that never traded and an order that never arrived have none."""
     evidence = make_world(seed).evidence()
-    table = data.draw(st.sampled_from(("intents", "fills", "slots", "pairs", "openings")))
+    table = data.draw(
+        st.sampled_from(("ladders", "intents", "fills", "slots", "pairs", "openings"))
+    )
     rows = [
         row
         for row in getattr(evidence.database, table)
