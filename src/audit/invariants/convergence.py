@@ -48,18 +48,22 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
     return violations
 
 
-def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder]]:
-    """Entries and exits of the ladders that are known."""
+def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder | None]]:
+    """Entries and exits, each with the ladder that its id names."""
     ladders = {(ladder.shard, ladder.version): ladder for ladder in evidence.database.ladders}
     return [
-        (order, tag, ladders[tag.shard, tag.ladder_version])
+        (order, tag, ladders.get((tag.shard, tag.ladder_version)))
         for order, tag in evidence.tagged_orders
-        if tag.purpose in {"entry", "exit"} and (tag.shard, tag.ladder_version) in ladders
+        if tag.purpose in {"entry", "exit"}
     ]
 
 
-def _off_ladder(order: ExchangeOrder, tag: Tag, ladder: Ladder) -> list[Violation]:
+def _off_ladder(order: ExchangeOrder, tag: Tag, ladder: Ladder | None) -> list[Violation]:
     """A slot buys at its lower level and sells at its upper one; exits may do better."""
+    subject = f"price of order {order.client_order_id}"
+    if ladder is None:
+        name = f"ladder {tag.ladder_version} of shard {tag.shard}"
+        return [Violation("I7", subject, f"a level of {name}", "no such ladder")]
     is_buy = tag.side == "buy"
     levels = [
         _level(ladder, tick_size, tag.slot if is_buy else tag.slot + 1)
@@ -74,7 +78,7 @@ def _off_ladder(order: ExchangeOrder, tag: Tag, ladder: Ladder) -> list[Violatio
     if fits:
         return []
     expected = f"{rule} {' or '.join(map(str, levels))} in slot {tag.slot}"
-    return [Violation("I7", f"price of order {order.client_order_id}", expected, f"{order.price}")]
+    return [Violation("I7", subject, expected, f"{order.price}")]
 
 
 def _level(ladder: Ladder, tick_size: Decimal, index: int) -> Decimal:

@@ -157,7 +157,7 @@ def record(world: World, shard: Shard, trade: Mapping[str, Any]) -> None:
         filled = intent.filled + fill.quantity
         status = "filled" if filled == intent.quantity else "partially_filled"
         world.intents[intent.client_order_id] = replace(intent, filled=filled, status=status)
-        world.settle(shard, intent.slot, fill)
+        world.settle(shard, intent, fill)
 
 
 def now_ms() -> int:

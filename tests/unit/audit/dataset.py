@@ -118,10 +118,17 @@ class World:
         return shard
 
     def intend(
-        self, shard: Shard, slot: int, purpose: str, quantity: Decimal, generation: int
+        self,
+        shard: Shard,
+        slot: int,
+        purpose: str,
+        quantity: Decimal,
+        generation: int,
+        *,
+        is_short: bool = False,
     ) -> Intent:
-        side = "buy" if purpose == "entry" else "sell"
-        level = slot if purpose == "entry" else slot + 1
+        side = "buy" if (purpose == "entry") is not is_short else "sell"
+        level = slot if side == "buy" else slot + 1
         tag = OrderTag(
             nonce=NONCE,
             shard=shard.shard,
@@ -188,7 +195,7 @@ class World:
             quantity=quantity,
         )
         self.fills.append(replace(fill, origin="own", client_order_id=client_order_id))
-        self.settle(shard, intent.slot, fill)
+        self.settle(shard, intent, fill)
 
     def trade_by_hand(self, shard: Shard, side: str, quantity: Decimal) -> None:
         """A person's order, filled at once."""
@@ -257,22 +264,27 @@ class World:
     def book(self, asset: str, amount: Decimal) -> None:
         self.booked[asset] = self.booked.get(asset, Decimal(0)) + amount
 
-    def settle(self, shard: Shard, index: int, fill: Fill) -> None:
+    def settle(self, shard: Shard, intent: Intent, fill: Fill) -> None:
+        """Book a fill of the account's base and quote into its slot."""
+        index = intent.slot
         slot = self.slots[shard.shard, index]
         notional = fill.price * fill.quantity
         if fill.side == "buy":
-            inventory = slot.inventory + fill.quantity - fill.fee
-            slot = replace(slot, inventory=inventory, cost=slot.cost + notional)
+            base, paid = fill.quantity - fill.fee, notional
         else:
-            share = floor(slot.cost * fill.quantity / slot.inventory, UNIT)
+            base, paid = -fill.quantity, fill.fee - notional
+        if intent.purpose == "entry":
+            slot = replace(slot, inventory=slot.inventory + base, cost=slot.cost + paid)
+        else:
+            share = floor(slot.cost * -base / slot.inventory, UNIT)
             slot = replace(
                 slot,
-                inventory=slot.inventory - fill.quantity,
+                inventory=slot.inventory + base,
                 cost=slot.cost - share,
                 closed_cost=slot.closed_cost + share,
-                proceeds=slot.proceeds + notional - fill.fee,
+                proceeds=slot.proceeds - paid,
             )
-            if slot.inventory < LOT:
+            if abs(slot.inventory) < LOT:
                 self.pairs.append(
                     Pair(
                         pair=len(self.pairs) + 1,
@@ -305,6 +317,14 @@ class World:
         held = floor(self.slots[shard.shard, slot].inventory, LOT)
         exit_ = self.accept(self.intend(shard, slot, "exit", held, generation))
         self.fill_in_parts(exit_, all_of_it=True)
+
+    def short_round_trip(self, shard: Shard, slot: int, generation: int) -> None:
+        """Sold first; the exit has bought back a part of it by now."""
+        quantity = LOT * self.rng.randint(50, 5_000)
+        entry = self.intend(shard, slot, "entry", quantity, generation, is_short=True)
+        self.fill_in_parts(self.accept(entry), all_of_it=True)
+        exit_ = self.intend(shard, slot, "exit", quantity, generation, is_short=True)
+        self.fill_in_parts(self.accept(exit_), all_of_it=False)
 
     def database(self) -> Database:
         return Database(
@@ -341,13 +361,13 @@ def empty_slot(shard: int, slot: int) -> Slot:
 
 
 def make_world(seed: int) -> World:
-    """Two symbols with round trips, an open round, a cancel, an absent order and a person."""
+    """Two symbols with round trips both ways, open rounds, a cancel, an absent order, a person."""
     world = World(random.Random(seed))
     rng = world.rng
     world.open_account({"USDT": Decimal(1_000_000), "BTC": Decimal(0), "ETH": Decimal("1.5")})
     shards = [world.add_shard(1, "BTCUSDT"), world.add_shard(2, "ETHUSDT")]
     for shard in shards:
-        traded, held, cancelled, lost, waiting = rng.sample(range(-40, 40), 5)
+        traded, held, cancelled, lost, waiting, sold = rng.sample(range(-40, 40), 6)
         for generation in range(1, rng.randint(2, 4)):
             world.round_trip(shard, traded, generation)
         entry = world.accept(world.intend(shard, held, "entry", LOT * 400, 1))
@@ -357,6 +377,7 @@ def make_world(seed: int) -> World:
         world.cancel(world.accept(world.intend(shard, cancelled, "entry", LOT * 70, 1)))
         world.intend(shard, lost, "entry", LOT * 70, 1)
         world.accept(world.intend(shard, waiting, "entry", LOT * 70, 1))
+        world.short_round_trip(shard, sold, 1)
         world.trade_by_hand(shard, rng.choice(("buy", "sell")), LOT * rng.randint(1, 90))
         world.deposit("USDT", Decimal(rng.randint(-500, 500)) / 100)
     return world

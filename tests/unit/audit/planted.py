@@ -225,11 +225,11 @@ def no_live_orders(evidence: Evidence, _: random.Random) -> Evidence:
     return with_database(evidence, intents=intents)
 
 
-def cheap_exit(evidence: Evidence, rng: random.Random) -> Evidence:
-    """An exit below its level, intended as such."""
+def worse_exit(evidence: Evidence, rng: random.Random) -> Evidence:
+    """An exit that sells below its level or buys above it, intended as such."""
     exits = [i for i in evidence.database.intents if i.purpose == "exit" and i.status != "filled"]
     chosen = rng.choice(exits)
-    price = chosen.price - TICK
+    price = chosen.price + (TICK if chosen.side == "buy" else -TICK)
     orders = tuple(
         replace(o, price=price) if o.client_order_id == chosen.client_order_id else o
         for o in evidence.exchange.orders
@@ -309,7 +309,7 @@ PLANTED: dict[str, tuple[str, Plant]] = {
     "two live on one slot and side": ("I4", two_live),
     "two live for a moment": ("I4", two_live_once),
     "moved anchor": ("I7", setting("ladders", anchor=nudged("anchor", TICK))),
-    "exit below its level": ("I7", cheap_exit),
+    "exit worse than its level": ("I7", worse_exit),
     "halted symbol": ("I7", setting("shards", status="halted", status_reason="a bug")),
     "no live orders": ("I7", no_live_orders),
     "ledger off by one unit": ("I8", booked_off_by_one_unit),

@@ -128,7 +128,9 @@ def test_any_altered_value_is_found(data: st.DataObject, seed: int, number: int)
 def test_any_lost_row_with_an_effect_is_found(data: st.DataObject, seed: int) -> None:
     """A slot that never traded and an order that never arrived have none."""
     evidence = make_world(seed).evidence()
-    table = data.draw(st.sampled_from(("intents", "fills", "slots", "pairs", "openings")))
+    table = data.draw(
+        st.sampled_from(("ladders", "intents", "fills", "slots", "pairs", "openings"))
+    )
     rows = [
         row
         for row in getattr(evidence.database, table)
@@ -176,6 +178,74 @@ def test_killed_installation_is_expected_to_stand_still() -> None:
 
     assert violated(all_stopped) == set()
     assert violated(stopped(evidence, rng)) == {"I7"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "has_orders"),
+    [
+        pytest.param("waiting", "waiting", False, id="waiting"),
+        pytest.param("running", "running", True, id="running"),
+        pytest.param("closing", "closing", True, id="closing"),
+        pytest.param("closing", "closing", False, id="closing with nothing out"),
+        pytest.param("ended", "stopped", False, id="ended"),
+    ],
+)
+def test_symbol_is_expected_to_do_what_its_grids_stage_says(
+    stage: str, status: str, has_orders: bool
+) -> None:
+    evidence = make_world(4).evidence()
+    if not has_orders:
+        evidence = no_live_orders(evidence, random.Random(0))
+
+    def with_status(shown: str) -> Evidence:
+        return with_database(
+            evidence,
+            shards=tuple(
+                replace(shard, stage=stage, status=shown) for shard in evidence.database.shards
+            ),
+        )
+
+    assert violated(with_status(status)) == set()
+    for other in {"waiting", "running", "closing", "stopped", "paused"} - {status}:
+        assert violated(with_status(other)) == {"I7"}
+
+
+def test_exit_of_a_short_slot_may_be_cheaper_than_its_level_and_no_dearer() -> None:
+    evidence = make_world(4).evidence()
+    intent = next(
+        intent
+        for intent in evidence.database.intents
+        if intent.purpose == "exit" and intent.side == "buy" and intent.status != "filled"
+    )
+
+    def priced(price: Decimal) -> Evidence:
+        exchange = evidence.exchange
+        orders = tuple(
+            replace(order, price=price)
+            if order.client_order_id == intent.client_order_id
+            else order
+            for order in exchange.orders
+        )
+        intents = tuple(
+            replace(other, price=price) if other is intent else other
+            for other in evidence.database.intents
+        )
+        moved = replace(evidence, exchange=replace(exchange, orders=orders))
+        return with_database(moved, intents=intents)
+
+    assert violated(priced(intent.price - TICK)) == set()
+    assert violated(priced(intent.price + TICK)) == {"I7"}
+
+
+def test_order_of_a_former_ladder_is_measured_by_that_ladder() -> None:
+    """Version 1 lies half a step higher; the orders of version 0 keep their levels."""
+    world = make_world(4)
+    first = world.ladders[0]
+    moved = replace(first, version=1, anchor=first.anchor + 25)
+
+    assert violated(with_database(world.evidence(), ladders=(*world.ladders, moved))) == set()
+    renamed = replace(first, version=1), replace(moved, version=0), *world.ladders[1:]
+    assert violated(with_database(world.evidence(), ladders=renamed)) == {"I7"}
 
 
 def test_removed_symbol_is_not_expected_to_trade() -> None:
