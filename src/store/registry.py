@@ -216,7 +216,8 @@ class Registry:
         """Write down what an operator wants of a symbol; `None` if it is not registered.
 
         Requests count in the order in which they were made, whenever and however often they are
-        applied: one that is applied late, or again after a crash, does not undo a newer one.
+        applied: one that is applied late, or again after a crash, does not undo a newer one. A
+        removal is not undone at all; one that closes the inventory first may become a plain one.
         """
         async with transaction(self._engine) as connection:
             await connection.execute(
@@ -227,7 +228,8 @@ class Registry:
                      WHERE asked.workflow_uuid = :workflow_id
                        AND account = :account AND symbol = :symbol AND shards.status <> 'removed'
                        AND desired_ms <= asked.created_at
-                       AND (desired <> 'removed' OR :desired = 'removed')
+                       AND (desired NOT IN ('closed', 'removed')
+                            OR :desired IN (desired, 'removed'))
                 """),
                 {
                     "account": account,
@@ -240,7 +242,8 @@ class Registry:
                 text("""
                     SELECT * FROM shards
                      WHERE account = :account AND symbol = :symbol AND status <> 'removed'
-                       AND (desired <> 'removed' OR :desired = 'removed')
+                       AND (desired NOT IN ('closed', 'removed')
+                            OR :desired IN (desired, 'removed'))
                 """),
                 {"account": account, "symbol": symbol, "desired": desired.value},
             )
