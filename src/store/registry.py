@@ -215,9 +215,10 @@ class Registry:
     ) -> RegisteredSymbol | None:
         """Write down what an operator wants of a symbol; `None` if it is not registered.
 
+        A removal is not undone; one that closes the inventory first may become a plain one.
+
         Requests count in the order in which they were made, whenever and however often they are
-        applied: one that is applied late, or again after a crash, does not undo a newer one. A
-        removal is not undone at all; one that closes the inventory first may become a plain one.
+        applied: one that is applied late, or again after a crash, does not undo a newer one.
         """
         async with transaction(self._engine) as connection:
             await connection.execute(
