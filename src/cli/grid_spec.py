@@ -117,7 +117,7 @@ class Wording:
         return ConfigurationError(
             field=self.of_field(error.field),
             rule=reworded(error.rule),
-            value=reworded(error.value),
+            value="missing" if error.value == "None" else reworded(error.value),
             remedy=reworded(error.remedy),
         )
 
