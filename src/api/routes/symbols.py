@@ -121,7 +121,7 @@ async def resume_symbol(symbol: SymbolInAddress, asked: Asked) -> Change:
 async def remove_symbol(
     symbol: SymbolInAddress,
     asked: Asked,
-    close: Annotated[bool, Query(description="Close its inventory first, within its slippage.")] = False,
+    close: Annotated[bool, Query(description="Close its inventory first.")] = False,
 ) -> Change:
     """End its trading: all its orders are cancelled, its inventory is kept or closed first."""
     return await asked.answer(await asked.requests.remove(symbol, asked.request_id, close=close))
