@@ -49,6 +49,7 @@ def ask(
     look: Callable[[Database], Awaitable[Facts]] | None = None,
     *,
     may_create: bool = False,
+    wording: Callable[[str], str] = str,
 ) -> None:
     """Make a request, tell what became of it and end with the exit code that says so.
 
@@ -60,6 +61,8 @@ def ask(
         Finds more to tell, after the wait.
     may_create : bool
         Whether this may be the first command of an installation.
+    wording : callable of a sentence
+        Says why a request was refused in the words that it was made in; programs get it verbatim.
     """
     dead_after_s = load(session).dead_after_s
 
@@ -90,7 +93,7 @@ def ask(
             | more
         )
     else:
-        show_lines(describe(progress))
+        show_lines([wording(line) for line in describe(progress)])
         if more:
             show_facts(more, session.output)
     raise typer.Exit(code)

@@ -18,8 +18,19 @@ from domain.errors import (
 )
 from store.postgres_binaries import EmbeddedPostgresError
 
+
+class GridRefused(ConfigurationError):
+    """A grid that is well formed and cannot work on its market."""
+
+    def __init__(self, refusal: ConfigurationError) -> None:
+        super().__init__(
+            field=refusal.field, rule=refusal.rule, value=refusal.value, remedy=refusal.remedy
+        )
+
+
 #: The first kind that fits decides.
 _EXITS: Sequence[tuple[type[GridkeeperError], Exit]] = (
+    (GridRefused, Exit.REFUSED),
     (ConfigurationError, Exit.INVALID),
     (StoreUnavailable, Exit.DATABASE_UNAVAILABLE),
     (EmbeddedPostgresError, Exit.DATABASE_UNAVAILABLE),

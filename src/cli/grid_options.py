@@ -1,20 +1,23 @@
-"""A grid from the command line: from single options, or from a file that holds the whole spec."""
+"""The options that describe a grid, declared once for every command that takes one."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-import yaml
+import typer
 
-from domain.errors import ConfigurationError
+from grid.spec import Mode, OnStop
 
-_BP = Decimal(10_000)
+_LADDER = "Ladder"
+_ORDERS = "Orders and budget"
+_ADAPTING = "Adapting to the market"
+_LIFE = "Start and end"
 
 
 class Spacing(StrEnum):
@@ -22,148 +25,201 @@ class Spacing(StrEnum):
     GEOMETRIC = "geometric"
 
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where an option's value stands in the grid's document."""
+
+    field: str
+
+
+def _option(panel: str, text: str, metavar: str | None = None, *names: str) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridOptions:
-    """The options as typed; `None` where one was not given."""
+    """The options as typed; `None` where one was not given: defaults are the spec's."""
 
-    spacing: Spacing | None = None
-    step: str | None = None
-    step_bp: str | None = None
-    buy_window: int | None = None
-    sell_window: int | None = None
-    anchor: str | None = None
-    lower: str | None = None
-    upper: str | None = None
-    order_quote: str | None = None
-    order_base: str | None = None
-    budget: str | None = None
-    max_open_orders: int | None = None
-    placement_buffer: str | None = None
-    price_collar: str | None = None
+    mode: Annotated[
+        Mode | None, At("mode"), _option(_LADDER, "Buy first, sell first, or both; long if unset.")
+    ] = None
+    step: Annotated[
+        str | None, At("spacing.step"), _option(_LADDER, "From level to level, in quote.", "PRICE")
+    ] = None
+    step_bp: Annotated[
+        str | None,
+        At("spacing.ratio"),
+        _option(_LADDER, "From level to level; 5 is a ratio of 1.0005.", "BP"),
+    ] = None
+    spacing: Annotated[
+        Spacing | None,
+        At("spacing.kind"),
+        _option(_LADDER, "Follows from --step or --step-bp if unset."),
+    ] = None
+    buy_window: Annotated[
+        int | None,
+        At("range.buy_window"),
+        _option(_LADDER, "Live levels below the price.", "LEVELS"),
+    ] = None
+    sell_window: Annotated[
+        int | None,
+        At("range.sell_window"),
+        _option(_LADDER, "Live levels above the price.", "LEVELS"),
+    ] = None
+    anchor: Annotated[
+        str | None,
+        At("range.anchor"),
+        _option(_LADDER, "Level 0; the price now if unset.", "PRICE"),
+    ] = None
+    lower: Annotated[
+        str | None, At("range.lower"), _option(_LADDER, "Lower end of a fixed range.", "PRICE")
+    ] = None
+    upper: Annotated[
+        str | None, At("range.upper"), _option(_LADDER, "Upper end of a fixed range.", "PRICE")
+    ] = None
+    order_quote: Annotated[
+        str | None,
+        At("order_size.amount"),
+        _option(_ORDERS, "Worth of each order, in quote.", "AMOUNT"),
+    ] = None
+    order_base: Annotated[
+        str | None,
+        At("order_size.amount"),
+        _option(_ORDERS, "Size of each order, in base.", "AMOUNT"),
+    ] = None
+    budget: Annotated[
+        str | None,
+        At("budget_quote"),
+        _option(_ORDERS, "Most quote tied up, each way of a neutral grid.", "AMOUNT"),
+    ] = None
+    base_inventory: Annotated[
+        str | None,
+        At("base_inventory"),
+        _option(_ORDERS, "Base you hold for a short or neutral spot grid to sell.", "AMOUNT"),
+    ] = None
+    max_open_orders: Annotated[
+        int | None, At("max_open_orders"), _option(_ORDERS, "Most orders at once.", "COUNT")
+    ] = None
+    placement_buffer: Annotated[
+        str | None,
+        At("placement_buffer"),
+        _option(_ORDERS, "Of a step: no new order nearer to the price.", "PART"),
+    ] = None
+    price_collar: Annotated[
+        str | None,
+        At("price_collar"),
+        _option(_ORDERS, "Of the price: no order farther from it.", "PART"),
+    ] = None
+    slippage: Annotated[
+        str | None,
+        At("slippage"),
+        _option(_ORDERS, "Of the price: what an order filled at once may lose.", "PART"),
+    ] = None
+    skew: Annotated[
+        str | None,
+        At("skew.levels_per_slot"),
+        _option(_ADAPTING, "Entries move so far away for each slot held.", "LEVELS"),
+    ] = None
+    skew_max: Annotated[
+        int | None, At("skew.max_levels"), _option(_ADAPTING, "At most so far.", "LEVELS")
+    ] = None
+    volatility: Annotated[
+        str | None,
+        At("volatility.timeframe"),
+        _option(_ADAPTING, "Widen the step with the true range of such candles.", "TIMEFRAME"),
+    ] = None
+    volatility_candles: Annotated[
+        int | None, At("volatility.candles"), _option(_ADAPTING, "How many of them.", "COUNT")
+    ] = None
+    volatility_scale: Annotated[
+        str | None,
+        At("volatility.scale"),
+        _option(_ADAPTING, "Step = so many times their average true range.", "FACTOR"),
+    ] = None
+    trail_up_to: Annotated[
+        str | None,
+        At("trailing.up_to"),
+        _option(_ADAPTING, "A fixed range follows a rising price up to here.", "PRICE"),
+    ] = None
+    trail_down_to: Annotated[
+        str | None,
+        At("trailing.down_to"),
+        _option(_ADAPTING, "A fixed range follows a falling price down to here.", "PRICE"),
+    ] = None
+    trigger_price: Annotated[
+        str | None, At("trigger_price"), _option(_LIFE, "Wait until the price is there.", "PRICE")
+    ] = None
+    initial_position: Annotated[
+        bool | None,
+        At("initial_position"),
+        _option(_LIFE, "Begin by taking up what the exits need.", None, "--initial-position"),
+    ] = None
+    stop_loss_price: Annotated[
+        str | None, At("stop_loss.price"), _option(_LIFE, "End when the price is there.", "PRICE")
+    ] = None
+    stop_loss: Annotated[
+        str | None, At("stop_loss.quote"), _option(_LIFE, "End at this total loss.", "AMOUNT")
+    ] = None
+    take_profit_price: Annotated[
+        str | None, At("take_profit.price"), _option(_LIFE, "End when the price is there.", "PRICE")
+    ] = None
+    take_profit: Annotated[
+        str | None, At("take_profit.quote"), _option(_LIFE, "End at this total profit.", "AMOUNT")
+    ] = None
+    on_stop: Annotated[
+        OnStop | None,
+        At("on_stop"),
+        _option(_LIFE, "What then becomes of the inventory; kept if unset."),
+    ] = None
 
-    def given(self) -> set[str]:
-        return {item.name for item in fields(self) if getattr(self, item.name) is not None}
+    def given(self) -> Mapping[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-def spec_of(options: GridOptions, file: Path | None) -> Mapping[str, object]:
-    """The grid spec as a document; its values are checked where it is asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSource:
+    """Where a grid is described: in options, or in a file that holds all of it."""
 
-    Raises
-    ------
-    ConfigurationError
-        If options are missing or exclude each other, or the file cannot be read.
-    """
-    if file is not None:
-        if options.given():
-            raise _wrong(f"--file excludes {_flags(options.given())}", "give one or the other")
-        return read_spec(file)
-    spec: dict[str, object] = {
-        "spacing": _spacing(options),
-        "range": _range(options),
-        "order_size": _order_size(options),
-        "budget_quote": _required(options, "budget"),
+    options: GridOptions
+    file: Path | None
+
+
+_File = Annotated[Path | None, typer.Option(help="YAML or JSON with the whole grid instead.")]
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def fields_by_option() -> dict[str, str]:
+    """Every option's field in the grid's document."""
+    return {
+        name: next(part.field for part in hint.__metadata__ if isinstance(part, At))
+        for name, hint in get_type_hints(GridOptions, include_extras=True).items()
     }
-    for name in ("max_open_orders", "placement_buffer", "price_collar"):
-        if name in options.given():
-            spec[name] = getattr(options, name)
-    return spec
 
 
-def read_spec(file: Path) -> Mapping[str, object]:
-    """A spec from YAML or JSON, its numbers exactly as written."""
-    try:
-        text = file.read_text()
-        document: object = (
-            json.loads(text, parse_float=Decimal)
-            if file.suffix == ".json"
-            else yaml.load(text, Loader=_ExactLoader)  # noqa: S506  # a subclass of the safe one
-        )
-    except (OSError, ValueError, InvalidOperation, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise _wrong(f"{file}: {reason}", "give a readable YAML or JSON file") from None
-    if not isinstance(document, dict):
-        raise _wrong(f"{file} holds no object", "see `gridkeeper symbol show` for an example")
-    return document
+def takes_grid(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every option of a grid; it gets them as its parameter `grid`."""
+    hints = get_type_hints(GridOptions, include_extras=True)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in (hints | {"file": _File}).items()
+    ]
 
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        own = {name: given.pop(name) for name in hints}
+        source = GridSource(options=GridOptions(**own), file=given.pop("file"))
+        command(grid=source, **given)
 
-class _ExactLoader(yaml.SafeLoader):
-    """Floating-point numbers would lose their decimals before they are looked at."""
-
-    def construct_exact(self, node: yaml.ScalarNode) -> Decimal:
-        return Decimal(self.construct_scalar(node))
-
-
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.construct_exact)
-
-
-def _spacing(options: GridOptions) -> dict[str, object]:
-    _exclusive(options, "step", "step_bp")
-    if "step_bp" in options.given():
-        kind, step_bp = Spacing.GEOMETRIC, _decimal(options, "step_bp")
-        spacing: dict[str, object] = {"ratio": str(1 + step_bp / _BP)}
-    else:
-        kind, spacing = Spacing.ARITHMETIC, {"step": _required(options, "step", "step_bp")}
-    if options.spacing not in {None, kind}:
-        needed = "--step" if options.spacing is Spacing.ARITHMETIC else "--step-bp"
-        raise _wrong(f"--spacing {options.spacing} without {needed}", f"give {needed}")
-    return {"kind": kind.value, **spacing}
-
-
-def _range(options: GridOptions) -> dict[str, object]:
-    ends = {"lower", "upper"} & options.given()
-    around = {"buy_window", "sell_window", "anchor"} & options.given()
-    if ends and around:
-        raise _wrong(f"{_flags(ends)} exclude {_flags(around)}", "choose a range or a window")
-    if ends:
-        return {
-            "kind": "fixed",
-            "lower": _required(options, "lower"),
-            "upper": _required(options, "upper"),
-        }
-    window: dict[str, object] = {
-        "kind": "window",
-        "buy_window": _required(options, "buy_window", "lower"),
-        "sell_window": _required(options, "sell_window"),
+    kept = dict(inspect.signature(command, eval_str=True).parameters)
+    del kept["grid"]
+    wanted = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in kept.values()]
+    signature = inspect.Signature([*wanted, *options])
+    with_options.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect` reads
+    with_options.__annotations__ = {
+        each.name: each.annotation for each in signature.parameters.values()
     }
-    return window | ({"anchor": options.anchor} if options.anchor is not None else {})
-
-
-def _order_size(options: GridOptions) -> dict[str, object]:
-    _exclusive(options, "order_quote", "order_base")
-    if options.order_base is not None:
-        return {"kind": "base", "amount": options.order_base}
-    return {"kind": "quote", "amount": _required(options, "order_quote", "order_base")}
-
-
-def _required(options: GridOptions, name: str, instead: str | None = None) -> Any:
-    value = getattr(options, name)
-    if value is None:
-        wanted = _flags([name]) + (f" or {_flags([instead])}" if instead else "")
-        raise _wrong(f"without {wanted}", f"give {wanted}, or the whole grid with --file")
-    return value
-
-
-def _exclusive(options: GridOptions, *names: str) -> None:
-    both = options.given() & set(names)
-    if len(both) > 1:
-        raise _wrong(f"both {_flags(both)}", "give one of them")
-
-
-def _decimal(options: GridOptions, name: str) -> Decimal:
-    try:
-        value = Decimal(getattr(options, name))
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise _wrong(f"{_flags([name])} {getattr(options, name)}", "give a decimal number")
-    return value
-
-
-def _flags(names: Any) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in sorted(names))
-
-
-def _wrong(value: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError(
-        field="grid", rule="must be described once and wholly", value=value, remedy=remedy
-    )
+    return with_options

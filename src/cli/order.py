@@ -11,6 +11,7 @@ from cli.context import with_database
 from cli.render import Column, print_json, show_facts, show_lines, show_rows, to_document
 from cli.session import Format, Limit, Output, SymbolFilter, session_of
 from cli.unknown import unknown_order
+from cli.watch import Watch, answer
 from store import history
 from store.history import OrderRecord
 
@@ -44,16 +45,19 @@ def list_orders(
     symbol: SymbolFilter = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that ended.")] = False,
     limit: Limit = 100,
+    watch: Watch = None,
     output: Output = Format.TABLE,
 ) -> None:
     """List orders, the newest first."""
-    found = with_database(
+    empty = "no orders" if everything else "no live orders"
+    answer(
         session_of(context),
+        watch,
         lambda database: history.orders(
             database.engine, symbol, live_only=not everything, limit=limit
         ),
+        lambda found: show_rows(found, _COLUMNS, output, empty=empty),
     )
-    show_rows(found, _COLUMNS, output, empty="no orders" if everything else "no live orders")
 
 
 @app.command()

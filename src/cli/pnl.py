@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from cli.context import with_database
 from cli.render import Column, show_rows
 from cli.session import Format, Output, SymbolFilter, session_of
+from cli.watch import Watch, answer
 from store import history
 from store.history import ProfitRecord
 
@@ -29,12 +29,19 @@ _COLUMNS: tuple[Column[ProfitRecord], ...] = (
 
 
 @app.command()
-def pnl(context: typer.Context, symbol: SymbolFilter = None, output: Output = Format.TABLE) -> None:
+def pnl(
+    context: typer.Context,
+    symbol: SymbolFilter = None,
+    watch: Watch = None,
+    output: Output = Format.TABLE,
+) -> None:
     """Show grid profit, unpaired and floating profit, fees and their total, in quote.
 
     All are after fees. The mark is the middle of the book that the symbol's last decision saw.
     """
-    found = with_database(
-        session_of(context), lambda database: history.profits(database.engine, symbol)
+    answer(
+        session_of(context),
+        watch,
+        lambda database: history.profits(database.engine, symbol),
+        lambda found: show_rows(found, _COLUMNS, output, empty="no symbols were ever added"),
     )
-    show_rows(found, _COLUMNS, output, empty="no symbols were ever added")

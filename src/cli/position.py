@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 
 from cli.asking import Patience, RequestId, TimeoutS, Wait, ask
-from cli.context import with_database
 from cli.render import Column, Facts, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
+from cli.watch import Watch, answer
 from orchestrator.bootstrap import Database
 from store import history
 from store.history import PositionRecord, SlotRecord
@@ -49,16 +50,25 @@ def position() -> None:
 
 @app.command()
 def show(
-    context: typer.Context, symbol: SymbolFilter = None, output: Output = Format.TABLE
+    context: typer.Context,
+    symbol: SymbolFilter = None,
+    watch: Watch = None,
+    output: Output = Format.TABLE,
 ) -> None:
     """Show what the slots hold and what it cost; for one symbol, slot by slot."""
-    found = with_database(
-        session_of(context), lambda database: history.positions(database.engine, symbol)
+
+    def show_all(found: Sequence[PositionRecord]) -> None:
+        show_rows(found, _COLUMNS, output, empty="no symbols")
+        if symbol is not None and output is Format.TABLE:
+            for each in found:
+                show_rows(each.slots, _SLOTS, output, empty="every slot is flat")
+
+    answer(
+        session_of(context),
+        watch,
+        lambda database: history.positions(database.engine, symbol),
+        show_all,
     )
-    show_rows(found, _COLUMNS, output, empty="no symbols")
-    if symbol is not None and output is Format.TABLE:
-        for each in found:
-            show_rows(each.slots, _SLOTS, output, empty="every slot is flat")
 
 
 @app.command()

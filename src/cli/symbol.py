@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, NamedTuple
 
 import typer
 
 from cli.asking import Patience, RequestId, TimeoutS, Wait, ask
-from cli.context import load, quiet_logs, with_database
-from cli.grid_options import GridOptions, Spacing, spec_of
-from cli.render import Column, show_facts, show_rows
+from cli.context import load, quiet_logs
+from cli.errors import GridRefused
+from cli.grid_options import GridSource, takes_grid
+from cli.grid_spec import Wording, grid_of
+from cli.ladder_picture import Rung, live_rungs, show_ladder
+from cli.preview import Preview, document_of, facts_of, planned_rungs, preview
+from cli.render import Column, Facts, plain, print_json, show_facts, show_lines, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
 from cli.unknown import unknown_symbol
+from cli.watch import Watch, answer
+from domain.errors import ConfigurationError
 from domain.instrument import Instrument
-from orchestrator.bootstrap import open_exchange
+from grid.spec import ORDERS_MAX, GridSpec, Mode
+from orchestrator.bootstrap import Database, open_exchange
 from orchestrator.requests import Requests
 from orchestrator.settings import Settings
+from ports.exchange import ExchangePort
 from store import history
 from store.history import SymbolRecord
 
 app = typer.Typer(no_args_is_help=True)
 
+
+def _mode(symbol: SymbolRecord) -> str:
+    return str(symbol.spec.get("mode", Mode.LONG.value))
+
+
 _COLUMNS: tuple[Column[SymbolRecord], ...] = (
     Column("symbol", lambda symbol: symbol.symbol),
+    Column("mode", _mode),
+    Column("stage", lambda symbol: symbol.stage, is_detail=True),
     Column("status", lambda symbol: symbol.status if symbol.node else f"{symbol.status}, no node"),
     Column("wanted", lambda symbol: symbol.desired, is_detail=True),
     Column("epoch", lambda symbol: symbol.epoch),
@@ -56,49 +72,12 @@ def symbol() -> None:
 
 
 @app.command()
+@takes_grid
 def add(
     context: typer.Context,
     symbol: SymbolName,
     *,
-    spacing: Annotated[
-        Spacing | None, typer.Option(help="Follows from --step or --step-bp if not given.")
-    ] = None,
-    step: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="From level to level, in quote.")
-    ] = None,
-    step_bp: Annotated[
-        str | None, typer.Option(metavar="BP", help="From level to level; 5 is a ratio of 1.0005.")
-    ] = None,
-    buy_window: Annotated[int | None, typer.Option(help="Live levels below the price.")] = None,
-    sell_window: Annotated[int | None, typer.Option(help="Live levels above the price.")] = None,
-    anchor: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="Level 0; the present price if not given.")
-    ] = None,
-    lower: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="Lower end of a fixed range.")
-    ] = None,
-    upper: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="Upper end of a fixed range.")
-    ] = None,
-    order_quote: Annotated[
-        str | None, typer.Option(metavar="AMOUNT", help="Worth of each order, in quote.")
-    ] = None,
-    order_base: Annotated[
-        str | None, typer.Option(metavar="AMOUNT", help="Size of each order, in base.")
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="AMOUNT", help="Most quote that may be tied up.")
-    ] = None,
-    max_open_orders: Annotated[int | None, typer.Option(help="Most orders at once.")] = None,
-    placement_buffer: Annotated[
-        str | None, typer.Option(metavar="PART", help="Of a step, around the price.")
-    ] = None,
-    price_collar: Annotated[
-        str | None, typer.Option(metavar="PART", help="Of the price, beyond which none is placed.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="YAML or JSON with the whole grid instead.")
-    ] = None,
+    grid: GridSource,
     request_id: RequestId = None,
     wait: Wait = None,
     timeout_s: TimeoutS = 60.0,
@@ -109,30 +88,49 @@ def add(
     Levels 10 USDT apart, five on each side: gridkeeper symbol add BTC/USDT --step 10
     --buy-window 5 --sell-window 5 --order-quote 50 --budget 1000
     """
-    options = GridOptions(
-        spacing=spacing,
-        step=step,
-        step_bp=step_bp,
-        buy_window=buy_window,
-        sell_window=sell_window,
-        anchor=anchor,
-        lower=lower,
-        upper=upper,
-        order_quote=order_quote,
-        order_base=order_base,
-        budget=budget,
-        max_open_orders=max_open_orders,
-        placement_buffer=placement_buffer,
-        price_collar=price_collar,
-    )
-    spec = spec_of(options, file)
+    spec = grid_of(grid).model_dump(mode="json")
     ask(
         session_of(context),
         lambda requests, new_id: requests.add(symbol, spec, new_id),
         request_id,
         Patience(wait=wait, timeout_s=timeout_s),
         may_create=True,
+        wording=Wording(grid).of_text,
     )
+
+
+@app.command()
+@takes_grid
+def check(
+    context: typer.Context,
+    symbol: SymbolName,
+    *,
+    grid: GridSource,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what a grid comes to at the price now, or why it cannot work; it is not added.
+
+    Takes what `symbol add` takes. The account's balance is not looked at.
+    """
+    spec = grid_of(grid)
+    settings = _quiet(context)
+    try:
+        seen = asyncio.run(_preview(settings, symbol, spec))
+    except ConfigurationError as error:
+        raise GridRefused(Wording(grid).of_error(error)) from None
+    if output is Format.JSON:
+        print_json(document_of(seen))
+        return
+    show_facts(facts_of(seen), output)
+    if spec.trigger_price is not None:
+        show_lines(["", f"once the price reaches {plain(spec.trigger_price)}:"])
+    show_lines([""])
+    show_ladder(planned_rungs(seen), seen.start)
+
+
+async def _preview(settings: Settings, symbol: str, spec: GridSpec) -> Preview:
+    async with _exchange(settings) as exchange:
+        return await preview(exchange, symbol, spec)
 
 
 def _add_verb(
@@ -159,7 +157,42 @@ def _add_verb(
 
 _add_verb("pause", Requests.pause, "Open no more positions; exits of what is held go on.")
 _add_verb("resume", Requests.resume, "Trade a paused symbol again.")
-_add_verb("remove", Requests.remove, "Cancel its orders and stop trading it; inventory is kept.")
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    symbol: SymbolName,
+    *,
+    close: Annotated[
+        bool,
+        typer.Option("--close/--keep", help="Close its inventory first, or leave it as it is."),
+    ] = False,
+    request_id: RequestId = None,
+    wait: Wait = None,
+    timeout_s: TimeoutS = 60.0,
+    output: Output = Format.TABLE,
+) -> None:
+    """Cancel its orders and stop trading it.
+
+    What it holds stays on the account, and is shown, unless it is to be closed.
+    """
+    ask(
+        session_of(context),
+        lambda requests, new_id: requests.remove(symbol, new_id, close=close),
+        request_id,
+        Patience(wait=wait, timeout_s=timeout_s),
+        lambda database: _left(database, symbol),
+    )
+
+
+async def _left(database: Database, symbol: str) -> Facts:
+    """What is held after all: the slots of a symbol outlive it."""
+    held = [each for each in await history.positions(database.engine, symbol) if each.inventory]
+    return {
+        "held": [f"{plain(each.inventory)} {each.base}" for each in held],
+        "cost": [f"{plain(each.cost)} {each.quote}" for each in held],
+    }
 
 
 @app.command()
@@ -188,25 +221,60 @@ def move(
 def list_symbols(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Also removed ones.")] = False,
+    watch: Watch = None,
     output: Output = Format.TABLE,
 ) -> None:
     """List symbols with their state."""
-    found = with_database(
+    answer(
         session_of(context),
+        watch,
         lambda database: history.symbols(database.engine, include_removed=everything),
+        lambda found: show_rows(
+            found, _COLUMNS, output, empty="no symbols; add one with `gridkeeper symbol add`"
+        ),
     )
-    show_rows(found, _COLUMNS, output, empty="no symbols; add one with `gridkeeper symbol add`")
 
 
 @app.command()
-def show(context: typer.Context, symbol: SymbolName, output: Output = Format.TABLE) -> None:
-    """Show one symbol with its grid and its state."""
-    found = with_database(
-        session_of(context), lambda database: history.symbol(database.engine, symbol)
-    )
-    if found is None:
-        raise unknown_symbol(symbol)
-    show_facts(asdict(found), output)
+def show(
+    context: typer.Context, symbol: SymbolName, watch: Watch = None, output: Output = Format.TABLE
+) -> None:
+    """Show one symbol with its grid, its state and its ladder."""
+
+    async def look(database: Database) -> _Shown:
+        found = await history.symbol(database.engine, symbol)
+        if found is None:
+            raise unknown_symbol(symbol)
+        orders = await history.orders(database.engine, symbol, limit=ORDERS_MAX)
+        positions = await history.positions(database.engine, symbol)
+        return _Shown(
+            found,
+            live_rungs(
+                [order for order in orders if order.shard == found.shard],
+                [slot for each in positions if each.shard == found.shard for slot in each.slots],
+            ),
+        )
+
+    answer(session_of(context), watch, look, lambda shown: _show(shown, output))
+
+
+class _Shown(NamedTuple):
+    symbol: SymbolRecord
+    rungs: list[Rung]
+
+
+def _show(shown: _Shown, output: Format) -> None:
+    symbol = shown.symbol
+    show_facts({"symbol": symbol.symbol, "mode": _mode(symbol)} | asdict(symbol), output)
+    if output is Format.TABLE:
+        show_lines([""])
+        show_ladder(shown.rungs, _mid(symbol))
+
+
+def _mid(symbol: SymbolRecord) -> Decimal | None:
+    if symbol.bid is None or symbol.ask is None:
+        return symbol.bid or symbol.ask
+    return (symbol.bid + symbol.ask) / 2
 
 
 @app.command()
@@ -214,17 +282,27 @@ def markets(
     context: typer.Context, symbol: SymbolFilter = None, output: Output = Format.TABLE
 ) -> None:
     """List what the exchange trades, with its rules."""
-    session = session_of(context)
-    settings = load(session)
-    quiet_logs(settings, session)
-    instruments = asyncio.run(_instruments(settings))
+    instruments = asyncio.run(_instruments(_quiet(context)))
     found = [market for market in instruments if symbol in {None, market.symbol}]
     show_rows(found, _MARKETS, output, empty="no such market")
 
 
 async def _instruments(settings: Settings) -> list[Instrument]:
+    async with _exchange(settings) as exchange:
+        return sorted((await exchange.load_instruments()).values(), key=lambda i: i.symbol)
+
+
+def _quiet(context: typer.Context) -> Settings:
+    session = session_of(context)
+    settings = load(session)
+    quiet_logs(settings, session)
+    return settings
+
+
+@asynccontextmanager
+async def _exchange(settings: Settings) -> AsyncIterator[ExchangePort]:
     exchange = open_exchange(settings)
     try:
-        return sorted((await exchange.load_instruments()).values(), key=lambda i: i.symbol)
+        yield exchange
     finally:
         await exchange.close()

@@ -212,7 +212,7 @@ class Changes:
                 registered = await self._registry.pin(account, symbol, change["node"])
             case _:
                 registered = await self._registry.desire(
-                    account, symbol, _DESIRED[verb], workflow_id
+                    account, symbol, _desired(verb, change), workflow_id
                 )
         if registered is None:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
@@ -238,6 +238,10 @@ class Changes:
     async def _killed(self) -> Document:
         left = await self._kill_switch.live_order_count()
         return {"outcome": "pending" if left else "done", "live_orders": left}
+
+
+def _desired(verb: Verb, change: Document) -> Desired:
+    return Desired.CLOSED if change.get("close") else _DESIRED[verb]
 
 
 def describe_invalid(error: ValidationError) -> str:

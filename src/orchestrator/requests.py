@@ -89,9 +89,12 @@ class Requests:
     async def resume(self, symbol: str, request_id: str) -> str:
         return await self._ask(Verb.RESUME, symbol, request_id, {})
 
-    async def remove(self, symbol: str, request_id: str) -> str:
-        """Ask for all its orders to be cancelled and its trading to end; inventory is kept."""
-        return await self._ask(Verb.REMOVE, symbol, request_id, {})
+    async def remove(self, symbol: str, request_id: str, *, close: bool = False) -> str:
+        """Ask for all its orders to be cancelled and its trading to end.
+
+        Inventory is kept, unless it is to be closed first.
+        """
+        return await self._ask(Verb.REMOVE, symbol, request_id, {"close": True} if close else {})
 
     async def reconcile(self, symbol: str, request_id: str) -> str:
         """Ask for a comparison with the exchange now, not only at the next full minute."""

@@ -223,6 +223,8 @@ class Registry:
     ) -> RegisteredSymbol | None:
         """Write down what an operator wants of a symbol; `None` if it is not registered.
 
+        A removal is not undone; one that closes the inventory first may become a plain one.
+
         Requests count in the order in which they were made, whenever and however often they are
         applied: one that is applied late, or again after a crash, does not undo a newer one. Each
         lifts a quarantine: the symbol is tried again.
@@ -237,7 +239,8 @@ class Registry:
                      WHERE asked.workflow_uuid = :workflow_id
                        AND account = :account AND symbol = :symbol AND shards.status <> 'removed'
                        AND desired_ms <= asked.created_at
-                       AND (desired <> 'removed' OR :desired = 'removed')
+                       AND (desired NOT IN ('closed', 'removed')
+                            OR :desired IN (desired, 'removed'))
                 """),
                 {
                     "account": account,
@@ -250,7 +253,8 @@ class Registry:
                 text("""
                     SELECT * FROM shards
                      WHERE account = :account AND symbol = :symbol AND status <> 'removed'
-                       AND (desired <> 'removed' OR :desired = 'removed')
+                       AND (desired NOT IN ('closed', 'removed')
+                            OR :desired IN (desired, 'removed'))
                 """),
                 {"account": account, "symbol": symbol, "desired": desired.value},
             )

@@ -59,7 +59,9 @@ class TradedSymbol(Record):
     epoch: int = Field(description="Raised each time a node takes the symbol.", examples=[3])
     node: str | None = Field(description="Which node runs it.", examples=["trader-1"])
     live_orders: int = Field(examples=[10])
-    inventory: Exact = Field(description="Base held by its slots.", examples=["0.0042"])
+    inventory: Exact = Field(
+        description="Base held by its slots; negative where they owe it.", examples=["0.0042"]
+    )
     cost: Exact = Field(description="What that cost, in quote.")
     pairs: int = Field(description="Round trips closed.", examples=[17])
     grid_profit: Exact = Field(description="Their profit after fees, in quote.")
@@ -116,6 +118,10 @@ async def resume_symbol(symbol: SymbolInAddress, asked: Asked) -> Change:
 
 
 @router.delete("/{symbol}", status_code=HTTPStatus.ACCEPTED, responses=CHANGE_RESPONSES)
-async def remove_symbol(symbol: SymbolInAddress, asked: Asked) -> Change:
-    """End its trading: all its orders are cancelled, its inventory is kept."""
-    return await asked.answer(await asked.requests.remove(symbol, asked.request_id))
+async def remove_symbol(
+    symbol: SymbolInAddress,
+    asked: Asked,
+    close: Annotated[bool, Query(description="Close its inventory first.")] = False,
+) -> Change:
+    """End its trading: all its orders are cancelled, its inventory is kept or closed first."""
+    return await asked.answer(await asked.requests.remove(symbol, asked.request_id, close=close))

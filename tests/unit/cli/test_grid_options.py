@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.grid_options import GridOptions, Spacing, read_spec, spec_of
+from cli.grid_options import GridOptions, Spacing
+from cli.grid_spec import read_spec, spec_of
 from domain.errors import ConfigurationError
 from grid.spec import GridSpec
 
