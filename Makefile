@@ -28,6 +28,7 @@ check: $(STAMP)  ## Style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=src:tests $(BIN)/mypy -p simulation
 	$(BIN)/lint-imports
 	$(BIN)/stubtest ext._ladder
 

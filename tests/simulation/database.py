@@ -1,4 +1,4 @@
-"""The rows and transactions of `store/repository.py` in memory; each method is one transaction.
+"""The transactions of `store/repository.py` in memory.
 
 What Postgres enforces is enforced here: keys, the one live order a slot and side, the epoch, the
 kill switch, and that a transaction which fails leaves nothing behind.
@@ -6,138 +6,34 @@ kill switch, and that a transaction which fails leaves nothing behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from enum import StrEnum
-from typing import TypeVar, cast
+from typing import cast
 
 from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
-from domain.ids import ClientOrderId, DecisionId, Side, SymbolKey, VenueOrderId
-from domain.instrument import Instrument
-from domain.orders import Intended, Intent, Order
+from domain.ids import ClientOrderId, Side, VenueOrderId
+from domain.instrument import Instrument, MarketKind
+from domain.orders import Intended, Order
 from domain.plans import CommittedPlan, Place
-from grid.slots import Pair, Slot
-from grid.spec import GridSpec
-from ports.store import (
-    Changes,
-    Claim,
-    Decision,
-    Desired,
-    Fill,
-    Finding,
-    Loaded,
-    Origin,
-    Ownership,
-    Status,
+from grid.ladder import LadderVersion
+from grid.slots import Slot
+from ports.store import Changes, Claim, Decision, Fill, Loaded, Origin, Ownership, Status
+from simulation.registry import Registry
+from simulation.tables import (
+    FillRow,
+    IntegrityError,
+    LiveKey,
+    OrderRow,
+    PairRow,
+    Progress,
+    ShardRow,
 )
 from store.rows import ledger_values
 from symbol_manager.state import venue_order_id_of
 
-Key = TypeVar("Key")
-Row = TypeVar("Row")
 
-_MISSING = object()
-
-
-class IntegrityError(Exception):
-    """A row would break a key or a check of its table."""
-
-
-class Progress(StrEnum):
-    """Where a symbol's `run_shard` workflow stands."""
-
-    ENQUEUED = "enqueued"
-    PENDING = "pending"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRow:
-    executor: str
-    host: str
-    heartbeat_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardRow:
-    shard: int
-    key: SymbolKey
-    account: str
-    symbol: str
-    spec: GridSpec
-    anchor: Decimal
-    ladder_version: int
-    instrument: Instrument
-    created_ms: int
-    desired: Desired = Desired.RUNNING
-    status: Status = Status.STARTING
-    reason: str = ""
-    epoch: int = 0
-    owner: str | None = None
-    reconciled_trade_id: str | None = None
-    ended_ms: int | None = None
-    #: Its workflow.
-    workflow_id: str
-    progress: Progress = Progress.ENQUEUED
-    executor: str | None = None
-    #: How often it was enqueued.
-    turn: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
-    intent: Intent
-    order: Order
-    committed_ms: int
-    venue_order_id: VenueOrderId | None = None
-    is_settled: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillRow:
-    fill: Fill
-    account: str
-    shard: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairRow:
-    pair: Pair
-    shard: int
-
-
-#: Shard, ladder version and slot.
-SlotKey = tuple[int, int, int]
-_LiveKey = tuple[int, int, int, Side]
-_TradeKey = tuple[str, str, str]
-
-
-class Database:
-    """All tables, and the transactions on them."""
-
-    def __init__(self, now_ms: Callable[[], int], *, nonce: int) -> None:
-        self._now_ms = now_ms
-        self._undo: list[tuple[dict[object, object], object, object]] = []
-        self.nonce = nonce
-        self.is_killed = False
-        self.nodes: dict[str, NodeRow] = {}
-        self.shards: dict[int, ShardRow] = {}
-        self.slots: dict[SlotKey, Slot] = {}
-        self.decisions: dict[DecisionId, Decision] = {}
-        self.orders: dict[ClientOrderId, OrderRow] = {}
-        self.fills: dict[_TradeKey, FillRow] = {}
-        self.pairs: dict[tuple[int, str], PairRow] = {}
-        self.ledger: dict[tuple[str, str, str, str, str], Decimal] = {}
-        self.findings: dict[tuple[int, str, str], Finding] = {}
-        self.openings: dict[str, Decimal] = {}
-        self._live: dict[_LiveKey, ClientOrderId | None] = {}
-        self._generations: dict[tuple[_LiveKey, int], ClientOrderId] = {}
-        self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
-        self._trades_of: dict[ClientOrderId, tuple[_TradeKey, ...]] = {}
-
-    # What `ports.store.ShardStore` offers.
+class Database(Registry):
+    """What `ports.store.ShardStore` offers; each public method is one transaction."""
 
     def claim(self, executor: str, shard: int, workflow_id: str) -> Claim:
         with self._transaction():
@@ -160,21 +56,26 @@ class Database:
                 reason="comparing with the exchange",
             )
             self._put(self.shards, shard, row)
-            return Claim(
-                ownership=Ownership(shard, row.epoch),
-                key=row.key,
-                account=row.account,
-                symbol=row.symbol,
-                spec=row.spec,
-                anchor=row.anchor,
-                ladder_version=row.ladder_version,
-                instrument=row.instrument,
-                nonce=self.nonce,
-                reconciled_trade_id=row.reconciled_trade_id,
-            )
+            return self.claim_of(row)
+
+    def claim_of(self, row: ShardRow) -> Claim:
+        """A shard as its owner knows it."""
+        return Claim(
+            ownership=Ownership(row.shard, row.epoch),
+            key=row.key,
+            account=row.account,
+            symbol=row.symbol,
+            spec=row.spec,
+            ladders=self._ladders_of(row),
+            start_price=row.start_price,
+            phase=row.phase,
+            instrument=row.instrument,
+            nonce=self.nonce,
+            reconciled_trade_id=row.reconciled_trade_id,
+        )
 
     def load(self, claim: Claim) -> Loaded:
-        shard, version = claim.ownership.shard, claim.ladder_version
+        shard = claim.ownership.shard
         unfinished = [
             row
             for row in self.orders.values()
@@ -182,11 +83,10 @@ class Database:
         ]
         fills = [row.fill for row in self.fills.values() if row.shard == shard]
         return Loaded(
-            slots={
-                slot.index: slot
-                for (of, ladder_version, _), slot in self.slots.items()
-                if of == shard and ladder_version == version
-            },
+            slots={slot_id: slot for (of, slot_id), slot in self.slots.items() if of == shard},
+            paired_units=sum(
+                row.pair.profit_units for row in self.pairs.values() if row.shard == shard
+            ),
             orders=[_read_back(row) for row in unfinished],
             settled_lots={
                 row.intent.client_order_id: self._settled_lots(row.intent.client_order_id, claim)
@@ -232,10 +132,6 @@ class Database:
             plan=plan,
         )
 
-    def may_send(self, ownership: Ownership, *, places: bool) -> bool:
-        row = self.shards.get(ownership.shard)
-        return row is not None and row.epoch == ownership.epoch and not (places and self.is_killed)
-
     def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         return frozenset(trade_id for _, _, trade_id in self._trades_of.get(client_order_id, ()))
 
@@ -257,6 +153,13 @@ class Database:
                 key = shard, finding.kind, finding.subject
                 if key not in self.findings:
                     self._put(self.findings, key, finding)
+            if changes.ladder:
+                self._put(self.ladders, (shard, changes.ladder.version), changes.ladder)
+                row = replace(self.shards[shard], ladder_version=changes.ladder.version)
+                self._put(self.shards, shard, row)
+            if changes.phase:
+                row = replace(self.shards[shard], phase=changes.phase)
+                self._put(self.shards, shard, row)
             if changes.is_reconciled:
                 row = self.shards[shard]
                 trade_id = changes.reconciled_trade_id or row.reconciled_trade_id
@@ -271,92 +174,38 @@ class Database:
 
     def held_inventory(self, account: str, base: str) -> Decimal:
         held = Decimal(0)
-        for (shard, _, _), slot in self.slots.items():
-            row = self.shards[shard]
+        for shard, row in self.shards.items():
+            instrument = row.instrument
             if (
-                row.account == account
+                (row.account, instrument.base) == (account, base)
                 and row.status is not Status.REMOVED
-                and row.symbol.split("/")[0] == base
+                and instrument.kind is MarketKind.SPOT
             ):
-                held += row.instrument.units_to_base(slot.inventory_units)
+                units = sum(
+                    slot.inventory_units for (of, _), slot in self.slots.items() if of == shard
+                )
+                held += instrument.units_to_base(units) + (row.spec.base_inventory or Decimal(0))
         return held
 
-    # What the orchestrator does beside it.
-
-    def add_shard(self, row: ShardRow, balances: Mapping[str, Decimal]) -> None:
-        with self._transaction():
-            self._insert(self.shards, row.shard, row)
-            for asset, amount in balances.items():
-                self._put(self.openings, asset, amount)
-
-    def join(self, executor: str, host: str) -> None:
-        node = NodeRow(executor=executor, host=host, heartbeat_ms=self._now_ms())
-        self.nodes[executor] = node
-
-    def leave(self, executor: str) -> None:
-        self.nodes.pop(executor, None)
-
-    def beat(self, executor: str) -> bool:
-        """Whether the node's row is still there."""
-        row = self.nodes.get(executor)
-        if row is None:
-            return False
-        self.nodes[executor] = replace(row, heartbeat_ms=self._now_ms())
-        return True
-
-    def wish(self, shard: int, desired: Desired) -> None:
-        row = self.shards[shard]
-        if row.desired is Desired.REMOVED:
-            return
-        status = Status.REMOVING if desired is Desired.REMOVED else row.status
-        self.shards[shard] = replace(row, desired=desired, status=status)
-
-    def dequeue(self, executor: str) -> list[ShardRow]:
-        """Take the workflows that wait; all that the executor has taken."""
-        for row in list(self.shards.values()):
-            if row.progress is Progress.ENQUEUED and executor in self.nodes:
-                taken = replace(row, progress=Progress.PENDING, executor=executor)
-                self.shards[row.shard] = taken
-        return [
-            row
-            for row in self.shards.values()
-            if (row.progress, row.executor) == (Progress.PENDING, executor)
-        ]
-
-    def finish(self, shard: int, executor: str) -> None:
-        row = self.shards[shard]
-        if row.executor == executor:
-            self.shards[shard] = replace(row, progress=Progress.DONE)
-
-    def take_over(self, dead: Callable[[NodeRow], bool]) -> list[str]:
-        """Enqueue what dead nodes ran, then delete their rows; the symbols that go on."""
-        gone = {name for name, node in self.nodes.items() if dead(node)}
-        handed = []
-        for row in list(self.shards.values()):
-            if row.progress is Progress.PENDING and (
-                row.executor in gone or row.executor not in self.nodes
-            ):
-                self.shards[row.shard] = replace(
-                    row, progress=Progress.ENQUEUED, executor=None, turn=row.turn + 1
-                )
-                handed.append(row.symbol)
-        for name in gone:
-            del self.nodes[name]
-        return handed
-
     # Below here: one table each, inside a transaction.
+
+    def _ladders_of(self, row: ShardRow) -> tuple[LadderVersion, ...]:
+        """All versions, the current one last."""
+        ladders = [ladder for (shard, _), ladder in self.ladders.items() if shard == row.shard]
+        ladders.sort(key=lambda ladder: (ladder.version == row.ladder_version, ladder.version))
+        return tuple(ladders)
 
     def _intend(self, decision: Decision, place: Place) -> None:
         intent, shard = place.intent, decision.ownership.shard
         tag = intent.tag
-        live_key = shard, tag.ladder_version, tag.slot, tag.side
+        live_key = shard, tag.slot, tag.side
         self._insert(self._generations, (live_key, tag.generation), intent.client_order_id)
         order = Order(intent=intent, state=Intended())
         row = OrderRow(intent=intent, order=order, committed_ms=self._now_ms())
         self._insert(self.orders, intent.client_order_id, row)
         self._take_place(live_key, intent.client_order_id)
-        slot_key = shard, tag.ladder_version, tag.slot
-        slot = self.slots.get(slot_key) or Slot(index=tag.slot, ladder_version=tag.ladder_version)
+        slot_key = shard, tag.slot
+        slot = self.slots.get(slot_key) or Slot(id=tag.slot)
         if tag.side is Side.BUY:
             slot = replace(slot, buy_generation=max(slot.buy_generation, tag.generation))
         else:
@@ -399,7 +248,7 @@ class Database:
         if not 0 <= order.filled_lots <= row.intent.quantity_lots:
             raise IntegrityError("orders: filled")
         tag = row.intent.tag
-        live_key = tag.shard, tag.ladder_version, tag.slot, tag.side
+        live_key = tag.shard, tag.slot, tag.side
         if order.is_live:
             self._take_place(live_key, name)
         elif self._live.get(live_key) == name:
@@ -417,7 +266,7 @@ class Database:
         self._put(self.orders, name, row)
 
     def _record_slot(self, shard: int, slot: Slot) -> None:
-        key = shard, slot.ladder_version, slot.index
+        key = shard, slot.id
         before = self.slots.get(key)
         if before is not None:
             slot = replace(
@@ -427,7 +276,7 @@ class Database:
             )
         self._put(self.slots, key, slot)
 
-    def _take_place(self, key: _LiveKey, name: ClientOrderId) -> None:
+    def _take_place(self, key: LiveKey, name: ClientOrderId) -> None:
         if self._live.get(key) not in {None, name}:
             raise IntegrityError("orders_one_live_per_slot_side")
         self._put(self._live, key, name)
@@ -443,28 +292,6 @@ class Database:
         row = self.shards.get(ownership.shard)
         if row is None or row.epoch != ownership.epoch:
             raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
-
-    def _insert(self, table: dict[Key, Row], key: Key, row: Row) -> None:
-        if key in table:
-            raise IntegrityError(f"duplicate key {key}")
-        self._put(table, key, row)
-
-    def _put(self, table: dict[Key, Row], key: Key, row: Row) -> None:
-        self._undo.append((cast("dict[object, object]", table), key, table.get(key, _MISSING)))
-        table[key] = row
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._undo.clear()
-        try:
-            yield
-        except Exception:
-            for table, key, before in reversed(self._undo):
-                if before is _MISSING:
-                    del table[key]
-                else:
-                    table[key] = before
-            raise
 
 
 def _read_back(row: OrderRow) -> Order:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 from exchanges.id_codecs import Base62Codec
@@ -184,6 +184,9 @@ class SimulatedExchange:
     async def fetch_quote(self, symbol: str) -> Quote:
         return await self._ask(lambda: self._venue.quote)
 
+    async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
+        return await self._ask(lambda: self._venue.candles(count))
+
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         return await self._ask(self._venue.balances)
 
@@ -244,12 +247,12 @@ class SimulatedExchange:
         """Sign, ask the guard, write: in this order, with time passing before each."""
         weather = self._fate.weather()
         slow = self._fate.strikes(weather.request_slow)
-        self._fate.hazard(1.0)
+        self._fate.hazard(LEAVING)
         await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
         signed_ms = self._clock.now_ms()
-        self._fate.hazard(1.0)
+        self._fate.hazard(LEAVING)
         await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
         try:
             guard()

@@ -6,23 +6,24 @@ run: what a kill may leave behind, and that the shard came to rest where its gri
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from audit import database as audited
 from audit.exchange import LedgerFold
 from audit.invariants import Evidence, check_all
 from domain.market import Quote
 from domain.orders import OrderStatus
-from grid.grid import Grid
-from ports.store import Claim, Desired, Ownership, Status
+from grid.phase import Stage
+from ports.store import Desired, Status
 from simulation.clock import EPOCH_MS
-from simulation.database import Database, ShardRow
+from simulation.database import Database
+from simulation.evidence import snapshot
+from simulation.tables import ShardRow
 from simulation.venue import SimulatedVenue, accepted_orders
-from symbol_manager.decide import Permissions, decide, limits_of, to_book
+from symbol_manager.course import Circumstances, stance_of
+from symbol_manager.decide import decide, limits_of, to_book
+from symbol_manager.mailbox import Wishes
 from symbol_manager.state import ShardState
 
 _DOUBTFUL = frozenset({OrderStatus.INTENDED, OrderStatus.SENT, OrderStatus.UNKNOWN})
@@ -50,7 +51,7 @@ def audit(database: Database, venue: SimulatedVenue) -> list[str]:
     """
     fold = LedgerFold()
     fold.add(venue.ledger)
-    results = check_all(Evidence(fold.snapshot(), _snapshot(database)))
+    results = check_all(Evidence(fold.snapshot(), snapshot(database)))
     return [
         f"{violation.invariant} {violation}"
         for result in results
@@ -94,171 +95,61 @@ def check_rest(database: Database, venue: SimulatedVenue, orders_per_minute: int
 
 
 def _check_status(row: ShardRow, database: Database) -> list[str]:
-    expected = {
-        Desired.RUNNING: Status.RUNNING,
-        Desired.PAUSED: Status.PAUSED,
-        Desired.REMOVED: Status.REMOVED,
-    }[row.desired]
-    if database.is_killed and expected is not Status.REMOVED:
-        expected = Status.STOPPED
-    if row.status is expected and not row.reason:
-        return []
-    if row.status is Status.STOPPED is expected:
+    expected = _expected_status(row, is_killed=database.is_killed)
+    if row.status is expected and (row.reason == "" or expected is not Status.RUNNING):
         return []
     return [f"I7 status: {row.status.value} ({row.reason}), wanted {expected.value}"]
+
+
+def _expected_status(row: ShardRow, *, is_killed: bool) -> Status:
+    if row.desired is Desired.REMOVED or row.status is Status.REMOVED:
+        return Status.REMOVED
+    if is_killed:
+        return Status.STOPPED
+    if row.desired is Desired.CLOSED:
+        return Status.REMOVED
+    match row.phase.stage:
+        case Stage.ENDED:
+            return Status.STOPPED
+        case Stage.CLOSING:
+            return Status.CLOSING
+        case Stage.WAITING | Stage.RUNNING if row.desired is Desired.PAUSED:
+            return Status.PAUSED
+        case Stage.WAITING:
+            return Status.WAITING
+        case Stage.RUNNING:
+            return Status.RUNNING
 
 
 def _check_wanted(
     row: ShardRow, database: Database, quote: Quote, orders_per_minute: int
 ) -> list[str]:
     """A decision from the stored rows alone, with nothing remembered, has nothing to do."""
-    claim = _claim_of(row, database)
-    grid = Grid.of(claim.spec, claim.instrument, claim.anchor, claim.ladder_version)
-    state = ShardState(claim, grid, database.load(claim))
-    wanted = row.desired is not Desired.REMOVED and not database.is_killed
+    if row.status is Status.REMOVED:
+        return []
+    claim = database.claim_of(row)
+    state = ShardState(claim, database.load(claim))
+    stance = stance_of(
+        Circumstances(
+            wishes=Wishes(row.desired, database.is_killed),
+            phase=row.phase,
+            cancels_for_stop=False,
+            halt_reason="",
+            has_price=True,
+            is_stale=False,
+            entries_locked=False,
+            has_orders=bool(state.active_orders()),
+            is_flat=False,
+        )
+    )
     approved = decide(
         state,
         to_book(quote, claim.instrument),
-        limits_of(state, orders_per_minute),
-        permissions=Permissions(
-            orders=wanted, entries=wanted and row.desired is Desired.RUNNING, placing=True
-        ),
+        limits_of(state.grid, orders_per_minute),
+        stance=stance,
+        may_place=True,
         waiting=(),
         sent_last_minute=0,
         new_id=lambda tag: state.claim.key,  # type: ignore[arg-type,return-value]  # never sent
     )
     return [f"I7 the grid wants {approved.plan}"] if approved.plan else []
-
-
-def _claim_of(row: ShardRow, database: Database) -> Claim:
-    return Claim(
-        ownership=Ownership(row.shard, row.epoch),
-        key=row.key,
-        account=row.account,
-        symbol=row.symbol,
-        spec=row.spec,
-        anchor=row.anchor,
-        ladder_version=row.ladder_version,
-        instrument=row.instrument,
-        nonce=database.nonce,
-        reconciled_trade_id=row.reconciled_trade_id,
-    )
-
-
-def _snapshot(database: Database) -> audited.Database:
-    """The rows as the auditor reads them from Postgres."""
-    opened_ms = EPOCH_MS + 1 + min(row.created_ms for row in database.shards.values())
-    booked: dict[str, Decimal] = defaultdict(Decimal)
-    for (_, _, _, asset, _), amount in database.ledger.items():
-        booked[asset] += amount
-    return audited.Database(
-        nonce=database.nonce,
-        is_killed=database.is_killed,
-        shards=tuple(_shard(row) for row in database.shards.values()),
-        intents=tuple(_intents(database)),
-        fills=tuple(_fills(database)),
-        slots=tuple(_slots(database)),
-        pairs=tuple(_pairs(database)),
-        openings=tuple(
-            audited.Opening(asset=asset, amount=amount, recorded_ms=opened_ms)
-            for asset, amount in database.openings.items()
-        ),
-        booked=booked,
-        workflows={},
-    )
-
-
-def _shard(row: ShardRow) -> audited.Shard:
-    return audited.Shard(
-        shard=row.shard,
-        symbol=audited.exchange_symbol(row.symbol),
-        base=row.instrument.base,
-        quote=row.instrument.quote,
-        spacing=row.spec.model_dump(mode="json")["spacing"],
-        desired=row.desired.value,
-        status=row.status.value,
-        status_reason=row.reason,
-        anchor=row.anchor,
-        ladder_version=row.ladder_version,
-        tick_sizes=(row.instrument.tick_size,),
-        created_ms=EPOCH_MS + row.created_ms,
-        ended_ms=None if row.ended_ms is None else EPOCH_MS + row.ended_ms,
-    )
-
-
-def _intents(database: Database) -> list[audited.Intent]:
-    intents = []
-    for name, row in database.orders.items():
-        tag, instrument = row.intent.tag, database.shards[row.intent.tag.shard].instrument
-        intents.append(
-            audited.Intent(
-                client_order_id=name,
-                shard=tag.shard,
-                ladder_version=tag.ladder_version,
-                slot=tag.slot,
-                purpose=tag.purpose.name.lower(),
-                side=tag.side.value,
-                generation=tag.generation,
-                price=instrument.ticks_to_price(row.intent.price_ticks),
-                quantity=instrument.lots_to_quantity(row.intent.quantity_lots),
-                status=row.order.status.value,
-                filled=instrument.lots_to_quantity(row.order.filled_lots),
-                committed_ms=EPOCH_MS + row.committed_ms,
-            )
-        )
-    return intents
-
-
-def _fills(database: Database) -> list[audited.Fill]:
-    return [
-        audited.Fill(
-            symbol=audited.exchange_symbol(row.fill.trade.symbol),
-            trade_id=row.fill.trade.trade_id,
-            shard=row.shard,
-            venue_order_id=row.fill.trade.venue_order_id,
-            client_order_id=row.fill.client_order_id,
-            origin=row.fill.origin.value,
-            side=row.fill.trade.side.value,
-            price=row.fill.trade.price,
-            quantity=row.fill.trade.quantity,
-            fee=row.fill.trade.fee,
-            fee_asset=row.fill.trade.fee_asset,
-        )
-        for row in database.fills.values()
-    ]
-
-
-def _slots(database: Database) -> list[audited.Slot]:
-    slots = []
-    for (shard, version, index), slot in database.slots.items():
-        instrument = database.shards[shard].instrument
-        slots.append(
-            audited.Slot(
-                shard=shard,
-                ladder_version=version,
-                slot=index,
-                inventory=instrument.units_to_base(slot.inventory_units),
-                cost=instrument.units_to_quote(slot.cost_units),
-                sold_cost=instrument.units_to_quote(slot.sold_cost_units),
-                proceeds=instrument.units_to_quote(slot.proceeds_units),
-            )
-        )
-    return slots
-
-
-def _pairs(database: Database) -> list[audited.Pair]:
-    pairs = []
-    for number, row in enumerate(database.pairs.values()):
-        pair, instrument = row.pair, database.shards[row.shard].instrument
-        pairs.append(
-            audited.Pair(
-                pair=number,
-                shard=row.shard,
-                ladder_version=pair.ladder_version,
-                slot=pair.slot,
-                cost=instrument.units_to_quote(pair.cost_units),
-                proceeds=instrument.units_to_quote(pair.proceeds_units),
-                profit=instrument.units_to_quote(pair.profit_units),
-            )
-        )
-    return pairs

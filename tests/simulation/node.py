@@ -16,11 +16,12 @@ from typing import TypeVar
 from domain.errors import OwnershipLost, StoreUnavailable
 from ports.clock import Clock
 from ports.failpoints import Failpoint
-from simulation.database import Database, NodeRow, ShardRow
+from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process
 from simulation.store import SimulatedStore
+from simulation.tables import NodeRow, ShardRow
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes

@@ -17,15 +17,16 @@ from domain.ids import ClientOrderId, OrderTag
 from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
+from grid.desired import Stance
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
-from symbol_manager import execute
+from symbol_manager import execute, tenure
+from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
 from symbol_manager.execute import Held
 from symbol_manager.lease import Lease
 from symbol_manager.state import ShardState
-from symbol_manager.tenure import Tenure
 
 
 @contextmanager
@@ -90,11 +91,13 @@ def anchor_moved_at_start() -> Iterator[None]:
     """Each epoch has a ladder of its own, as grids do that anchor at the last price."""
     claim = Database.claim
 
-    def moved(self: Database, executor: str, shard: int, workflow_id: str) -> Claim:
+    def claim_moved(self: Database, executor: str, shard: int, workflow_id: str) -> Claim:
         found = claim(self, executor, shard, workflow_id)
-        return replace(found, anchor=found.anchor + found.ownership.epoch * Decimal("0.07"))
+        shift = found.ownership.epoch * Decimal("0.07")
+        moved = tuple(replace(ladder, anchor=ladder.anchor + shift) for ladder in found.ladders)
+        return replace(found, ladders=moved)
 
-    with patch.object(Database, "claim", moved):
+    with patch.object(Database, "claim", claim_moved):
         yield
 
 
@@ -115,12 +118,11 @@ def absence_believed_at_once() -> Iterator[None]:
 @contextmanager
 def kill_switch_ignored() -> Iterator[None]:
     """The database forbids placing, but what rests is left there."""
-    permissions = Tenure._permissions
 
-    def unimpressed(self: Tenure) -> object:
-        return replace(permissions(self), orders=True)
+    def unimpressed(now: Circumstances) -> Stance:
+        return stance_of(replace(now, wishes=replace(now.wishes, is_killed=False)))
 
-    with patch.object(Tenure, "_permissions", unimpressed):
+    with patch.object(tenure, "stance_of", unimpressed):
         yield
 
 

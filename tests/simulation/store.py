@@ -55,12 +55,6 @@ class SimulatedStore:
             lambda: self._database.commit_decision(decision, instrument),
         )
 
-    async def may_send(self, ownership: Ownership, *, places: bool) -> bool:
-        return await self._transact(
-            f"may send {ownership.epoch}",
-            lambda: self._database.may_send(ownership, places=places),
-        )
-
     async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         return await self._transact(
             f"trades of {client_order_id}", lambda: self._database.own_trade_ids(client_order_id)
@@ -69,8 +63,9 @@ class SimulatedStore:
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         orders = [f"{name} {order.status.value}" for name, order in changes.orders.items()]
         fills = [f"{name} {fill.origin.value}" for name, fill in changes.fills.items()]
+        news = [str(part) for part in (changes.phase, changes.ladder) if part]
         return await self._transact(
-            f"record {ownership.epoch} {orders} {fills}",
+            f"record {ownership.epoch} {orders} {fills} {news}",
             lambda: self._database.record(ownership, instrument, changes),
         )
 

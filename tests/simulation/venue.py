@@ -13,13 +13,14 @@ from typing import Any
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.ids import Side as CoreSide
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
+from simulation.candles import Chart
 from simulation.clock import EPOCH_MS
 from simulation.loop import VirtualLoop
 from simulation.trace import Trace
-from simulator import market
-from simulator.config import Limits, Rules, SymbolConfig
+from simulator import prices
+from simulator.config import Limits
 from simulator.errors import VenueError, cancel_rejected, no_such_order
 from simulator.records import (
     OrderAccepted,
@@ -33,15 +34,19 @@ from simulator.records import (
     TimeInForce,
     to_json,
 )
-from simulator.state import Order, State
+from simulator.spot_state import SpotState
+from simulator.spot_venue import SpotVenue
+from simulator.state import Order
+from simulator.symbols import Rules, SymbolConfig
 from simulator.units import format_e8, parse_e8
-from simulator.venue import Venue
 
 #: The venue's name of the account, and ids that a person's orders begin with.
 ACCOUNT = "main"
 PERSON = "web_"
 #: How often the market is looked at.
 MARKET_EVERY_S = 0.25
+#: Virtual runs are minutes: so are the candles, whatever the timeframe.
+CANDLE_MS = 60_000
 
 Event = OrderReport | Trade
 
@@ -74,8 +79,11 @@ class SimulatedVenue:
         self._symbol = instrument.symbol
         self._name = config.name
         self._shown_e8 = parse_e8(format(config.displayed_quantity, "f"))
-        self._venue = Venue(State({config.name: Rules.of(config)}), Limits(), first_id=1_000)
-        self._feed = market.Feed(market.synthetic(config, seed=seed), Rules.of(config).tick_e8)
+        self._venue = SpotVenue(
+            SpotState({config.name: Rules.of(config)}), Limits(), first_id=1_000
+        )
+        self._chart = Chart(CANDLE_MS)
+        self._feed = prices.Feed(prices.synthetic(config, seed=seed), Rules.of(config).tick_e8)
         self._person = Random(f"{seed}:person")
         self._person_orders = 0
         #: The account's ledger, as the auditor reads it.
@@ -133,6 +141,10 @@ class SimulatedVenue:
             asset: Decimal(format_e8(balance.free_e8 + balance.locked_e8))
             for asset, balance in self._venue.state.balances[ACCOUNT].items()
         }
+
+    def candles(self, count: int) -> list[Candle]:
+        """The last closed ones."""
+        return self._chart.closed(self.now_ms(), count)
 
     def place(self, intent: Intent, instrument: Instrument) -> OrderReport:
         quantity = instrument.lots_to_quantity(intent.quantity_lots)
@@ -195,7 +207,7 @@ class SimulatedVenue:
     def _move(self) -> None:
         if not self.is_frozen:
             for event in self._feed.advance(MARKET_EVERY_S * 1000):
-                if isinstance(event, market.Quote):
+                if isinstance(event, prices.Quote):
                     self._show(event)
                 else:
                     self._venue.trade(
@@ -209,9 +221,9 @@ class SimulatedVenue:
         self.on_quote(self.quote)
         self._loop.later(MARKET_EVERY_S, self._move)
 
-    def _show(self, quote: market.Quote) -> None:
+    def _show(self, quote: prices.Quote) -> None:
         tick_e8 = self._venue.rules(self._name).tick_e8
-        self._venue.books[self._name].display(*market.ladder(quote, tick_e8, self._shown_e8))
+        self._venue.books[self._name].display(*prices.ladder(quote, tick_e8, self._shown_e8))
 
     def _place(
         self, client_order_id: str, side: Side, kind: OrderType, price: Decimal, quantity: Decimal
@@ -230,7 +242,10 @@ class SimulatedVenue:
 
     def _commit(self) -> None:
         """Write the ledger, then tell the account's streams."""
-        for record in self._venue.drain(self.now_ms()).records:
+        outbox = self._venue.drain(self.now_ms())
+        for trade in outbox.trades:
+            self._chart.add(trade.time_ms, Decimal(format_e8(trade.price_e8)))
+        for record in outbox.records:
             document = to_json(record)
             seq = len(self.ledger) + 1
             self.ledger.append({"seq": seq, "written_ms": self.now_ms(), **document})

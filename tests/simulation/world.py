@@ -13,21 +13,24 @@ import structlog
 from domain.ids import symbol_key
 from domain.instrument import Instrument
 from domain.market import Quote
+from grid.ladder import LadderVersion
+from grid.phase import first_phase
 from grid.spec import GridSpec
 from ports.exchange import Capabilities
 from ports.store import Desired
 from simulation.clock import VirtualClock
-from simulation.database import Database, ShardRow
+from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.invariants import Kill, audit, check_kills, check_rest
 from simulation.loop import START_S, Process, StuckError, VirtualLoop
 from simulation.node import LEASE_MS, SETTINGS, Node, NodePorts
 from simulation.store import SimulatedStore
+from simulation.tables import ShardRow
 from simulation.trace import Trace
 from simulation.venue import Event, SimulatedVenue
 from simulation.weather import CALM, storm
-from simulator.config import SymbolConfig
+from simulator.symbols import SymbolConfig
 
 CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
 SHARD = 3
@@ -387,12 +390,14 @@ class World:
                 account=ACCOUNT,
                 symbol=self._instrument.symbol,
                 spec=spec,
-                anchor=market.start_price,
+                start_price=market.start_price,
+                phase=first_phase(spec.trigger_price, market.start_price),
                 ladder_version=0,
                 instrument=self._instrument,
                 created_ms=self._loop.now_ms() - 1,
                 workflow_id=f"run_shard:{key}:{SHARD}",
             ),
+            LadderVersion(version=0, anchor=market.start_price, spacing=spec.spacing),
             OPENING,
         )
         return int(step * 10**8)

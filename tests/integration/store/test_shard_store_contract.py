@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError as PostgresIntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
-from domain.ids import ClientOrderId, Side, VenueOrderId, decision_id
+from domain.ids import ClientOrderId, Side, SlotId, VenueOrderId, decision_id
 from domain.market import BookTop
 from domain.orders import (
     Absent,
@@ -30,7 +31,10 @@ from domain.orders import (
     Unknown,
 )
 from domain.plans import CommittedPlan, Plan, RiskApproved
-from grid.slots import Slot
+from grid.ladder import LadderVersion
+from grid.phase import Phase, Stage
+from grid.slots import Pair, Slot
+from grid.spec import ArithmeticSpacing, GridSpec
 from integration.store.factories import (
     add_symbol,
     execute,
@@ -43,6 +47,7 @@ from orchestrator.workflows import run_shard_id
 from ports.store import (
     Changes,
     Claim,
+    ClosedPair,
     Decision,
     Fill,
     Finding,
@@ -51,13 +56,15 @@ from ports.store import (
     ShardStore,
     Status,
 )
-from simulation.database import Database, IntegrityError, Progress, ShardRow
+from simulation.database import Database
 from simulation.fate import Fate
 from simulation.loop import VirtualLoop
 from simulation.store import SimulatedStore
+from simulation.tables import IntegrityError, Progress, ShardRow
 from simulation.trace import Trace
 from simulation.weather import CALM
 from store.engine import create_engine
+from store.kill_switch import KillSwitch
 from store.registry import Registry
 from store.repository import Repository
 from support.fake_exchange import BTC
@@ -69,6 +76,7 @@ from unit.symbol_manager.factories import (
     make_spec,
     make_trade,
     placing,
+    slot_id,
     venue_id,
 )
 
@@ -122,7 +130,7 @@ class PostgresBackend:
         await start_workflow(self._engine, self.workflow_id, executor)
 
     async def kill(self) -> None:
-        await Registry(self._engine).engage_kill_switch(reason="test", request_id="kill:1")
+        await KillSwitch(self._engine).engage(reason="test", request_id="kill:1")
 
     async def status(self) -> tuple[Status, str]:
         seen = await Registry(self._engine).symbol(self.shard)
@@ -139,7 +147,7 @@ class PromptStore(SimulatedStore):
 class MemoryBackend:
     integrity_error: type[Exception] = IntegrityError
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, spec: GridSpec) -> None:
         self._fate = Fate(
             loop=loop,
             trace=Trace(loop, keep=False),
@@ -156,14 +164,15 @@ class MemoryBackend:
             key=symbol.key,
             account=symbol.account,
             symbol=symbol.symbol,
-            spec=make_spec(),
-            anchor=symbol.anchor,
-            ladder_version=0,
+            spec=spec,
+            start_price=symbol.start_price,
+            phase=symbol.phase,
+            ladder_version=symbol.ladder.version,
             instrument=BTC,
             created_ms=0,
             workflow_id=self.workflow_id,
         )
-        self._database.add_shard(row, symbol.balances)
+        self._database.add_shard(row, symbol.ladder, symbol.balances)
 
     def store(self, executor: str) -> ShardStore:
         return PromptStore(self._fate, self._database, executor)
@@ -187,16 +196,17 @@ class MemoryBackend:
 
 
 @asynccontextmanager
-async def opened(dsn: str | None) -> AsyncIterator[Backend]:
+async def opened(dsn: str | None, spec: GridSpec) -> AsyncIterator[Backend]:
     """The backend of Postgres at this address, or of memory."""
     if dsn is None:
         loop = VirtualLoop(steps_max=1)
-        yield MemoryBackend(loop)
+        yield MemoryBackend(loop, spec)
         loop.end()
         return
     engine = create_engine(dsn)
     await Registry(engine).installation_nonce()
-    yield PostgresBackend(engine, await add_symbol(engine))
+    symbol = new_symbol(spec=spec.model_dump(mode="json"))
+    yield PostgresBackend(engine, await add_symbol(engine, symbol))
     await engine.dispose()
 
 
@@ -255,11 +265,22 @@ def dsn(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 async def owner(dsn: str | None) -> AsyncIterator[Owner]:
-    async with opened(dsn) as backend:
-        await backend.join(ME)
-        await backend.give(ME)
-        store = backend.store(ME)
-        yield Owner(backend, store, await store.claim(backend.shard, backend.workflow_id))
+    async with opened(dsn, make_spec()) as backend:
+        yield await claimed(backend)
+
+
+@pytest.fixture
+async def declared(dsn: str | None) -> AsyncIterator[Owner]:
+    """The owner of a neutral grid, for which two coins are held."""
+    async with opened(dsn, make_spec(mode="neutral", base_inventory="2")) as backend:
+        yield await claimed(backend)
+
+
+async def claimed(backend: Backend) -> Owner:
+    await backend.join(ME)
+    await backend.give(ME)
+    store = backend.store(ME)
+    return Owner(backend, store, await store.claim(backend.shard, backend.workflow_id))
 
 
 async def test_claim_again_raises_the_epoch_and_shows_the_same(owner: Owner) -> None:
@@ -291,7 +312,7 @@ async def test_claim_of_what_is_not_ours_is_refused(
     await obstacle(owner.backend)
     with pytest.raises(OwnershipLost):
         await owner.claim_again()
-    assert await owner.store.may_send(owner.claim.ownership, places=True)
+    assert (await owner.place(owner.intent())).epoch == owner.claim.ownership.epoch
 
 
 async def test_claim_by_another_waits_until_the_owners_node_is_gone(owner: Owner) -> None:
@@ -341,9 +362,6 @@ async def test_former_epoch_changes_nothing(owner: Owner) -> None:
     ):
         with pytest.raises(OwnershipLost):
             await attempt
-    for places in (False, True):
-        assert not await owner.store.may_send(owner.claim.ownership, places=places)
-        assert await again.store.may_send(again.claim.ownership, places=places)
     assert await again.store.load(again.claim) == before
 
 
@@ -356,8 +374,8 @@ async def test_commit_decision_is_loaded_with_its_generations(owner: Owner) -> N
         intent.client_order_id: Order(intent=intent, state=Intended()) for intent in (entry, exit_)
     }
     assert set(loaded.slots.values()) == {
-        Slot(index=-1, ladder_version=0, buy_generation=1),
-        Slot(index=-2, ladder_version=0, sell_generation=1),
+        Slot(id=slot_id(-1), buy_generation=1),
+        Slot(id=slot_id(-2), sell_generation=1),
     }
 
 
@@ -379,8 +397,6 @@ async def test_kill_switch_lets_nothing_be_placed(owner: Owner) -> None:
     with pytest.raises(KillSwitchEngaged):
         await owner.commit(both)
     assert list(await owner.loaded_orders()) == [intent.client_order_id]
-    assert not await owner.store.may_send(owner.claim.ownership, places=True)
-    assert await owner.store.may_send(owner.claim.ownership, places=False)
     assert (await owner.commit(cancelling(intent))).plan == cancelling(intent)
 
 
@@ -520,7 +536,7 @@ async def test_record_own_trade_of_an_order_never_intended_is_impossible(owner: 
 
 async def test_record_slot_never_lowers_a_generation(owner: Owner) -> None:
     await owner.place(owner.intent())
-    await owner.record(Changes(slots={-1: make_slot(-1, 5, buy_generation=0)}))
+    await owner.record(Changes(slots={slot_id(-1): make_slot(-1, 5, buy_generation=0)}))
     loaded = await owner.store.load(owner.claim)
     assert set(loaded.slots.values()) == {make_slot(-1, 5)}
 
@@ -541,8 +557,73 @@ async def test_record_finding_seen_often_is_taken(owner: Owner) -> None:
 async def test_held_inventory_is_what_the_slots_hold_until_the_symbol_is_removed(
     owner: Owner,
 ) -> None:
-    await owner.record(Changes(slots={0: make_slot(0, 100), 1: make_slot(1, 50)}))
+    await owner.record(Changes(slots={slot_id(0): make_slot(0, 100), slot_id(1): make_slot(1, 50)}))
     assert await owner.store.held_inventory("sim", "BTC") == BTC.lots_to_quantity(150)
     assert await owner.store.held_inventory("sim", "DOGE") == 0
     await owner.store.set_status(owner.claim.ownership, Status.REMOVED, "")
     assert await owner.store.held_inventory("sim", "BTC") == 0
+
+
+async def test_record_ladder_makes_it_the_current_one_for_the_next_owner(owner: Owner) -> None:
+    (first,) = owner.claim.ladders
+    wider = LadderVersion(
+        version=2, anchor=Decimal(100), spacing=ArithmeticSpacing(step=Decimal(3))
+    )
+    between = replace(wider, version=1)
+    for ladder in (wider, between):
+        await owner.record(Changes(ladder=ladder))
+    assert (await owner.claim_again()).claim.ladders == (first, wider, between)
+
+
+async def test_record_ladder_version_again_replaces_its_levels(owner: Owner) -> None:
+    (first,) = owner.claim.ladders
+    wider = LadderVersion(
+        version=1, anchor=Decimal(100), spacing=ArithmeticSpacing(step=Decimal(3))
+    )
+    widest = replace(wider, spacing=ArithmeticSpacing(step=Decimal(4)))
+    for ladder in (wider, widest):
+        await owner.record(Changes(ladder=ladder))
+    assert (await owner.claim_again()).claim.ladders == (first, widest)
+
+
+async def test_record_phase_outlives_its_owner(owner: Owner) -> None:
+    ended = Phase(stage=Stage.ENDED, reason="stop-loss: enough", shift=-2)
+    await owner.record(Changes(phase=ended))
+    assert (await owner.claim_again()).claim.phase == ended
+
+
+async def test_load_adds_up_what_all_pairs_earned(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    for number, proceeds_units in enumerate((150, 70)):
+        changes = own_fill(intent, str(number), 1)
+        pair = Pair(
+            slot=intent.tag.slot,
+            quantity_units=1,
+            cost_units=100,
+            proceeds_units=proceeds_units,
+            fee_quote_units=0,
+            fee_base_units=0,
+        )
+        changes.pairs.append(ClosedPair(pair, changes.fills[str(number)].trade))
+        await owner.record(changes)
+    assert (await owner.store.load(owner.claim)).paired_units == 20
+
+
+async def test_slots_of_two_ladders_are_two(owner: Owner) -> None:
+    former, current = SlotId(0, 4), SlotId(1, 4)
+    slots = {key: replace(make_slot(4, 10), id=key) for key in (former, current)}
+    await owner.record(Changes(slots=slots))
+    loaded = await owner.store.load(owner.claim)
+    assert {key: slot.held_units for key, slot in loaded.slots.items()} == {
+        key: slot.held_units for key, slot in slots.items()
+    }
+
+
+async def test_held_inventory_of_short_slots_is_taken_from_what_was_declared(
+    declared: Owner,
+) -> None:
+    assert await declared.store.held_inventory("sim", "BTC") == Decimal(2)
+    sold = make_slot(3, -100, cost_units=-BTC.notional_units(10_400, 100))
+    await declared.record(Changes(slots={sold.id: sold}))
+    assert await declared.store.held_inventory("sim", "BTC") == 2 - BTC.lots_to_quantity(100)

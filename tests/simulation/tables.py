@@ -1,0 +1,147 @@
+"""The tables of Postgres in memory, and transactions that leave nothing behind when they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from domain.ids import ClientOrderId, DecisionId, Side, SlotId, SymbolKey, VenueOrderId
+from domain.instrument import Instrument
+from domain.orders import Intent, Order
+from grid.ladder import LadderVersion
+from grid.phase import Phase
+from grid.slots import Pair, Slot
+from grid.spec import GridSpec
+from ports.store import Decision, Desired, Fill, Finding, Status
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+_MISSING = object()
+
+
+class IntegrityError(Exception):
+    """A row would break a key or a check of its table."""
+
+
+class Progress(StrEnum):
+    """Where a symbol's `run_shard` workflow stands."""
+
+    ENQUEUED = "enqueued"
+    PENDING = "pending"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    executor: str
+    host: str
+    heartbeat_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRow:
+    shard: int
+    key: SymbolKey
+    account: str
+    symbol: str
+    spec: GridSpec
+    start_price: Decimal
+    phase: Phase
+    #: The current one.
+    ladder_version: int
+    instrument: Instrument
+    created_ms: int
+    desired: Desired = Desired.RUNNING
+    status: Status = Status.STARTING
+    reason: str = ""
+    epoch: int = 0
+    owner: str | None = None
+    reconciled_trade_id: str | None = None
+    ended_ms: int | None = None
+    #: Its workflow.
+    workflow_id: str
+    progress: Progress = Progress.ENQUEUED
+    executor: str | None = None
+    #: How often it was enqueued.
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    intent: Intent
+    order: Order
+    committed_ms: int
+    venue_order_id: VenueOrderId | None = None
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRow:
+    fill: Fill
+    account: str
+    shard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    pair: Pair
+    shard: int
+
+
+#: The slot of a shard.
+SlotKey = tuple[int, SlotId]
+LiveKey = tuple[int, SlotId, Side]
+TradeKey = tuple[str, str, str]
+
+
+class Tables:
+    """Rows by their primary keys, and the indices that hold their constraints."""
+
+    def __init__(self, now_ms: Callable[[], int], *, nonce: int) -> None:
+        self._now_ms = now_ms
+        self._undo: list[tuple[dict[object, object], object, object]] = []
+        self.nonce = nonce
+        self.is_killed = False
+        self.nodes: dict[str, NodeRow] = {}
+        self.shards: dict[int, ShardRow] = {}
+        #: By shard and version.
+        self.ladders: dict[tuple[int, int], LadderVersion] = {}
+        self.slots: dict[SlotKey, Slot] = {}
+        self.decisions: dict[DecisionId, Decision] = {}
+        self.orders: dict[ClientOrderId, OrderRow] = {}
+        self.fills: dict[TradeKey, FillRow] = {}
+        self.pairs: dict[tuple[int, str], PairRow] = {}
+        self.ledger: dict[tuple[str, str, str, str, str], Decimal] = {}
+        self.findings: dict[tuple[int, str, str], Finding] = {}
+        self.openings: dict[str, Decimal] = {}
+        self._live: dict[LiveKey, ClientOrderId | None] = {}
+        self._generations: dict[tuple[LiveKey, int], ClientOrderId] = {}
+        self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
+        self._trades_of: dict[ClientOrderId, tuple[TradeKey, ...]] = {}
+
+    def _insert(self, table: dict[Key, Row], key: Key, row: Row) -> None:
+        if key in table:
+            raise IntegrityError(f"duplicate key {key}")
+        self._put(table, key, row)
+
+    def _put(self, table: dict[Key, Row], key: Key, row: Row) -> None:
+        self._undo.append((cast("dict[object, object]", table), key, table.get(key, _MISSING)))
+        table[key] = row
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._undo.clear()
+        try:
+            yield
+        except Exception:
+            for table, key, before in reversed(self._undo):
+                if before is _MISSING:
+                    del table[key]
+                else:
+                    table[key] = before
+            raise
