@@ -30,7 +30,7 @@ check: $(STAMP)  ## Style, types and layers
 	$(BIN)/mypy
 	MYPYPATH=src:tests $(BIN)/mypy -p simulation
 	$(BIN)/lint-imports
-	$(BIN)/stubtest ext._ladder
+	$(BIN)/stubtest ext._ladder ext._engine
 
 unit: $(STAMP)  ## The quick tests
 	$(BIN)/pytest tests/unit

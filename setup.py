@@ -3,7 +3,7 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ["ladder"]
+KERNELS = ["engine", "ladder"]
 
 setup(
     ext_modules=cythonize(

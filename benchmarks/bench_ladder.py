@@ -14,7 +14,7 @@ from domain.instrument import Instrument
 from domain.market import BookTop
 from ext import _ladder, _ladder_py
 from ext.ladder import WANTED
-from grid.desired import desired_orders
+from grid.desired import Stance, desired_orders
 from grid.grid import Grid
 from grid.spec import GridSpec
 from measurement import Result
@@ -80,9 +80,9 @@ def _decision() -> Callable[[], object]:
             "budget_quote": "1000000",
         }
     )
-    grid = Grid.of(spec, instrument, Decimal(60_000))
+    grid = Grid.fresh(spec, instrument, Decimal(60_000))
     book = BookTop(bid_ticks=5_999_999, ask_ticks=6_000_001, exchange_ms=0)
-    return partial(desired_orders, grid, {}, book, {}, entries_allowed=True, exits_allowed=True)
+    return partial(desired_orders, grid, {}, book, {}, stance=Stance.TRADE)
 
 
 def _with_twin(decide: Callable[[], object]) -> object:

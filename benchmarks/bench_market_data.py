@@ -29,6 +29,7 @@ from exchanges.native import NativeQuotes
 from exchanges.native.market import Market
 from exchanges.native.wire import DIALECTS, Best, Frame
 from exchanges.streams import QuoteCounters
+from ext.engine import QuietBand
 from measurement import Result
 from symbol_manager.decide import to_book
 
@@ -247,24 +248,51 @@ def _one_message() -> Sequence[Result]:
         assert quote is not None
         return to_book(quote, instrument)
 
+    band = QuietBand(6_170_000, 6_190_000, 6_190_000, 6_170_000)
+
+    def to_decision() -> bool:
+        book = to_ticks()
+        assert book is not None
+        return band.is_quiet(book.bid_ticks or 0, book.ask_ticks or 0)
+
     assert to_ticks() == BookTop(6_179_999, 6_180_001, 1)
+    assert to_decision()
     bare = partial(msgspec.json.Decoder().decode, MESSAGE)
+
+    def bare_decision() -> bool:
+        bare()
+        return band.is_quiet(6_179_999, 6_180_001)
+
     return [
         _timed("bytes of a book ticker to a quote", to_market, bare),
         _timed("bytes of a book ticker to a quote in ticks", to_ticks, bare),
+        _timed(
+            "bytes of a book ticker to: nothing changes",
+            to_decision,
+            bare_decision,
+            "a bare msgspec decode and the compiled check",
+            aim=3,
+        ),
     ]
 
 
-def _timed(case: str, whole: Callable[[], object], bare: Callable[[], object]) -> Result:
+def _timed(
+    case: str,
+    whole: Callable[[], object],
+    bare: Callable[[], object],
+    baseline: str = "a bare msgspec decode of the same bytes",
+    aim: float | None = None,
+) -> Result:
     calls = 5_000
     timers = Timer(whole), Timer(bare)
     rounds = [[timer.timeit(calls) / calls for timer in timers] for _ in range(REPETITIONS)]
     return Result(
         case=case,
         case_s=median(whole_s for whole_s, _ in rounds),
-        baseline="a bare msgspec decode of the same bytes",
+        baseline=baseline,
         baseline_s=median(bare_s for _, bare_s in rounds),
         repetitions=REPETITIONS,
+        aim=aim,
     )
 
 

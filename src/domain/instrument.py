@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from decimal import Context, Decimal
 from enum import Enum, StrEnum
 from functools import cached_property
 
@@ -11,13 +11,14 @@ from domain.errors import ConfigurationError
 
 #: Digits that hold any balance the venues report, exactly.
 EXACT_DIGITS = 60
+_EXACT = Context(prec=EXACT_DIGITS)
 
 
 class Rounding(Enum):
     """Where a value between two steps goes: buys floor their price, sells ceil it."""
 
-    FLOOR = ROUND_FLOOR
-    CEIL = ROUND_CEILING
+    FLOOR = "floor"
+    CEIL = "ceil"
     EXACT = "exact"
 
 
@@ -76,28 +77,28 @@ class Instrument:
         return _to_int(self.min_notional.scaleb(self.quote_decimals), Rounding.CEIL, "min_notional")
 
     def price_to_ticks(self, price: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
-        return _to_int(price / self.tick_size, rounding, "price")
+        return _to_int(_EXACT.divide(price, self.tick_size), rounding, "price")
 
     def ticks_to_price(self, price_ticks: int) -> Decimal:
         return self.tick_size * price_ticks
 
     def quantity_to_lots(self, quantity: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
-        return _to_int(quantity / self.lot_size, rounding, "quantity")
+        return _to_int(_EXACT.divide(quantity, self.lot_size), rounding, "quantity")
 
     def lots_to_quantity(self, quantity_lots: int) -> Decimal:
         return self.lot_size * quantity_lots
 
     def base_to_units(self, amount: Decimal) -> int:
-        return _exact_int(amount.scaleb(self.base_decimals), "base amount")
+        return _exact_int(_EXACT.scaleb(amount, self.base_decimals), "base amount")
 
     def units_to_base(self, units: int) -> Decimal:
-        return Decimal(units).scaleb(-self.base_decimals)
+        return _EXACT.scaleb(Decimal(units), -self.base_decimals)
 
     def quote_to_units(self, amount: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
-        return _to_int(amount.scaleb(self.quote_decimals), rounding, "quote amount")
+        return _to_int(_EXACT.scaleb(amount, self.quote_decimals), rounding, "quote amount")
 
     def units_to_quote(self, units: int) -> Decimal:
-        return Decimal(units).scaleb(-self.quote_decimals)
+        return _EXACT.scaleb(Decimal(units), -self.quote_decimals)
 
     def notional_units(self, price_ticks: int, quantity_lots: int) -> int:
         """Price × quantity in the quote asset's smallest unit, exactly."""
@@ -116,22 +117,22 @@ class Instrument:
 
 
 def _to_int(value: Decimal, rounding: Rounding, field: str) -> int:
-    if rounding is Rounding.EXACT:
-        return _exact_int(value, field)
-    with localcontext() as context:
-        context.prec = EXACT_DIGITS
-        return int(value.to_integral_value(rounding=rounding.value))
-
-
-def _exact_int(value: Decimal, field: str) -> int:
-    with localcontext() as context:
-        context.prec = EXACT_DIGITS
-        whole = value.to_integral_value()
-        if whole != value:
+    whole = int(value)
+    if whole == value:
+        return whole
+    match rounding:
+        case Rounding.FLOOR:
+            return whole if value > 0 else whole - 1
+        case Rounding.CEIL:
+            return whole + 1 if value > 0 else whole
+        case Rounding.EXACT:
             raise ConfigurationError(
                 field=field,
                 rule="must be a whole number of steps",
                 value=value,
                 remedy="round it to the instrument's tick, lot or asset unit first",
             )
-        return int(whole)
+
+
+def _exact_int(value: Decimal, field: str) -> int:
+    return _to_int(value, Rounding.EXACT, field)

@@ -119,7 +119,7 @@ def _keeps_exit(view: View, slot: Slot, order: Order) -> bool:
     remaining = order.remaining_lots
     return (
         order.intent.tag.purpose is Purpose.EXIT
-        and _exit_level(view, slot.id) <= view.base + 1 + view.grid.windows(view.role)[1]
+        and exit_level(view, slot.id) <= view.base + 1 + view.grid.windows(view.role)[1]
         and level_ticks <= view.price_of(order) < desired_ticks + level_ticks - buy_ticks
         and remaining <= lots
         and (
@@ -136,14 +136,14 @@ def _may_place_exit(view: View, slot: Slot, price_ticks: int) -> bool:
     step_ticks = level_ticks - buy_ticks
     distance_ticks = abs(level_ticks - view.price_ticks)
     return (
-        _exit_level(view, slot.id) <= view.base + view.grid.windows(view.role)[1]
+        exit_level(view, slot.id) <= view.base + view.grid.windows(view.role)[1]
         and view.lowest_ticks <= price_ticks <= view.highest_ticks
         and (crossed or distance_ticks > view.grid.spec.placement_buffer * step_ticks)
         and not view.grid.is_dust(slot.id, slot.held_units)
     )
 
 
-def _exit_level(view: View, slot: SlotId) -> int:
+def exit_level(view: View, slot: SlotId) -> int:
     """The level of the current ladder at which a slot exits, or the next one above."""
     index = view.index(slot)
     if index is not None:
@@ -347,38 +347,46 @@ class _Budget:
         )
 
 
-def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None) -> list[Desired]:
-    """Buy at once what the slots above the price are to sell.
+def initial_slots(view: View) -> list[int]:
+    """The slots above the price whose inventory is still to be bought at once.
 
-    Those above the price at which the grid started, while they have never traded.
+    Those above the price at which the grid started, while they have never traded or their order
+    rests.
     """
-    if not view.grid.spec.initial_position or view.ask_ticks is None:
+    if not view.grid.spec.initial_position:
         return []
     start = view.index_below(view.role * view.grid.start_ticks)
-    _, highest = view.bounds
-    last = min(start + view.grid.windows(view.role)[1], highest)
+    last = min(start + view.grid.windows(view.role)[1], view.bounds[1])
+    slots = []
+    for index in range(max(start, view.base) + 1, last + 1):
+        slot_id = view.slot_id(index)
+        order = view.entries.get(slot_id)
+        slot = view.slots.get(slot_id)
+        if order.intent.tag.purpose is Purpose.INITIAL if order else not (slot and slot.trades):
+            slots.append(index)
+    return slots
+
+
+def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None) -> list[Desired]:
+    """Buy at once what the slots above the price are to sell."""
+    if view.ask_ticks is None:
+        return []
     price_ticks = view.ask_ticks + _slippage_ticks(view, view.ask_ticks)
     if lowest_sell_ticks is not None:
         price_ticks = min(price_ticks, lowest_sell_ticks - 1)
     # Behind an own order it would only rest.
     may_place = price_ticks >= view.ask_ticks
     orders: list[Desired] = []
-    for index in range(max(start, view.base) + 1, last + 1):
+    for index in initial_slots(view):
         slot_id = view.slot_id(index)
         order = view.entries.get(slot_id)
-        if order is not None and order.intent.tag.purpose is Purpose.INITIAL:
+        if order is not None:
             if view.bid_ticks is not None and view.price_of(order) < view.bid_ticks:
                 continue
             wanted_ticks, lots = view.price_of(order), order.remaining_lots
-        elif order is not None or (slot_id in view.slots and view.slots[slot_id].trades):
-            continue
         else:
             wanted_ticks, lots = price_ticks, view.entry(index).quantity_lots
-            if (
-                not may_place
-                or not lots
-                or not _earns(view, wanted_ticks, view.level(index + 1), lots)
-            ):
+            if not may_place or not lots or not _earns(view, wanted_ticks, view.level(index + 1)):
                 continue
         cost_units = view.grid.cost_units(view.role, view.role * wanted_ticks, lots)
         placeable = budget.take(cost_units, is_live=order is not None)
@@ -392,12 +400,10 @@ def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None)
     return orders
 
 
-def _earns(view: View, buy_ticks: int, sell_ticks: int, lots: int) -> bool:
+def _earns(view: View, buy_ticks: int, sell_ticks: int) -> bool:
     low_ticks, high_ticks = sorted((abs(buy_ticks), abs(sell_ticks)))
-    return (
-        buy_ticks < sell_ticks
-        and round_trip_profit_units(view.grid.instrument, low_ticks, high_ticks, lots) > 0
-    )
+    profit_units = round_trip_profit_units(view.grid.instrument, low_ticks, high_ticks, 1)
+    return buy_ticks < sell_ticks and profit_units > 0
 
 
 def _entry(view: View, index: int, order: Order | None, *, placeable: bool) -> Desired:

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from domain.errors import ConfigurationError
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
+from ext.engine import LevelTable
 from ext.ladder import arithmetic_index_below, search_below
 from grid.spec import ArithmeticSpacing, FixedRange, GeometricSpacing, GridSpec, WindowRange
 
@@ -54,17 +55,34 @@ class Geometric:
     anchor_ticks: int
     ratio: Decimal
     _blocks: dict[int, array[int]] = field(default_factory=dict, compare=False, repr=False)
+    #: The block that was looked at last.
+    _near: dict[int, tuple[int, LevelTable]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def price_ticks(self, index: int) -> int:
         return self._block(index >> _BLOCK_BITS)[index & (_BLOCK - 1)]
 
     def index_below(self, price_ticks: int) -> int:
+        number, table = self._near.get(0, (0, None))
+        if table is not None:
+            position = table.index_below(price_ticks)
+            # At either end of the table the level may lie beyond it.
+            if 0 <= position < _BLOCK - 1:
+                return (number << _BLOCK_BITS) + position
+        return self._search(price_ticks)
+
+    def _search(self, price_ticks: int) -> int:
         blocks = range(INDEX_MIN >> _BLOCK_BITS, (INDEX_MAX >> _BLOCK_BITS) + 1)
         place = bisect_left(blocks, price_ticks, key=lambda number: self._block(number)[0]) - 1
         if place < 0:
             return INDEX_MIN - 1
         number = blocks[place]
-        return (number << _BLOCK_BITS) + search_below(self._block(number), price_ticks)
+        levels = self._block(number)
+        if levels[0] * (self.ratio - 1) >= 1 and levels[-1] < PRICE_TICKS_MAX:
+            # Prices come from the same few levels: the next ones are found in O(1).
+            self._near[0] = number, LevelTable(levels)
+        return (number << _BLOCK_BITS) + search_below(levels, price_ticks)
 
     def bounds(self) -> tuple[int, int]:
         """The lowest and the highest index whose level is a price of its own."""

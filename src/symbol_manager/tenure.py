@@ -20,8 +20,10 @@ from domain.ids import decision_id
 from domain.market import BookTop
 from domain.orders import OrderReport, Trade
 from domain.plans import RiskApproved
+from ext.engine import QuietBand
 from grid.desired import Stance
 from grid.phase import is_flat, next_phase
+from grid.quiet import quiet_band
 from grid.volatility import next_ladder
 from ports.clock import Clock
 from ports.exchange import ExchangePort
@@ -110,6 +112,8 @@ class Tenure:
     _comparison: Comparison = field(init=False)
     _limits: RiskLimits = field(init=False)
     _candles: Candles | None = field(init=False, default=None)
+    #: Prices at which there is nothing to do, under one stance; forgotten when anything changes.
+    _quiet: tuple[QuietBand, Stance] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         clock = self.ports.clock
@@ -157,9 +161,10 @@ class Tenure:
             while True:
                 await self._absorb(self.mailbox.take())
                 await self._comparison.keep_in_touch()
-                await self._advance()
                 await self._follow_volatility()
-                await self._plan_and_execute()
+                if not self._is_quiet():
+                    await self._advance()
+                    await self._plan_and_execute()
                 await self._publish()
                 if self._is_done():
                     return
@@ -233,6 +238,7 @@ class Tenure:
     async def _record(self, changes: Changes) -> None:
         if not changes:
             return
+        self._quiet = None
         claim = self.state.claim
         fills = list(changes.fills)
         if fills:
@@ -254,14 +260,42 @@ class Tenure:
             for client_order_id, order in changes.orders.items()
         ]
 
+    def _is_quiet(self) -> bool:
+        """Whether the last decision found nothing to do, and would find nothing now."""
+        book, quiet = self._book, self._quiet
+        if book is None or quiet is None or book.bid_ticks is None or book.ask_ticks is None:
+            return False
+        band, stance = quiet
+        return stance is stance_of(self._circumstances()) and band.is_quiet(
+            book.bid_ticks, book.ask_ticks
+        )
+
+    def _settle_down(self, stance: Stance) -> None:
+        """A decision found nothing to do: remember for which prices that holds."""
+        state = self.state
+        if self._book is None or self._backoff.waiting():
+            return
+        band = quiet_band(
+            state.grid,
+            state.phase,
+            state.slots,
+            self._book,
+            state.live_orders(),
+            stance=stance,
+            profit_at=state.profit_units,
+        )
+        self._quiet = None if band is None else (band, stance)
+
     async def _plan_and_execute(self) -> None:
+        self._quiet = None
         now_ms = self.ports.clock.boot_ms()
         self.sent_ms[:] = [at_ms for at_ms in self.sent_ms if at_ms > now_ms - _MINUTE_MS]
+        stance = stance_of(self._circumstances())
         approved = decide(
             self.state,
             self._book,
             self._limits,
-            stance=stance_of(self._circumstances()),
+            stance=stance,
             may_place=not self.stop.is_asked,
             waiting=self._backoff.waiting(),
             sent_last_minute=len(self.sent_ms),
@@ -270,6 +304,8 @@ class Tenure:
         if approved.plan:
             self.sent_ms += [now_ms] * len(approved.plan.places)
             await self._execute(approved)
+        elif not approved.refused:
+            self._settle_down(stance)
 
     async def _execute(self, approved: RiskApproved) -> None:
         ports, state = self.ports, self.state

@@ -14,12 +14,15 @@ from domain.ids import Side
 from domain.instrument import MarketKind
 from domain.orders import Unknown
 from domain.plans import Plan
-from grid.desired import Stance
+from grid.desired import Stance, desired_orders
+from grid.phase import Phase, Stage
+from grid.plan import diff
 from grid.profit import total_profit
+from grid.quiet import quiet_band
 from grid.role import Role
 from risk.gate import review
 from risk.limits import Exposure, RiskLimits, RoleExposure, RoleLimits
-from unit.grid.factories import make_book, make_instrument, make_spec
+from unit.grid.factories import INTENTS, make_book, make_instrument, make_spec
 from unit.grid.shard_model import Answer, ShardModel, after
 
 #: Two lots at 100 are dust.
@@ -88,6 +91,29 @@ class AnyGrid(RuleBasedStateMachine):
         self._passes_gate(plan)
         self._settles(plan, stance)
         self.model.execute(plan, answer)
+
+    @rule(moves=st.lists(st.tuples(st.integers(-70, 70), st.integers(1, 90)), min_size=20))
+    def stay_quiet(self, moves: list[tuple[int, int]]) -> None:
+        """Inside the band of a decision that found nothing to do, none finds anything."""
+        model, stance = self.model, Stance.TRADE
+        book = make_book(model.bid_ticks, model.ask_ticks)
+        if model.plan(model.live, stance):
+            return
+        phase = Phase(stage=Stage.RUNNING)
+        band = quiet_band(
+            model.grid, phase, model.slots, book, model.live, stance=stance, profit_at=int
+        )
+        if band is None:
+            return
+        middle = book.mid_ticks
+        assert band.is_quiet(model.bid_ticks or 0, model.ask_ticks or 0)
+        for moved, spread in moves:
+            bid, ask = middle + moved - spread // 2, middle + moved + (spread + 1) // 2
+            if band.is_quiet(bid, ask):
+                desired = desired_orders(
+                    model.grid, model.slots, make_book(bid, ask), model.live, stance=stance
+                )
+                assert not diff(desired, model.live, model.slots, INTENTS)
 
     @rule(moved=st.integers(-150, 150), spread=st.integers(1, 40))
     def move_price(self, moved: int, spread: int) -> None:
