@@ -49,12 +49,17 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
 
 
 def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder]]:
-    """Entries and exits of the ladders that are known."""
+    """Entries and exits of the ladders that are known.
+
+    A version whose slots are all flat may be made anew: orders from before had other levels.
+    """
     ladders = {(ladder.shard, ladder.version): ladder for ladder in evidence.database.ladders}
     return [
-        (order, tag, ladders[tag.shard, tag.ladder_version])
+        (order, tag, ladder)
         for order, tag in evidence.tagged_orders
-        if tag.purpose in {"entry", "exit"} and (tag.shard, tag.ladder_version) in ladders
+        if tag.purpose in {"entry", "exit"}
+        and (ladder := ladders.get((tag.shard, tag.ladder_version))) is not None
+        and order.accepted_ms >= ladder.made_ms
     ]
 
 
