@@ -52,6 +52,8 @@ class Ladder:
     spacing: Mapping[str, str]
     #: Of every version of the symbol's trading rules.
     tick_sizes: tuple[Decimal, ...]
+    #: When the version got these levels; it may have had others before.
+    made_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ _SHARDS = """
       FROM shards ORDER BY shard
 """
 _LADDERS = """
-    SELECT shard, version, anchor, spacing,
+    SELECT shard, version, anchor, spacing, made_at,
            ARRAY(SELECT DISTINCT tick_size FROM instruments
                   WHERE instruments.account = shards.account
                     AND instruments.symbol = shards.symbol) AS tick_sizes
@@ -258,7 +260,10 @@ def _shard(row: Mapping[str, Any]) -> Shard:
 
 
 def _ladder(row: Mapping[str, Any]) -> Ladder:
-    return Ladder(**{**row, "tick_sizes": tuple(row["tick_sizes"])})
+    values = dict(row)
+    made_at: datetime = values.pop("made_at")
+    tick_sizes = tuple(values.pop("tick_sizes"))
+    return Ladder(made_ms=_milliseconds(made_at), tick_sizes=tick_sizes, **values)
 
 
 def _intent(row: Mapping[str, Any]) -> Intent:

@@ -22,6 +22,7 @@ from simulation.registry import Registry
 from simulation.tables import (
     FillRow,
     IntegrityError,
+    LadderRow,
     LiveKey,
     OrderRow,
     PairRow,
@@ -154,7 +155,8 @@ class Database(Registry):
                 if key not in self.findings:
                     self._put(self.findings, key, finding)
             if changes.ladder:
-                self._put(self.ladders, (shard, changes.ladder.version), changes.ladder)
+                made = LadderRow(changes.ladder, self._now_ms())
+                self._put(self.ladders, (shard, changes.ladder.version), made)
                 row = replace(self.shards[shard], ladder_version=changes.ladder.version)
                 self._put(self.shards, shard, row)
             if changes.phase:
@@ -191,7 +193,7 @@ class Database(Registry):
 
     def _ladders_of(self, row: ShardRow) -> tuple[LadderVersion, ...]:
         """All versions, the current one last."""
-        ladders = [ladder for (shard, _), ladder in self.ladders.items() if shard == row.shard]
+        ladders = [made.ladder for (shard, _), made in self.ladders.items() if shard == row.shard]
         ladders.sort(key=lambda ladder: (ladder.version == row.ladder_version, ladder.version))
         return tuple(ladders)
 

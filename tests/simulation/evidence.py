@@ -52,12 +52,13 @@ def _ladders(tables: Tables) -> list[audited.Ladder]:
     return [
         audited.Ladder(
             shard=shard,
-            version=ladder.version,
-            anchor=ladder.anchor,
-            spacing=ladder.spacing.model_dump(mode="json"),
+            version=row.ladder.version,
+            anchor=row.ladder.anchor,
+            spacing=row.ladder.spacing.model_dump(mode="json"),
             tick_sizes=(tables.shards[shard].instrument.tick_size,),
+            made_ms=EPOCH_MS + row.made_ms,
         )
-        for (shard, _), ladder in tables.ladders.items()
+        for (shard, _), row in tables.ladders.items()
     ]
 
 

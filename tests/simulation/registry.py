@@ -7,8 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from grid.ladder import LadderVersion
-from ports.store import Desired
-from simulation.tables import NodeRow, Progress, ShardRow, Tables
+from ports.store import Desired, Status
+from simulation.tables import LadderRow, NodeRow, Progress, ShardRow, Tables
 
 
 class Registry(Tables):
@@ -19,7 +19,9 @@ class Registry(Tables):
     ) -> None:
         with self._transaction():
             self._insert(self.shards, row.shard, row)
-            self._insert(self.ladders, (row.shard, ladder.version), ladder)
+            self._insert(
+                self.ladders, (row.shard, ladder.version), LadderRow(ladder, row.created_ms)
+            )
             for asset, amount in balances.items():
                 self._put(self.openings, asset, amount)
 
@@ -40,7 +42,7 @@ class Registry(Tables):
 
     def wish(self, shard: int, desired: Desired) -> None:
         row = self.shards[shard]
-        if row.desired is not Desired.REMOVED:
+        if row.desired is not Desired.REMOVED and row.status is not Status.REMOVED:
             self.shards[shard] = replace(row, desired=desired)
 
     def dequeue(self, executor: str) -> list[ShardRow]:

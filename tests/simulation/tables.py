@@ -93,6 +93,12 @@ class PairRow:
     shard: int
 
 
+@dataclass(frozen=True, slots=True)
+class LadderRow:
+    ladder: LadderVersion
+    made_ms: int
+
+
 #: The slot of a shard.
 SlotKey = tuple[int, SlotId]
 LiveKey = tuple[int, SlotId, Side]
@@ -110,7 +116,7 @@ class Tables:
         self.nodes: dict[str, NodeRow] = {}
         self.shards: dict[int, ShardRow] = {}
         #: By shard and version.
-        self.ladders: dict[tuple[int, int], LadderVersion] = {}
+        self.ladders: dict[tuple[int, int], LadderRow] = {}
         self.slots: dict[SlotKey, Slot] = {}
         self.decisions: dict[DecisionId, Decision] = {}
         self.orders: dict[ClientOrderId, OrderRow] = {}

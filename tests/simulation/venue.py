@@ -18,6 +18,7 @@ from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from simulation.candles import Chart
 from simulation.clock import EPOCH_MS
 from simulation.loop import VirtualLoop
+from simulation.symbol import Symbol
 from simulation.trace import Trace
 from simulator import prices
 from simulator.config import Limits
@@ -37,7 +38,7 @@ from simulator.records import (
 from simulator.spot_state import SpotState
 from simulator.spot_venue import SpotVenue
 from simulator.state import Order
-from simulator.symbols import Rules, SymbolConfig
+from simulator.symbols import Rules
 from simulator.units import format_e8, parse_e8
 
 #: The venue's name of the account, and ids that a person's orders begin with.
@@ -46,7 +47,7 @@ PERSON = "web_"
 #: How often the market is looked at.
 MARKET_EVERY_S = 0.25
 #: Virtual runs are minutes: so are the candles, whatever the timeframe.
-CANDLE_MS = 60_000
+CANDLE_MS = 8_000
 
 Event = OrderReport | Trade
 
@@ -68,15 +69,14 @@ class SimulatedVenue:
         self,
         loop: VirtualLoop,
         trace: Trace,
-        config: SymbolConfig,
-        instrument: Instrument,
-        balances: Mapping[str, Decimal],
+        symbol: Symbol,
         *,
         seed: int,
     ) -> None:
+        config = symbol.market
         self._loop = loop
         self._trace = trace
-        self._symbol = instrument.symbol
+        self._symbol = symbol.instrument.symbol
         self._name = config.name
         self._shown_e8 = parse_e8(format(config.displayed_quantity, "f"))
         self._venue = SpotVenue(
@@ -92,7 +92,7 @@ class SimulatedVenue:
         self.on_quote: Callable[[Quote], None] = lambda quote: None
         #: No market moves while it is frozen.
         self.is_frozen = False
-        for asset, amount in balances.items():
+        for asset, amount in symbol.opening.items():
             amount_e8 = parse_e8(format(amount, "f"))
             self._venue.deposit(ACCOUNT, asset, amount_e8, self.now_ms(), initial=True)
         self._commit()
@@ -185,8 +185,9 @@ class SimulatedVenue:
             name = ClientOrderId(self._person.choice(orders).client_order_id)
             self.cancel(name, by=f"{PERSON}cancel")
 
-    def jump(self, steps_e8: int) -> None:
+    def jump(self, distance: Decimal) -> None:
         """Move the price at once, trading through every order between."""
+        steps_e8 = parse_e8(format(distance, "f"))
         before_e8 = self._feed.mid_e8
         if before_e8 is None or before_e8 + steps_e8 <= 0:
             return

@@ -49,12 +49,20 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
 
 
 def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder | None]]:
-    """Entries and exits, each with the ladder that its id names."""
+    """Entries and exits, each with the ladder that its id names.
+
+    A version whose slots are all flat may be made anew: orders from before had other levels.
+    """
     ladders = {(ladder.shard, ladder.version): ladder for ladder in evidence.database.ladders}
-    return [
+    named = [
         (order, tag, ladders.get((tag.shard, tag.ladder_version)))
         for order, tag in evidence.tagged_orders
         if tag.purpose in {"entry", "exit"}
+    ]
+    return [
+        (order, tag, ladder)
+        for order, tag, ladder in named
+        if ladder is None or order.accepted_ms >= ladder.made_ms
     ]
 
 

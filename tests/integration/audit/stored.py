@@ -129,6 +129,7 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
                 version=ladder.version,
                 anchor=ladder.anchor,
                 spacing=json.dumps(dict(ladder.spacing)),
+                made_at=moment(ladder.made_ms),
             )
 
 

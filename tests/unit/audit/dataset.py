@@ -113,6 +113,7 @@ class World:
                 anchor=LADDERS[symbol].anchor_ticks * TICK,
                 spacing=SPACINGS[symbol],
                 tick_sizes=(TICK,),
+                made_ms=shard.created_ms,
             )
         )
         return shard

@@ -267,6 +267,16 @@ def test_changed_tick_size_keeps_both_roundings_of_a_level() -> None:
     assert violated(with_database(evidence, ladders=coarse)) == {"I7"}
 
 
+def test_ladder_version_made_anew_does_not_judge_the_orders_before() -> None:
+    evidence = make_world(6).evidence()
+    last_ms = max(order.accepted_ms for order in evidence.exchange.orders)
+    moved = [replace(ladder, anchor=ladder.anchor + TICK) for ladder in evidence.database.ladders]
+
+    anew = tuple(replace(ladder, made_ms=last_ms + 1) for ladder in moved)
+    assert violated(with_database(evidence, ladders=anew)) == set()
+    assert violated(with_database(evidence, ladders=tuple(moved))) == {"I7"}
+
+
 def test_nothing_to_check_is_shown_as_zero() -> None:
     evidence = make_world(7).evidence()
     exchange = replace(evidence.exchange, orders=(), trades=(), transfers=())

@@ -1,0 +1,131 @@
+"""Where nodes run, are killed, stopped and cut off, and start again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from domain.instrument import Instrument
+from ports.exchange import Capabilities
+from simulation.clock import VirtualClock
+from simulation.database import Database
+from simulation.exchange import SimulatedExchange
+from simulation.fate import Fate
+from simulation.loop import Process, VirtualLoop
+from simulation.node import Node, NodePorts
+from simulation.store import SimulatedStore
+from simulation.trace import Trace
+from simulation.venue import SimulatedVenue
+from simulation.weather import Weather
+
+CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What all machines share."""
+
+    seed: int
+    dice: Random
+    loop: VirtualLoop
+    trace: Trace
+    weather: Callable[[], Weather]
+    is_calm: Callable[[], bool]
+    database: Database
+    venue: SimulatedVenue
+    instrument: Instrument
+    fail: Callable[[str], None]
+    #: Executors whose process is dead.
+    ended: set[str] = field(default_factory=set)
+
+
+class Machine:
+    """Runs one node after the other."""
+
+    def __init__(self, name: str, host: str, site: Site) -> None:
+        self.node: Node | None = None
+        self._name = name
+        self._host = host
+        self._site = site
+        self._starts = 0
+
+    def boot(self) -> None:
+        """Start the next incarnation of the node."""
+        site = self._site
+        self._starts += 1
+        executor = f"{self._name}.{self._starts}"
+        process = Process(site.loop, executor)
+        fate = self._fate_of(process)
+        longest_ms = CAPABILITIES.clock_skew_ms
+        clock = VirtualClock(site.loop, fate.dice.randint(-longest_ms, longest_ms) // 2)
+        self.node = Node(
+            NodePorts(
+                process=process,
+                executor=executor,
+                host=self._host,
+                database=site.database,
+                store=SimulatedStore(fate, site.database, executor),
+                exchange=SimulatedExchange(fate, site.venue, clock, CAPABILITIES, site.instrument),
+                clock=clock,
+                fate=fate,
+                has_ended=site.ended.__contains__,
+                fail=site.fail,
+            )
+        )
+        site.trace.note(f"{executor} starts")
+
+        def bury() -> None:
+            site.trace.note(f"{executor} is dead")
+            site.ended.add(executor)
+            self.node = None
+            longest_s = 0.3 if site.is_calm() else site.dice.choice((0.1, 0.3, 8.0))
+            site.loop.later(site.dice.uniform(0.01, longest_s), self.boot)
+
+        process.start(self.node.main(), bury)
+
+    def put_to_sleep(self) -> None:
+        """As by SIGSTOP, and later SIGCONT."""
+        if self.node is not None:
+            site = self._site
+            site.trace.note(f"{self.node.process.name} is stopped")
+            self.node.process.stop()
+            lasts_s = site.dice.uniform(*site.dice.choice(((0.2, 2.0), (4.0, 12.0))))
+            site.loop.later(lasts_s, self.go_on)
+
+    def go_on(self) -> None:
+        if self.node is not None:
+            self._site.trace.note(f"{self.node.process.name} goes on")
+            self.node.process.go_on()
+
+    def lose_exchange(self, lasts_s: float) -> None:
+        if self.node is not None:
+            self._site.trace.note(f"{self.node.process.name} loses the exchange")
+            self.node.exchange.link.is_cut = True
+            self._site.loop.later(lasts_s, self.mend)
+
+    def lose_store(self, lasts_s: float) -> None:
+        if self.node is not None:
+            self._site.trace.note(f"{self.node.process.name} loses the store")
+            self.node.store.link.is_cut = True
+            self._site.loop.later(lasts_s, self.mend)
+
+    def mend(self) -> None:
+        """Nothing is cut any more."""
+        if self.node is not None:
+            self.node.store.link.is_cut = self.node.exchange.link.is_cut = False
+
+    def _fate_of(self, process: Process) -> Fate:
+        site = self._site
+        dice = Random(f"{site.seed}:{process.name}")
+
+        def hazard(weight: float) -> None:
+            weather, chance = site.weather(), dice.random() / weight
+            if chance < weather.dies:
+                process.kill_after(dice.randint(0, 3))
+            elif chance < weather.dies + weather.sleeps:
+                self.put_to_sleep()
+
+        return Fate(
+            loop=site.loop, trace=site.trace, dice=dice, weather=site.weather, hazard=hazard
+        )

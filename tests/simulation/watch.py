@@ -1,0 +1,189 @@
+"""The database under the eyes of a judge: what must hold of every commit, not only at the end.
+
+The promises of a grid: its budget, its roles, its phases, its ladders and how it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from domain.ids import Purpose, SlotId
+from domain.instrument import Instrument, MarketKind
+from domain.market import Quote
+from domain.orders import Intent
+from domain.plans import CommittedPlan
+from grid.grid import Grid
+from grid.ladder import LadderVersion
+from grid.phase import Phase, Stage
+from grid.role import OPENING, Role
+from ports.store import Changes, Decision, Desired, Ownership, Status
+from simulation.database import Database
+from simulation.tables import OrderRow, ShardRow
+
+_ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
+#: How long a shard may not have heard that an operator changed his mind.
+HEARSAY_MS = 20_000
+#: What cannot be closed at this part of the price is dust at whatever price was looked at.
+DUST_SHARE = Decimal("0.9")
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """What the judge is told beside the rows."""
+
+    quote: Callable[[], Quote]
+    fail: Callable[[str], None]
+    #: When somebody last wanted the inventory closed.
+    closed_ms: dict[int, int] = field(default_factory=dict)
+    grids: dict[tuple[LadderVersion, ...], Grid] = field(default_factory=dict)
+
+
+class WatchedDatabase(Database):
+    """Tells of each commit that breaks a promise; commits it all the same."""
+
+    def __init__(self, now_ms: Callable[[], int], *, nonce: int, watch: Watch) -> None:
+        super().__init__(now_ms, nonce=nonce)
+        self._watch = watch
+
+    def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
+        committed = super().commit_decision(decision, instrument)
+        row = self.shards[decision.ownership.shard]
+        intents = [place.intent for place in committed.plan.places]
+        for intent in intents:
+            self._judge_intent(row, intent)
+        for role in {_role_of(intent) for intent in intents if intent.tag.purpose in OPENING}:
+            self._judge_budget(row, role)
+        return committed
+
+    def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
+        row = self.shards[ownership.shard]
+        in_use = self._versions_in_use(row.shard) if changes.ladder else set()
+        super().record(ownership, instrument, changes)
+        if changes.phase is not None and not _may_follow(row.phase, changes.phase):
+            self._watch.fail(f"phase {changes.phase} after {row.phase}")
+        if changes.ladder is not None and changes.ladder.version in in_use:
+            self._watch.fail(f"ladder {changes.ladder.version} is made anew while in use")
+        for slot in changes.slots.values():
+            if self._grid_of(row).role_of(slot.id) * slot.inventory_units < 0:
+                self._watch.fail(f"slot {slot.id} of the other role holds {slot.inventory_units}")
+
+    def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
+        super().set_status(ownership, status, reason)
+        row = self.shards[ownership.shard]
+        if status is Status.REMOVED and row.desired is not Desired.REMOVED:
+            self._judge_end(row)
+
+    def wish(self, shard: int, desired: Desired) -> None:
+        if Desired.CLOSED in {desired, self.shards[shard].desired}:
+            self._watch.closed_ms[shard] = self._now_ms()
+        super().wish(shard, desired)
+
+    def _judge_intent(self, row: ShardRow, intent: Intent) -> None:
+        purpose, slot_id = intent.tag.purpose, intent.tag.slot
+        stage = row.phase.stage
+        name = f"order {intent.client_order_id} ({purpose.name}, {stage}):"
+        if purpose in OPENING:
+            if stage is not Stage.RUNNING:
+                self._watch.fail(f"{name} opens in that stage")
+            if slot_id.version != row.ladder_version:
+                self._watch.fail(f"{name} opens in a former ladder")
+        else:
+            if stage in {Stage.WAITING, Stage.ENDED} and not self._may_close(row):
+                self._watch.fail(f"{name} closes in that stage")
+            if purpose is Purpose.FLATTEN and not self._may_close(row):
+                self._watch.fail(f"{name} nobody wants the inventory closed")
+            if intent.quantity_lots * row.instrument.base_units_per_lot > self._held(row, slot_id):
+                self._watch.fail(f"{name} closes more than slot {slot_id} holds")
+        if _role_of(intent) is not self._grid_of(row).role_of(slot_id):
+            self._watch.fail(f"{name} slot {slot_id} is of the other role")
+
+    def _may_close(self, row: ShardRow) -> bool:
+        """Whether a stop was touched, or somebody wants or just wanted all inventory closed."""
+        wanted_ms = self._watch.closed_ms.get(row.shard)
+        return (
+            row.phase.stage is Stage.CLOSING
+            or row.desired is Desired.CLOSED
+            or (wanted_ms is not None and self._now_ms() - wanted_ms < HEARSAY_MS)
+        )
+
+    def _judge_budget(self, row: ShardRow, role: Role) -> None:
+        """What a role holds and has on order, after entries were added; without any fees."""
+        instrument, spec = row.instrument, row.spec
+        in_base = role is Role.SHORT and instrument.kind is MarketKind.SPOT
+        used = Decimal(0)
+        for (shard, slot_id), slot in self.slots.items():
+            if shard == row.shard and self._grid_of(row).role_of(slot_id) is role:
+                used += (
+                    instrument.units_to_base(slot.held_units)
+                    if in_base
+                    else instrument.units_to_quote(role * slot.cost_units)
+                )
+        for order in self.orders.values():
+            intent = order.intent
+            if (
+                intent.tag.shard == row.shard
+                and not order.is_settled
+                and intent.tag.purpose in OPENING
+                and _role_of(intent) is role
+            ):
+                quantity = self._outstanding(order, instrument)
+                price = instrument.ticks_to_price(intent.price_ticks)
+                used += quantity if in_base else quantity * price
+        budget = spec.base_inventory or Decimal(0) if in_base else spec.budget_quote
+        if used > budget:
+            self._watch.fail(f"I5 {role.name} slots and entries take {used} of {budget}")
+
+    def _outstanding(self, row: OrderRow, instrument: Instrument) -> Decimal:
+        """What may still be filled of an order, or was by trades that are not recorded yet."""
+        order = row.order
+        lots = order.intent.quantity_lots if order.is_live else order.filled_lots
+        settled = self._settled(order.intent.client_order_id)
+        return instrument.lots_to_quantity(lots) - settled
+
+    def _judge_end(self, row: ShardRow) -> None:
+        """A symbol that was to be closed goes only when nothing is left that could be."""
+        bid = self._watch.quote().bid or Decimal(0)
+        price_ticks = int(bid * DUST_SHARE / row.instrument.tick_size)
+        for (shard, slot_id), slot in self.slots.items():
+            lots = row.instrument.tradable_lots(slot.held_units)
+            if shard == row.shard and row.instrument.is_orderable(price_ticks, lots):
+                self._watch.fail(f"removed, but slot {slot_id} holds {slot.inventory_units}")
+        if Desired.CLOSED is not row.desired and not self._may_close(row):
+            self._watch.fail(f"removed, but the operator wants it {row.desired}")
+
+    def _versions_in_use(self, shard: int) -> set[int]:
+        held = {
+            slot_id.version
+            for (of, slot_id), slot in self.slots.items()
+            if of == shard and slot.inventory_units
+        }
+        return held | {
+            row.intent.tag.slot.version
+            for row in self.orders.values()
+            if row.intent.tag.shard == shard and not row.is_settled
+        }
+
+    def _held(self, row: ShardRow, slot_id: SlotId) -> int:
+        slot = self.slots.get((row.shard, slot_id))
+        return slot.held_units if slot else 0
+
+    def _grid_of(self, row: ShardRow) -> Grid:
+        ladders = self._ladders_of(self.shards[row.shard])
+        grid = self._watch.grids.get(ladders)
+        if grid is None:
+            grid = Grid.of(row.spec, row.instrument, ladders, row.start_price)
+            self._watch.grids[ladders] = grid
+        return grid
+
+
+def _role_of(intent: Intent) -> Role:
+    return Role.of_order(intent.side, intent.tag.purpose)
+
+
+def _may_follow(before: Phase, after: Phase) -> bool:
+    """Phases go forward only, and a range trails by single levels while the grid runs."""
+    if after.stage is before.stage:
+        return before.stage is Stage.RUNNING and abs(after.shift - before.shift) == 1
+    return _ORDER.index(after.stage) > _ORDER.index(before.stage) and after.shift == before.shift
