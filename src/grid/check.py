@@ -11,10 +11,18 @@ from domain.ids import SlotId
 from domain.instrument import Instrument, MarketKind, Rounding
 from domain.market import BookTop
 from grid.grid import Grid
-from grid.ladder import ratio_ceil
+from grid.ladder import anchor_for, ratio_ceil
 from grid.role import Role
 from grid.sizing import order_lots, required_lots, round_trip_profit_units
-from grid.spec import LEVELS_MAX, ArithmeticSpacing, FixedRange, GridSpec, Mode, QuoteSize
+from grid.spec import (
+    LEVELS_MAX,
+    ArithmeticSpacing,
+    FixedRange,
+    GridSpec,
+    Mode,
+    QuoteSize,
+    WindowRange,
+)
 from grid.view import View
 
 #: Units the kernels can add without leaving int64.
@@ -200,28 +208,40 @@ def _check_profit(grid: Grid, price: Decimal, slots: Sequence[SlotId]) -> None:
 def _step_remedy(spec: GridSpec, instrument: Instrument, price: Decimal) -> str:
     """Find the smallest step that works.
 
-    The dearest sell level S earns if step > k·S with k = 1 − (1 − fee)². Where S is given it lies
-    less than a step from the top of the range, or from the price; a window above the price puts it
-    so many steps higher, which only widens the search.
+    The dearest sell level S earns if step > k·S with k = 1 − (1 − fee)². It lies less than a step
+    above L steps over the top of the range, or over the price, where L counts the slots above the
+    price that are judged. So few steps have to be tried.
     """
     top = spec.range.upper if isinstance(spec.range, FixedRange) else spec.trigger_price or price
     share = 1 - (1 - instrument.maker_fee) ** 2
     top_ticks = instrument.price_to_ticks(top, Rounding.FLOOR)
-    fewest = int(top_ticks * share / (1 + share))
-    levels_above = 0 if isinstance(spec.range, FixedRange) else spec.range.sell_window
-    divisor = 1 - share * (1 + levels_above)
-    if divisor <= 0:
+    reaches_up = spec.mode is not Mode.LONG or spec.initial_position
+    above = 0
+    if isinstance(spec.range, WindowRange) and reaches_up:
+        above = spec.range.sell_window
+    if share * (above + 1) >= 1:
         return "use a smaller sell_window: no step earns the fees of its highest level"
-    most = int((top_ticks + 1) * share / divisor) + 2
+    fewest = int(top_ticks * share / (1 - share * (above - 1))) - 1
+    most = int((top_ticks + 1) * share / (1 - share * (above + 1))) + 2
+
+    start_ticks = instrument.price_to_ticks(spec.trigger_price or price, Rounding.FLOOR)
+    anchor_ticks = instrument.price_to_ticks(
+        anchor_for(spec, spec.trigger_price or price), Rounding.FLOOR
+    )
 
     def is_enough(step_ticks: int) -> bool:
-        step = instrument.ticks_to_price(step_ticks)
-        wider = spec.model_copy(update={"spacing": ArithmeticSpacing(step=step)})
-        grid = Grid.fresh(wider, instrument, price)
-        if grid.ladder.lowest_index >= grid.ladder.highest_index:
-            return False
-        slots = [slot for role in grid.roles for slot in _judged_slots(grid, role)]
-        return bool(slots) and _is_profitable(grid, [max(slots)])
+        if isinstance(spec.range, FixedRange):
+            level = (top_ticks - anchor_ticks) // step_ticks
+        elif spec.mode is Mode.LONG:
+            level = (start_ticks - 1 - anchor_ticks) // step_ticks + 1 + above
+        else:
+            level = (start_ticks - anchor_ticks) // step_ticks + above
+        sell_ticks = anchor_ticks + level * step_ticks
+        buy_ticks = sell_ticks - step_ticks
+        return (
+            buy_ticks >= max(anchor_ticks if isinstance(spec.range, FixedRange) else 1, 1)
+            and round_trip_profit_units(instrument, buy_ticks, sell_ticks, 1) > 0
+        )
 
     step_ticks = _first(is_enough, range(max(fewest, 1), most + 1))
     if step_ticks is None:

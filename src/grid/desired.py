@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import Enum
 
 from domain.ids import Purpose, Side, SlotId
 from domain.market import BookTop
 from domain.orders import Order
 from ext.ladder import DENIED, LIVE, PLACEABLE, VACANT, WANTED, grant_entries
-from grid.grid import Grid, SlotSide
+from grid.grid import Desired, Grid, SlotSide
 from grid.sizing import round_trip_profit_units
 from grid.slots import Slot
-from grid.view import Desired, View
+from grid.view import View
 
 
 class Stance(Enum):
@@ -275,7 +276,7 @@ def _keeps_entry(view: View, index: int, order: Order, skew: int) -> bool:
     return (
         order.intent.tag.purpose is Purpose.ENTRY
         and max(lowest, view.base - grid.windows(view.role)[0] + skew) <= index <= highest
-        and view.price_of(order) == entry.price_ticks
+        and order.intent.price_ticks == entry.price_ticks
         and (order.filled_lots > 0 or order.intent.quantity_lots == entry.quantity_lots)
         and grid.is_dust(slot_id, held_units - own_units)
     )
@@ -407,14 +408,10 @@ def _earns(view: View, buy_ticks: int, sell_ticks: int) -> bool:
 
 
 def _entry(view: View, index: int, order: Order | None, *, placeable: bool) -> Desired:
-    entry = view.entry(index)
-    return view.desired(
-        view.slot_id(index),
-        Purpose.ENTRY,
-        entry.price_ticks,
-        order.remaining_lots if order else entry.quantity_lots,
-        placeable=placeable,
-    )
+    desired = view.desired_entry(index, placeable=placeable)
+    if order is None or order.remaining_lots == desired.quantity_lots:
+        return desired
+    return replace(desired, quantity_lots=order.remaining_lots)
 
 
 def _uncrossed(desired: list[Desired], price_ticks: int) -> tuple[Desired, ...]:

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cached_property
 from typing import NamedTuple
 
-from domain.ids import Side, SlotId
+from domain.ids import Purpose, Side, SlotId
 from domain.instrument import Instrument, MarketKind, Rounding
 from grid.ladder import Ladder, LadderVersion, anchor_for
 from grid.role import Role
@@ -29,6 +29,22 @@ class Entry(NamedTuple):
     cost_units: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """An order the grid wants to be live."""
+
+    slot: SlotId
+    side: Side
+    purpose: Purpose
+    price_ticks: int
+    #: What is to rest: of a live order, its remainder.
+    quantity_lots: int
+    #: Whether to place it now; otherwise it is live already, or waits for what others hold.
+    placeable: bool
+    #: False for an order that is meant to be filled at once.
+    post_only: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """Everything about a grid that no tick changes."""
@@ -42,6 +58,9 @@ class Grid:
     #: Where the grid started, or starts once its trigger is reached.
     start_ticks: int
     _entries: dict[int, Entry] = field(default_factory=dict, compare=False, repr=False)
+    _desired: dict[tuple[int, bool], Desired] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _costs: dict[range, array[int]] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
@@ -150,6 +169,21 @@ class Grid:
         if entry is None:
             entry = self._entries[index] = self._make_entry(SlotId(self.ladder.version, index))
         return entry
+
+    def desired_entry(self, index: int, *, placeable: bool) -> Desired:
+        """The whole entry order of a slot, as it is wanted."""
+        desired = self._desired.get((index, placeable))
+        if desired is None:
+            slot, entry = SlotId(self.ladder.version, index), self.entry(index)
+            desired = self._desired[index, placeable] = Desired(
+                slot=slot,
+                side=self.role_of(slot).entry_side,
+                purpose=Purpose.ENTRY,
+                price_ticks=entry.price_ticks,
+                quantity_lots=entry.quantity_lots,
+                placeable=placeable,
+            )
+        return desired
 
     def entry_costs(self, indices: range) -> array[int]:
         """Costs of the entries of some slots, as a copy to write in."""

@@ -10,9 +10,8 @@ from domain.errors import InvariantViolation
 from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId
 from domain.orders import Intent, Open, Order, PartiallyFilled
 from domain.plans import Cancel, Place, Plan
-from grid.grid import SlotSide
+from grid.grid import Desired, SlotSide
 from grid.slots import Slot
-from grid.view import Desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

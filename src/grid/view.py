@@ -13,25 +13,9 @@ from dataclasses import dataclass
 from domain.ids import Purpose, Side, SlotId
 from domain.market import BookTop
 from domain.orders import Order
-from grid.grid import Entry, Grid, SlotSide, collar_band
+from grid.grid import Desired, Entry, Grid, SlotSide, collar_band
 from grid.role import OPENING, Role
 from grid.slots import Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    """An order the grid wants to be live."""
-
-    slot: SlotId
-    side: Side
-    purpose: Purpose
-    price_ticks: int
-    #: What is to rest: of a live order, its remainder.
-    quantity_lots: int
-    #: Whether to place it now; otherwise it is live already, or waits for what others hold.
-    placeable: bool
-    #: False for an order that is meant to be filled at once.
-    post_only: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +121,12 @@ class View:
         return self._reflected(highest), self._reflected(lowest)
 
     def entry(self, index: int) -> Entry:
-        """The entry order of a slot; its price is the mirror's."""
-        entry = self.grid.entry(self._reflected(index))
-        return entry._replace(price_ticks=self.role * entry.price_ticks)
+        """The entry order of a slot."""
+        return self.grid.entry(self._reflected(index))
+
+    def desired_entry(self, index: int, *, placeable: bool) -> Desired:
+        """The whole entry order of a slot."""
+        return self.grid.desired_entry(self._reflected(index), placeable=placeable)
 
     def indices(self, first: int, last: int) -> range:
         """The slots `first` to `last` as the ladder counts them."""

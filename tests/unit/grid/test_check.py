@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 from grid.check import check_spec
+from grid.spec import GridSpec
 from unit.grid.factories import INSTRUMENT, make_instrument, make_spec
 
 PRICE = Decimal(100)
@@ -170,3 +172,25 @@ def test_check_spec_any_fee_accepts_only_profit(fee: Decimal, price: int, step: 
     level = price - step
     is_profitable = level > 0 and price * (1 - fee) ** 2 > level
     assert refused == (None if is_profitable else "range.anchor" if level < 1 else "spacing.step")
+
+
+@pytest.mark.parametrize("mode", ["long", "short"])
+@pytest.mark.parametrize("initial", [False, True])
+def test_check_spec_remedy_is_the_smallest_step_that_works(mode: str, initial: bool) -> None:
+    instrument = make_instrument(kind=MarketKind.LINEAR)
+
+    def spec_of(step: Decimal) -> GridSpec:
+        return make_spec(
+            mode=mode,
+            initial_position=initial,
+            spacing={"kind": "arithmetic", "step": str(step)},
+            range={"kind": "window", "buy_window": 5, "sell_window": 40},
+            budget_quote="100000",
+        )
+
+    with pytest.raises(ConfigurationError) as refusal:
+        check_spec(spec_of(Decimal("0.02")), instrument, Decimal(100))
+    smallest = Decimal(refusal.value.remedy.split()[-1])
+    assert check_spec(spec_of(smallest), instrument, Decimal(100)).profit_per_round_trip > 0
+    with pytest.raises(ConfigurationError, match=r"spacing\.step"):
+        check_spec(spec_of(smallest - instrument.tick_size), instrument, Decimal(100))

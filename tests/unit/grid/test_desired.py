@@ -11,10 +11,9 @@ from domain.ids import Side
 from domain.market import BookTop
 from domain.orders import Order, Unknown
 from grid.desired import Stance, desired_orders
-from grid.grid import Grid
+from grid.grid import Desired, Grid
 from grid.plan import live_by_slot
 from grid.slots import Slot
-from grid.view import Desired
 from unit.grid.factories import (
     LOT_UNITS,
     make_book,

@@ -9,9 +9,8 @@ import pytest
 from domain.errors import InvariantViolation
 from domain.ids import OrderTag, Purpose, Side
 from domain.orders import Absent, Intended, Order, OrderState, Sent, Unknown
-from grid.grid import SlotSide
+from grid.grid import Desired, SlotSide
 from grid.plan import diff, live_by_slot
-from grid.view import Desired
 from unit.grid.factories import INTENTS, make_order, make_slot, slot_id, spell
 
 

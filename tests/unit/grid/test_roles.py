@@ -15,12 +15,11 @@ from domain.instrument import MarketKind
 from domain.market import BookTop
 from domain.orders import Order
 from grid.desired import Stance, desired_orders
-from grid.grid import Grid
+from grid.grid import Desired, Grid
 from grid.ladder import LadderVersion
 from grid.plan import live_by_slot
 from grid.slots import Slot
 from grid.spec import ArithmeticSpacing
-from grid.view import Desired
 from unit.grid.factories import (
     INSTRUMENT,
     make_book,
