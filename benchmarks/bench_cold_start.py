@@ -63,9 +63,9 @@ async def _measure(system: LocalSystem, database: Database) -> Result:
         async with transaction(database.engine) as connection:
             await connection.execute(_FORGET_STATUS)
         await system.start_node()
-        await _until_all_run(database)
+        await until_running(database, len(SYMBOLS))
         back_s.append(time.perf_counter() - started_s)
-        bare_s.append(await _bare_start())
+        bare_s.append(await bare_start())
     return Result(
         case=f"kill -9 until {len(SYMBOLS)} symbols run again",
         case_s=median(back_s),
@@ -75,9 +75,10 @@ async def _measure(system: LocalSystem, database: Database) -> Result:
     )
 
 
-async def _until_all_run(database: Database) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while await _running(database) < len(SYMBOLS):  # noqa: ASYNC110  # another process's work
+async def until_running(database: Database, count: int, wait_s: float = WAIT_S) -> None:
+    """Wait until so many symbols say that they run."""
+    async with asyncio.timeout(wait_s):
+        while await _running(database) < count:  # noqa: ASYNC110  # another process's work
             await asyncio.sleep(POLL_S)
 
 
@@ -86,7 +87,7 @@ async def _running(database: Database) -> int:
         return int((await connection.execute(_RUNNING)).scalar_one())
 
 
-async def _bare_start() -> float:
+async def bare_start() -> float:
     started_s = time.perf_counter()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", BARE_START)
     assert await process.wait() == 0

@@ -42,6 +42,8 @@ class Market:
     #: Rate of both fees: 0.0001 = 1 bp.
     fee: Decimal = Decimal("0.0001")
     symbols: Sequence[str] = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+    #: How often a synthetic price moves.
+    ticks_per_s: int = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,6 +257,6 @@ def _simulator_config(market: Market) -> str:
             f'[[symbols]]\nname = "{base}USDT"\nbase = "{base}"\nquote = "USDT"\n'
             f'tick_size = "{tick}"\nstep_size = "{lot}"\nstart_price = "{price}"\n'
             f'displayed_quantity = "{shown}"\nmaker_fee = "{market.fee}"\n'
-            f'taker_fee = "{market.fee}"'
+            f'taker_fee = "{market.fee}"\nticks_per_s = {market.ticks_per_s}'
         )
     return "\n\n".join(parts) + "\n"

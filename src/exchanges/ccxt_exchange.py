@@ -44,6 +44,7 @@ from exchanges.look_up import address, client_id_of, look_up
 from exchanges.native import native_quotes
 from exchanges.own_trades import TradeHistory
 from exchanges.rate_budget import Admission, RateBudget
+from exchanges.shared_answer import SharedAnswer
 from exchanges.streams import (
     AccountEvent,
     AccountStream,
@@ -104,6 +105,8 @@ class CcxtExchange:
             silence_s=silence_s,
             subscribe_every_s=self._venue.subscribe_every_s,
         )
+        self._shared_instruments = SharedAnswer(self._load_instruments)
+        self._shared_balances = SharedAnswer(self._fetch_balances)
         self._account_stream = AccountStream(self._open, self._venue, silence_s=silence_s)
 
     @property
@@ -129,6 +132,9 @@ class CcxtExchange:
         return self._quotes.counters
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
+        return await self._shared_instruments.get()
+
+    async def _load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:
             if Kind.LINEAR in self._venue.kinds:
                 await refuse_hedge_mode(client)
@@ -210,6 +216,9 @@ class CcxtExchange:
             return [candle for candle in candles if candle.open_ms + frame_ms <= now_ms][-count:]
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
+        return await self._shared_balances.get()
+
+    async def _fetch_balances(self) -> Mapping[str, Decimal]:
         async with self._asking(Call.BALANCES) as client:
             balances = (await client.fetch_balance())["total"]
             return {asset: to_decimal(amount) for asset, amount in balances.items()}

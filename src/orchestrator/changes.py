@@ -40,8 +40,9 @@ from store.registry import NewSymbol, RegisteredSymbol, Registry
 #: How long a change is waited for before its result says that it is still going on.
 CONVERGE_S = 60.0
 POLL_S = 0.1
-#: How long an add waits for an exchange that does not answer before it is refused.
-VENUE_PATIENCE_S = 60.0
+#: How long an add waits for an exchange that does not answer, or for a rate budget that many adds
+#: at once use up, before it is refused.
+VENUE_PATIENCE_S = 300.0
 VENUE_RETRY_S = 1.0
 #: Tries to see the account's balances and trades at one and the same moment.
 CONSISTENT_READS = 20

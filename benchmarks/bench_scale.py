@@ -1,0 +1,112 @@
+"""A hundred symbols on one node: what they cost in memory and time, and how soon they are back.
+
+Real processes. Prices move once a second: what is measured is the shards, not the market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+from sqlalchemy import text
+
+from bench_cold_start import BARE_START, bare_start, until_running
+from cli import local_system
+from cli.local_system import LocalSystem, Market, add_symbols, demo_spec, temporary_data_dir
+from measurement import Result
+from orchestrator.bootstrap import Database, open_database
+from store.engine import transaction
+
+COUNT = 100
+MARKETS = {
+    f"C{number:02}/USDT": (f"C{number:02}", "0.01", "0.001", f"{100 + number}.00", "50")
+    for number in range(COUNT)
+}
+SYMBOLS = tuple(MARKETS)
+WATCHED_S = 20.0
+BATCH = 10
+WAIT_S = 120.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_FORGET_STATUS = text("UPDATE shards SET status = 'starting'")
+
+
+async def measure() -> Sequence[Result]:
+    with (
+        temporary_data_dir() as data_dir,
+        patch.dict(local_system._MARKETS, MARKETS),
+    ):
+        market = Market(symbols=SYMBOLS, ticks_per_s=1)
+        system = LocalSystem(data_dir=data_dir, market=market)
+        try:
+            await system.start_simulator()
+            async with open_database(system.settings) as database:
+                await system.start_node()
+                return await _measure(system, database)
+        finally:
+            await system.close()
+
+
+async def _measure(system: LocalSystem, database: Database) -> Sequence[Result]:
+    spec = demo_spec("1.01")
+    await add_symbols(database, SYMBOLS[:1], spec)
+    one_bytes, one_share = await _watched(_pid(system))
+    for first in range(1, COUNT, BATCH):  # the venue's rate limit would hold up more at once
+        await add_symbols(database, SYMBOLS[first : first + BATCH], spec)
+    await until_running(database, COUNT, WAIT_S)
+    all_bytes, all_share = await _watched(_pid(system))
+    started_s = time.perf_counter()
+    await system.kill_node()
+    async with transaction(database.engine) as connection:
+        await connection.execute(_FORGET_STATUS)
+    await system.start_node()
+    await until_running(database, COUNT, WAIT_S)
+    back_s = time.perf_counter() - started_s
+    return [
+        Result(
+            case=f"memory of {COUNT} symbols (bytes, as s)",
+            case_s=float(all_bytes),
+            baseline="of one",
+            baseline_s=float(one_bytes),
+            repetitions=1,
+        ),
+        Result(
+            case=f"processor time of {COUNT} symbols, a second",
+            case_s=all_share,
+            baseline="of one",
+            baseline_s=one_share,
+            repetitions=1,
+        ),
+        Result(
+            case=f"kill -9 until {COUNT} symbols run again",
+            case_s=back_s,
+            baseline=f"python -c '{BARE_START}'",
+            baseline_s=await bare_start(),
+            repetitions=1,
+        ),
+    ]
+
+
+def _pid(system: LocalSystem) -> int:
+    assert system.node is not None
+    return system.node.pid
+
+
+async def _watched(pid: int) -> tuple[int, float]:
+    """Resident bytes of a process, and the part of a core it uses."""
+    before = _cpu_s(pid)
+    await asyncio.sleep(WATCHED_S)
+    return _resident_bytes(pid), (_cpu_s(pid) - before) / WATCHED_S
+
+
+def _resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
