@@ -164,6 +164,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                     stale_after_ms=settings.stale_after_ms,
                     reconcile_every_ms=int(settings.reconcile_every_s * 1000),
                 ),
+                portfolio=settings.risk.portfolio,
             ),
             NodePorts(
                 engine=database.engine,

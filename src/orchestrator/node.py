@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from dbos import SetWorkflowID, error
@@ -28,6 +28,7 @@ from ports.clock import Clock
 from ports.exchange import ExchangePort, StreamLost, StreamRestored
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
+from risk.reservations import PortfolioLimits
 from store.engine import until_store_answers
 from store.kill_switch import KillSwitch
 from store.nodes import ExecutorId, Nodes
@@ -63,6 +64,7 @@ class NodeSettings:
     keep_history_days: float
     cancel_on_stop: bool
     shard: ShardSettings
+    portfolio: PortfolioLimits = field(default_factory=PortfolioLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,13 @@ class Node:
     def __init__(self, settings: NodeSettings, ports: NodePorts) -> None:
         self._settings = settings
         self._ports = ports
-        self._changes = Changes(ports.registry, ports.kill_switch, ports.exchange, ports.failpoints)
+        self._changes = Changes(
+            ports.registry,
+            ports.kill_switch,
+            ports.exchange,
+            ports.failpoints,
+            settings.portfolio,
+        )
         self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
