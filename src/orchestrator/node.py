@@ -17,7 +17,7 @@ from dbos import SetWorkflowID, error
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import OwnershipLost, StoreUnavailable
+from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
 from orchestrator.changes import Changes
 from orchestrator.guard import Guard
@@ -33,6 +33,7 @@ from store.engine import until_store_answers
 from store.kill_switch import KillSwitch
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
+from store.reservations import are_balances_old, keep_balances
 from store.retention import purge_history
 from store.runs import Runs
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
@@ -45,13 +46,15 @@ from symbol_manager.view import ShardView
 WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
 PURGE_EVERY_S = 3_600.0
+#: The balances that people are shown are about so old at most, whatever the number of nodes.
+BALANCES_EVERY_S = 60.0
 #: How often a symbol that another node still owns is tried to be claimed.
 CLAIM_AGAIN_S = 0.25
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
 #: What may fail in a round of something periodic; the next round does what this one did not.
-_ROUND_FAILURES = (StoreUnavailable, SQLAlchemyError, error.DBOSException)
+_ROUND_FAILURES = (StoreUnavailable, VenueError, SQLAlchemyError, error.DBOSException)
 
 log = structlog.get_logger("orchestrator")
 
@@ -165,6 +168,7 @@ class Node:
             tasks.create_task(self._watch_over(), name="watchdog")
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
+            tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
 
     async def stop(self) -> int:
@@ -328,6 +332,12 @@ class Node:
 
     async def _purge(self) -> None:
         await purge_history(self._ports.engine, self._settings.keep_history_days)
+
+    async def _note_balances(self) -> None:
+        """Unless another node did it just now."""
+        engine, exchange = self._ports.engine, self._ports.exchange
+        if await are_balances_old(engine, exchange.account, BALANCES_EVERY_S / 2):
+            await keep_balances(engine, exchange.account, await exchange.fetch_balances())
 
     async def _watch_account(self) -> None:
         async with aclosing(self._ports.exchange.watch_account()) as events:

@@ -54,6 +54,11 @@ _NOTE_BALANCES = text("""
     ON CONFLICT (account, asset) DO UPDATE SET amount = excluded.amount, read_at = excluded.read_at
 """)
 
+_ARE_OLD = text("""
+    SELECT coalesce(max(read_at) < clock_timestamp() - make_interval(secs => :after_s), true)
+      FROM balances WHERE account = :account
+""")
+
 _BALANCES = text("SELECT asset, amount, read_at FROM balances WHERE account = :account")
 
 
@@ -123,6 +128,24 @@ async def note_balances(
     """Keep what the exchange told, in place of what it told before."""
     amounts = json.dumps({asset: str(amount) for asset, amount in balances.items()})
     await connection.execute(_NOTE_BALANCES, {"account": account, "amounts": amounts})
+
+
+async def are_balances_old(engine: AsyncEngine, account: str, after_s: float) -> bool:
+    """Whether nobody noted the account's balances for so long."""
+    async with transaction(engine) as connection:
+        found = await connection.execute(_ARE_OLD, {"account": account, "after_s": after_s})
+        return bool(found.scalar_one())
+
+
+async def keep_balances(engine: AsyncEngine, account: str, balances: Mapping[str, Decimal]) -> None:
+    """Note all of an account's balances; assets that it holds none of any more are forgotten."""
+    async with transaction(engine) as connection:
+        await lock_account(connection, account)
+        await connection.execute(
+            text("DELETE FROM balances WHERE account = :account"), {"account": account}
+        )
+        held = {asset: amount for asset, amount in balances.items() if amount}
+        await note_balances(connection, account, held)
 
 
 async def account_use(engine: AsyncEngine, account: str) -> AccountUse:

@@ -26,7 +26,7 @@ from orchestrator.workflows import RUN_SHARD
 from ports.store import Changes
 from risk.reservations import PortfolioLimits
 from store.registry import NewSymbol, Registry
-from store.reservations import account_use
+from store.reservations import account_use, are_balances_old, keep_balances
 from support.fake_exchange import BTC
 from unit.symbol_manager.factories import make_slot, make_spec
 
@@ -136,3 +136,17 @@ async def test_limits_on_all_symbols_hold_in_the_same_transaction(
     assert kinds == ["ConfigurationError", "int"]
     with pytest.raises(ConfigurationError, match="max_symbols"):
         await add("BNB", PortfolioLimits(max_symbols=1))
+
+
+async def test_balances_are_kept_as_last_told_and_known_to_grow_old(
+    clean_engine: AsyncEngine,
+) -> None:
+    assert await are_balances_old(clean_engine, "sim", 60)
+    await keep_balances(clean_engine, "sim", {"USDT": D(7), "BTC": D("0.5"), "BNB": D(0)})
+    assert not await are_balances_old(clean_engine, "sim", 60)
+    assert await are_balances_old(clean_engine, "another", 60)
+    await execute(clean_engine, "UPDATE balances SET read_at = read_at - interval '1 minute'")
+    assert await are_balances_old(clean_engine, "sim", 60)
+    await keep_balances(clean_engine, "sim", {"USDT": D(8)})
+    use = await account_use(clean_engine, "sim")
+    assert [(asset.asset, asset.balance, asset.free) for asset in use.assets] == [("USDT", 8, 8)]
