@@ -35,3 +35,16 @@ async def test_account_shows_what_is_reserved_and_free(
     assert Decimal(by_asset["BTC"]["reserved_by"]["BTC/USDT"]) > 0
     assert answer["account"] == "sim"
     assert answer["read_at"].endswith("Z")
+
+
+@pytest.mark.usefixtures("sample")
+async def test_metrics_show_reservations_and_the_share_of_the_rate_limits(
+    anyone: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await keep_balances(engine, "sim", {"USDT": Decimal(2000)})
+    lines = (await anyone.get("/metrics")).text.splitlines()
+    assert 'gridkeeper_reserved{asset="USDT"} 1000.0' in lines
+    assert any(line.startswith('gridkeeper_free{asset="USDT"} ') for line in lines)
+    assert not any(line.startswith('gridkeeper_free{asset="BTC"}') for line in lines)
+    assert "gridkeeper_rate_share 1.0" in lines
+    assert "gridkeeper_rate_level 1.0" in lines
