@@ -14,6 +14,21 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "balances",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(), nullable=False, comment="free plus locked"),
+        sa.Column(
+            "read_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when the exchange was last asked",
+        ),
+        sa.PrimaryKeyConstraint("account", "asset", name=op.f("balances_pkey")),
+        comment="what the account held when it was last looked at; ledger and opening tell how it came",
+    )
+    op.create_table(
         "installation",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(
@@ -205,6 +220,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account", "asset", name=op.f("opening_balances_pkey")),
         comment="what the account held when it was first used",
+    )
+    op.create_table(
+        "rate_pauses",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column(
+            "paused_until",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="no node asks the venue anything before",
+        ),
+        sa.PrimaryKeyConstraint("account", name=op.f("rate_pauses_pkey")),
+        comment="the venue asked one node of the account for silence; all of them keep it",
     )
     op.create_table(
         "shards",
@@ -687,6 +715,7 @@ def downgrade() -> None:
         "shards_active_symbol", table_name="shards", postgresql_where=sa.text("status <> 'removed'")
     )
     op.drop_table("shards")
+    op.drop_table("rate_pauses")
     op.drop_table("opening_balances")
     op.drop_table("nodes")
     op.drop_table("ledger")
@@ -695,3 +724,4 @@ def downgrade() -> None:
     op.drop_table("kill_switch")
     op.drop_table("instruments")
     op.drop_table("installation")
+    op.drop_table("balances")

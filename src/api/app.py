@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from api.body import BodyLimit
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
 from api.problems import documented, install_problem_handlers, problem_schemas
 from api.routes import (
+    account,
     fills,
     health,
     kill_switch,
@@ -37,6 +38,8 @@ from api.routes import (
 from api.served import Served
 from domain.errors import ConfigurationError
 from orchestrator.settings import ApiSettings
+from risk.reservations import AssetUse
+from store.reservations import account_use
 from telemetry.clock import SystemClock
 from telemetry.metrics import Metrics
 
@@ -77,7 +80,7 @@ def create_app(running: Served) -> FastAPI:
     )
     app.state.served = running
     app.state.token = api_token(running.settings)
-    app.state.metrics = Metrics(lambda: running.node.views, running.database.engine, SystemClock())
+    app.state.metrics = _metrics(running)
     install_problem_handlers(app)
     v1 = APIRouter(
         prefix="/api/v1",
@@ -86,7 +89,18 @@ def create_app(running: Served) -> FastAPI:
             HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
         ),
     )
-    for noun in (symbols, orders, fills, positions, pnl, workflows, kill_switch, nodes, status):
+    for noun in (
+        symbols,
+        orders,
+        fills,
+        positions,
+        account,
+        pnl,
+        workflows,
+        kill_switch,
+        nodes,
+        status,
+    ):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -126,6 +140,21 @@ async def serve_api(running: Served) -> None:
         server.should_exit = True
         await serving
         raise
+
+
+def _metrics(running: Served) -> Metrics:
+    engine, account = running.database.engine, running.settings.account.name
+
+    async def read_assets() -> Sequence[AssetUse]:
+        return (await account_use(engine, account)).assets
+
+    return Metrics(
+        lambda: running.node.views,
+        engine,
+        SystemClock(),
+        rate=running.exchange.rate,
+        read_assets=read_assets,
+    )
 
 
 class _App(FastAPI):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from orchestrator.requests import Requests
 from orchestrator.settings import Settings
+from ports.exchange import RateSharing
 from symbol_manager.view import ShardView
 
 
@@ -25,11 +26,18 @@ class ServedDatabase(Protocol):
     def requests(self) -> Requests: ...
 
 
+class ServedExchange(Protocol):
+    @property
+    def rate(self) -> RateSharing: ...
+
+
 class Served(Protocol):
     @property
     def node(self) -> ServedNode: ...
     @property
     def database(self) -> ServedDatabase: ...
+    @property
+    def exchange(self) -> ServedExchange: ...
     @property
     def settings(self) -> Settings: ...
 

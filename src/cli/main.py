@@ -34,6 +34,7 @@ NOUNS = {
     "order": Noun("cli.order", "Show orders, and why each exists."),
     "fill": Noun("cli.fill", "Show trades."),
     "position": Noun("cli.position", "Show inventory, and compare it with the exchange."),
+    "account": Noun("cli.account", "Show balances, what reserves them, and what is free."),
     "pnl": Noun("cli.pnl", "Show profit and loss."),
     "workflow": Noun("cli.workflow", "Show durable workflows and their steps."),
     "kill": Noun("cli.kill_switch", "Stop all trading and cancel every order.", "kill"),

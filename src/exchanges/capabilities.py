@@ -226,5 +226,5 @@ def plain_costs() -> Mapping[Call, Cost]:
     """Every request counts one, as where a venue counts requests rather than weights."""
     costs = {call: Cost(weight=1) for call in Call}
     costs[Call.PLACE] = Cost(weight=1, orders=1)
-    costs[Call.CANCEL] = Cost(weight=1, is_cancel=True)
+    costs[Call.CANCEL] = Cost(weight=1)
     return MappingProxyType(costs)

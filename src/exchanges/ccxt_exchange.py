@@ -43,7 +43,7 @@ from exchanges.conversions import (
 from exchanges.look_up import address, client_id_of, look_up
 from exchanges.native import native_quotes
 from exchanges.own_trades import TradeHistory
-from exchanges.rate_budget import Admission, RateBudget
+from exchanges.rate_budget import Admission, RateBudget, Tier
 from exchanges.shared_answer import SharedAnswer
 from exchanges.streams import (
     AccountEvent,
@@ -61,6 +61,7 @@ from exchanges.translate import (
     understanding,
 )
 from exchanges.venues import venue_of
+from grid.role import OPENING
 from ports.exchange import (
     Accepted,
     Capabilities,
@@ -68,6 +69,7 @@ from ports.exchange import (
     NotSent,
     Outcome,
     Outcomes,
+    RateSharing,
     Refused,
     SendGuard,
     Undetermined,
@@ -91,7 +93,7 @@ class CcxtExchange:
     def __init__(self, config: AccountConfig) -> None:
         self._config = config
         self._venue = venue_of(config)
-        self._admission = Admission(RateBudget(self._venue.limits), time.monotonic)
+        self._admission = Admission(RateBudget(self._venue.limits), _boot_s)
         terms = replace(self._venue.trades, page=min(self._venue.trades.page, config.trades_page))
         self._history = TradeHistory(terms, self._ask_trades, lambda: int(time.time() * 1000))
         self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
@@ -112,6 +114,10 @@ class CcxtExchange:
     @property
     def account(self) -> str:
         return self._config.name
+
+    @property
+    def rate(self) -> RateSharing:
+        return self._admission
 
     @property
     def capabilities(self) -> Capabilities:
@@ -182,9 +188,7 @@ class CcxtExchange:
             ]
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
-        async with self._asking(Call.ORDER) as client:
-            order = await look_up(client, self._venue.ids, symbol, client_order_id)
-            return _report(order, client_order_id)
+        return await self._fetch_order(symbol, client_order_id, Tier.QUERY)
 
     async def fetch_trades(
         self,
@@ -235,6 +239,13 @@ class CcxtExchange:
                 await self._connection.close()
                 self._connection = None
 
+    async def _fetch_order(
+        self, symbol: str, client_order_id: ClientOrderId, tier: Tier
+    ) -> OrderReport:
+        async with self._asking(Call.ORDER, tier) as client:
+            order = await look_up(client, self._venue.ids, symbol, client_order_id)
+            return _report(order, client_order_id)
+
     async def _place(self, intent: Intent, instrument: Instrument, guard: SendGuard) -> Outcome:
         symbol = instrument.symbol
         price = instrument.ticks_to_price(intent.price_ticks)
@@ -255,8 +266,9 @@ class CcxtExchange:
             )
             return placed
 
+        tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
         self._account_stream.expect(intent.client_order_id)
-        outcome = await self._send(Call.PLACE, symbol, intent.client_order_id, guard, place)
+        outcome = await self._send(Call.PLACE, tier, symbol, intent.client_order_id, guard, place)
         is_accepted = isinstance(outcome, Accepted)
         self._account_stream.settle(intent.client_order_id, is_accepted=is_accepted)
         return outcome
@@ -268,7 +280,8 @@ class CcxtExchange:
         order_id, params = address(ids.cancel_by, ids.cancel, client_order_id)
         if ids.cancel_by is Address.VENUE_ID:
             try:
-                order_id = (await self.fetch_order(symbol, client_order_id)).venue_order_id
+                known = await self._fetch_order(symbol, client_order_id, Tier.CANCEL)
+                order_id = known.venue_order_id
             except OrderNotFound as error:
                 return Refused("not_found", str(error))
             except VenueError as error:
@@ -278,7 +291,7 @@ class CcxtExchange:
             cancelled: Structure = await client.cancel_order(order_id, symbol, params)
             return cancelled
 
-        outcome = await self._send(Call.CANCEL, symbol, client_order_id, guard, cancel)
+        outcome = await self._send(Call.CANCEL, Tier.CANCEL, symbol, client_order_id, guard, cancel)
         if isinstance(outcome, Accepted) and outcome.report.status is VenueStatus.OPEN:
             return Undetermined("the cancel was taken and the order still rests")
         return outcome
@@ -286,6 +299,7 @@ class CcxtExchange:
     async def _send(
         self,
         call: Call,
+        tier: Tier,
         symbol: str,
         client_order_id: ClientOrderId,
         guard: SendGuard,
@@ -293,7 +307,9 @@ class CcxtExchange:
     ) -> Outcome:
         """Send one request that changes something at the venue; never raises a venue's error."""
         try:
-            await self._admission.admit(self._venue.costs[call], wait_max_s=ORDER_WAIT_MAX_S)
+            await self._admission.admit(
+                self._venue.costs[call].of_tier(tier), wait_max_s=ORDER_WAIT_MAX_S
+            )
             client = (await self._open()).client
         except (VenueError, CcxtError, OSError) as error:
             return NotSent(str(error))
@@ -321,9 +337,10 @@ class CcxtExchange:
             return Undetermined(f"taken, and not seen yet: {error}")
 
     @asynccontextmanager
-    async def _asking(self, call: Call) -> AsyncIterator[Any]:
+    async def _asking(self, call: Call, tier: Tier = Tier.QUERY) -> AsyncIterator[Any]:
         """Ask the venue something within the rate budget, with our errors only."""
-        await self._admission.admit(self._venue.costs[call], wait_max_s=QUERY_WAIT_MAX_S)
+        cost = self._venue.costs[call].of_tier(tier)
+        await self._admission.admit(cost, wait_max_s=QUERY_WAIT_MAX_S)
         try:
             client = (await self._open()).client
             with understanding(call):
@@ -369,6 +386,10 @@ class CcxtExchange:
         else:
             book = await client.fetch_ticker(symbol)
         return book
+
+
+def _boot_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _report(order: Structure, client_order_id: str) -> OrderReport:

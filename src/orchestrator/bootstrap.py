@@ -152,7 +152,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, pool_size=1)
         stack.push_async_callback(heartbeat_engine.dispose)
-        membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease)
+        membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease, exchange)
         node = Node(
             NodeSettings(
                 executor_id=executor_id,
@@ -164,6 +164,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                     stale_after_ms=settings.stale_after_ms,
                     reconcile_every_ms=int(settings.reconcile_every_s * 1000),
                 ),
+                portfolio=settings.risk.portfolio,
             ),
             NodePorts(
                 engine=database.engine,

@@ -33,6 +33,7 @@ from orchestrator.workflows import (
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import Desired, Status
+from risk.reservations import PortfolioLimits
 from store.engine import until_store_answers
 from store.kill_switch import KillSwitch
 from store.registry import NewSymbol, RegisteredSymbol, Registry
@@ -88,11 +89,13 @@ class Changes:
         kill_switch: KillSwitch,
         exchange: ExchangePort,
         failpoints: Failpoints,
+        limits: PortfolioLimits = PortfolioLimits(),  # noqa: B008  # frozen, and bounds nothing
     ) -> None:
         self._registry = registry
         self._kill_switch = kill_switch
         self._exchange = exchange
         self._failpoints = failpoints
+        self._limits = limits
 
     async def prepare(self, change: Document) -> Document:
         """Everything that can refuse a request by its meaning; no effect yet."""
@@ -112,7 +115,7 @@ class Changes:
             recorded = await until_store_answers(
                 lambda: self._record(change, prepared, workflow_id)
             )
-        except RequestRefused as error:
+        except (ConfigurationError, RequestRefused) as error:
             return refused(str(error))
         self._failpoints(Failpoint.CHANGE_AFTER_RECORD)
         return recorded
@@ -151,14 +154,6 @@ class Changes:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
         balances, last_trade_id = await self._opening(instrument)
-        free = balances[instrument.quote]
-        if spec.budget_quote > free:
-            raise ConfigurationError(
-                field="budget_quote",
-                rule=f"must be covered by the account, which holds {free} {instrument.quote}",
-                value=spec.budget_quote,
-                remedy="lower the budget or fund the account",
-            )
         return {
             "outcome": "prepared",
             "price": str(price),
@@ -199,6 +194,7 @@ class Changes:
                     "app_name": APPLICATION_NAME,
                 },
                 run_id_prefix=f"{RUN_SHARD}:{key}",
+                limits=self._limits,
             )
             return {
                 "outcome": "recorded",

@@ -1,4 +1,8 @@
-"""A process's row in `nodes`: its permission to act, renewed by a heartbeat."""
+"""A process's row in `nodes`: its permission to act, renewed by a heartbeat.
+
+The same heartbeat divides the account's rate limits among the nodes, and tells all of them when the
+venue asked one for silence.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,32 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import OwnershipLost, StoreUnavailable
-from orchestrator.takeover import this_process
+from orchestrator.rate_share import ShareRule
+from orchestrator.takeover import is_gone, this_process
 from ports.clock import Clock
-from store.nodes import ExecutorId, Nodes
+from ports.exchange import ExchangePort
+from store.nodes import Beat, ExecutorId, Nodes
 from symbol_manager.lease import Lease
 
 
 class Membership:
     """Joins, keeps the lease renewed, and leaves."""
 
-    def __init__(self, nodes: Nodes, executor_id: ExecutorId, clock: Clock, lease: Lease) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        executor_id: ExecutorId,
+        clock: Clock,
+        lease: Lease,
+        exchange: ExchangePort,
+    ) -> None:
         self._nodes = nodes
         self._executor_id = executor_id
         self._clock = clock
         self._lease = lease
+        self._account = exchange.account
+        self._rate = exchange.rate
+        self._rule = ShareRule(lease.duration_ms)
         #: Since when no heartbeat came too late for the lease.
         self._steady_since_ms = 0
         self.process = this_process()
@@ -32,7 +48,9 @@ class Membership:
         asked_ms = self._clock.boot_ms()
         await self._nodes.join(self._executor_id, name, self.process, capacity)
         self._steady_since_ms = asked_ms
+        self._rule.join(self._clock.boot_ms())
         self._lease.renew(asked_ms)
+        self._heed(await self._beat(reaches_exchange=False))
 
     def was_steady_for(self, seconds: float) -> bool:
         """Whether Postgres acknowledged the heartbeats without a gap for so long."""
@@ -50,18 +68,45 @@ class Membership:
         while True:
             asked_ms = self._clock.boot_ms()
             with suppress(StoreUnavailable, SQLAlchemyError):
-                if not await self._nodes.beat(
-                    self._executor_id, reaches_exchange=reaches_exchange()
-                ):
-                    self._lease.revoke()
-                    raise OwnershipLost("this node was declared dead; its shards moved on")
+                beat = await self._beat(reaches_exchange=reaches_exchange())
                 if not self._lease.is_held:
                     self._steady_since_ms = asked_ms
                 self._lease.renew(asked_ms)
-            await asyncio.sleep(heartbeat_s)
+                self._heed(beat)
+            with suppress(TimeoutError):  # the others must hear of a pause at once
+                async with asyncio.timeout(heartbeat_s):
+                    await self._rate.was_told()
 
     async def leave(self) -> None:
         """Send nothing any more and delete the row: what is pending here may be resumed."""
-        self._lease.revoke()
+        self._revoke()
         with suppress(StoreUnavailable):
             await self._nodes.remove([self._executor_id])
+
+    async def _beat(self, *, reaches_exchange: bool) -> Beat:
+        beat = await self._nodes.beat(
+            self._executor_id,
+            reaches_exchange=reaches_exchange,
+            account=self._account,
+            told_pause_s=self._rate.told_pause_s,
+        )
+        if beat is None:
+            self._revoke()
+            raise OwnershipLost("this node was declared dead; its shards moved on")
+        return beat
+
+    def _heed(self, beat: Beat) -> None:
+        """Keep to the part of the rate limits, and the silence, that a heartbeat told of."""
+        alive = [
+            member
+            for member in beat.members
+            if member.executor_id == self._executor_id or not is_gone(member.process, self.process)
+        ]
+        nodes = self._rule.nodes(len(alive), self._clock.boot_ms())
+        # Not longer than the lease: by then other nodes may have taken this one's part.
+        self._rate.share(nodes, self._lease.valid_until_ms)
+        self._rate.pause_with(beat.paused_for_s)
+
+    def _revoke(self) -> None:
+        self._lease.revoke()
+        self._rate.share(0, self._clock.boot_ms())

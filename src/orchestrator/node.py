@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from dbos import SetWorkflowID, error
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import OwnershipLost, StoreUnavailable
+from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
 from orchestrator.changes import Changes
 from orchestrator.guard import Guard
@@ -28,10 +28,12 @@ from ports.clock import Clock
 from ports.exchange import ExchangePort, StreamLost, StreamRestored
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
+from risk.reservations import PortfolioLimits
 from store.engine import until_store_answers
 from store.kill_switch import KillSwitch
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
+from store.reservations import are_balances_old, keep_balances
 from store.retention import purge_history
 from store.runs import Runs
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
@@ -44,13 +46,15 @@ from symbol_manager.view import ShardView
 WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
 PURGE_EVERY_S = 3_600.0
+#: The balances that people are shown are about so old at most, whatever the number of nodes.
+BALANCES_EVERY_S = 60.0
 #: How often a symbol that another node still owns is tried to be claimed.
 CLAIM_AGAIN_S = 0.25
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
 #: What may fail in a round of something periodic; the next round does what this one did not.
-_ROUND_FAILURES = (StoreUnavailable, SQLAlchemyError, error.DBOSException)
+_ROUND_FAILURES = (StoreUnavailable, VenueError, SQLAlchemyError, error.DBOSException)
 
 log = structlog.get_logger("orchestrator")
 
@@ -63,6 +67,7 @@ class NodeSettings:
     keep_history_days: float
     cancel_on_stop: bool
     shard: ShardSettings
+    portfolio: PortfolioLimits = field(default_factory=PortfolioLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,13 @@ class Node:
     def __init__(self, settings: NodeSettings, ports: NodePorts) -> None:
         self._settings = settings
         self._ports = ports
-        self._changes = Changes(ports.registry, ports.kill_switch, ports.exchange, ports.failpoints)
+        self._changes = Changes(
+            ports.registry,
+            ports.kill_switch,
+            ports.exchange,
+            ports.failpoints,
+            settings.portfolio,
+        )
         self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
@@ -157,6 +168,7 @@ class Node:
             tasks.create_task(self._watch_over(), name="watchdog")
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
+            tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
 
     async def stop(self) -> int:
@@ -320,6 +332,12 @@ class Node:
 
     async def _purge(self) -> None:
         await purge_history(self._ports.engine, self._settings.keep_history_days)
+
+    async def _note_balances(self) -> None:
+        """Unless another node did it just now."""
+        engine, exchange = self._ports.engine, self._ports.exchange
+        if await are_balances_old(engine, exchange.account, BALANCES_EVERY_S / 2):
+            await keep_balances(engine, exchange.account, await exchange.fetch_balances())
 
     async def _watch_account(self) -> None:
         async with aclosing(self._ports.exchange.watch_account()) as events:

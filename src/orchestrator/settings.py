@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +20,7 @@ from pydantic_settings import (
 
 from domain.errors import ConfigurationError
 from exchanges.venues import VENUES
+from risk.reservations import PortfolioLimits
 
 
 def default_data_dir() -> Path:
@@ -54,8 +56,16 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def _as_written(value: object) -> object:
+    return str(value) if isinstance(value, float) else value
+
+
 def _default_mode(given: dict[str, Any]) -> Mode:
     return Mode.SIMULATOR if given.get("venue") == SIMULATED_VENUE else Mode.TESTNET
+
+
+#: Money; YAML's numbers are read as they are written.
+Amount = Annotated[Decimal, BeforeValidator(_as_written), Field(gt=0, allow_inf_nan=False)]
 
 
 class AccountSettings(BaseModel):
@@ -100,6 +110,26 @@ class ApiSettings(BaseModel):
     token: SecretStr | None = None
 
 
+class RiskSettings(BaseModel):
+    """Limits on all symbols of the account together, on whatever nodes they run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Most that all budgets of one quote asset may add up to: a number for each, or one by asset.
+    max_total_budget_quote: Amount | dict[str, Amount] | None = None
+    max_symbols: int | None = Field(default=None, ge=1)
+
+    @property
+    def portfolio(self) -> PortfolioLimits:
+        most = self.max_total_budget_quote
+        by_asset = most if isinstance(most, dict) else {}
+        return PortfolioLimits(
+            max_total_budget_quote=by_asset,
+            max_total_budget_any_quote=None if isinstance(most, dict) else most,
+            max_symbols=self.max_symbols,
+        )
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="GRIDKEEPER_",
@@ -117,6 +147,7 @@ class Settings(BaseSettings):
     capacity: int = Field(default=500, ge=1, le=30_000)
     account: AccountSettings = AccountSettings()
     api: ApiSettings = ApiSettings()
+    risk: RiskSettings = RiskSettings()
     on_shutdown: OnShutdown = OnShutdown.KEEP
     stale_after_ms: int = Field(default=10_000, ge=1_000)
     reconcile_every_s: float = Field(default=60.0, ge=1.0)

@@ -96,7 +96,7 @@ class Watchdog:
             for member in members
             if member.executor_id != self._executor_id
             and (
-                _is_gone(member.process, self._me)
+                is_gone(member.process, self._me)
                 or (trusts_silence and member.silent_s > self._dead_after_s)
             )
         ]
@@ -150,6 +150,13 @@ def this_process() -> Process:
     )
 
 
+def is_gone(process: Process, me: Process) -> bool:
+    """Whether a process of this host is known to have ended; of other hosts nothing is known."""
+    if process.host != me.host:
+        return False
+    return process.boot_id != me.boot_id or _started_ticks(process.pid) != process.pid_started
+
+
 def _is_ready_for(symbol: Placed, home: ExecutorId, alive: Sequence[Member]) -> bool:
     """Whether its workflow is elsewhere, and no other node that lives still owns the symbol."""
     is_there = (
@@ -157,13 +164,6 @@ def _is_ready_for(symbol: Placed, home: ExecutorId, alive: Sequence[Member]) -> 
     )
     owners = {member.executor_id for member in alive} - {home}
     return not is_there and symbol.owner not in owners
-
-
-def _is_gone(process: Process, me: Process) -> bool:
-    """Whether a process of this host is known to have ended; of other hosts nothing is known."""
-    if process.host != me.host:
-        return False
-    return process.boot_id != me.boot_id or _started_ticks(process.pid) != process.pid_started
 
 
 def _started_ticks(pid: int) -> int | None:

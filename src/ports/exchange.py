@@ -94,9 +94,46 @@ class ClientIdCodec(Protocol):
         ...
 
 
+class RateSharing(Protocol):
+    """The account's rate limits, which its nodes divide among themselves."""
+
+    def share(self, nodes: int, until_boot_ms: int) -> None:
+        """Use one of so many equal parts, nothing at 0, and nothing after that CLOCK_BOOTTIME.
+
+        A process that never calls this uses all of the limits.
+        """
+        ...
+
+    def pause_with(self, seconds: float) -> None:
+        """Ask nothing for so long: the venue told another node to keep quiet."""
+        ...
+
+    @property
+    def told_pause_s(self) -> float:
+        """For how long yet the venue wants silence by what it told this process."""
+        ...
+
+    async def was_told(self) -> None:
+        """Wait until the venue next tells this process to keep quiet."""
+        ...
+
+    @property
+    def part(self) -> float:
+        """Part of the limits that this process may use now."""
+        ...
+
+    @property
+    def level(self) -> float:
+        """How much of what that part allows in one burst is at hand, of 1."""
+        ...
+
+
 class ExchangePort(Protocol):
     @property
     def account(self) -> str: ...
+
+    @property
+    def rate(self) -> RateSharing: ...
 
     @property
     def capabilities(self) -> Capabilities: ...

@@ -45,6 +45,16 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What a heartbeat learns."""
+
+    #: All that joined and did not leave, this one included.
+    members: Sequence[Member]
+    #: For how long yet no node of the account may ask the venue anything.
+    paused_for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """A symbol's place: where it is to run, where it runs, and where its workflow is."""
 
@@ -64,6 +74,18 @@ _MEMBERS = text("""
     SELECT *, CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) AS float) AS silent_s,
            CAST(extract(epoch FROM heartbeat_at - exchange_at) AS float) AS exchange_lost_s
       FROM nodes ORDER BY executor_id
+""")
+
+#: The longest pause that any node was told stands.
+_PAUSE = text("""
+    INSERT INTO rate_pauses (account, paused_until)
+    VALUES (:account, clock_timestamp() + make_interval(secs => :told_pause_s))
+    ON CONFLICT (account) DO UPDATE
+       SET paused_until = greatest(rate_pauses.paused_until, excluded.paused_until)
+""")
+_PAUSED = text("""
+    SELECT CAST(greatest(extract(epoch FROM paused_until - clock_timestamp()), 0) AS float)
+      FROM rate_pauses WHERE account = :account
 """)
 
 #: The two states are those of an index of DBOS; a symbol's key holds no colon.
@@ -104,8 +126,18 @@ class Nodes:
                 },
             )
 
-    async def beat(self, executor_id: ExecutorId, *, reaches_exchange: bool) -> bool:
-        """Say that a process lives; false if its row is gone, and with it its permission."""
+    async def beat(
+        self,
+        executor_id: ExecutorId,
+        *,
+        reaches_exchange: bool,
+        account: str,
+        told_pause_s: float,
+    ) -> Beat | None:
+        """Say that a process lives; `None` if its row is gone, and with it its permission.
+
+        A pause that the venue told this process is passed on to all nodes of the account.
+        """
         async with transaction(self._engine) as connection:
             renewed = await connection.execute(
                 text("""
@@ -117,7 +149,13 @@ class Nodes:
                 """),
                 {"me": executor_id, "reaches_exchange": reaches_exchange},
             )
-            return renewed.one_or_none() is not None
+            if renewed.one_or_none() is None:
+                return None
+            if told_pause_s > 0:
+                await connection.execute(_PAUSE, {"account": account, "told_pause_s": told_pause_s})
+            members = [_member(row) for row in await connection.execute(_MEMBERS)]
+            paused = await connection.execute(_PAUSED, {"account": account})
+            return Beat(members=members, paused_for_s=paused.scalar_one_or_none() or 0.0)
 
     async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
         """Take the permission to act from processes; what they left is found by its absence."""

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import ConfigurationError, RequestRefused
 from domain.ids import MAX_NONCE, SymbolKey
 from domain.instrument import Instrument
 from grid.ladder import LadderVersion
 from grid.phase import Phase
+from grid.spec import GridSpec
 from ports.store import Desired, Status
+from risk.reservations import Market, PortfolioLimits, Reserving
 from store.engine import transaction
+from store.reservations import check_room, lock_account, note_balances
 from store.rows import instrument_values, ladder_values, phase_document
 from store.statements import ADD_INSTRUMENT, RECORD_LADDER
 
@@ -41,7 +44,6 @@ _ADD_SHARD = text("""
            :instrument_version, :requested_by,
            coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
       FROM shards WHERE symbol_key = :symbol_key
-    ON CONFLICT (account, symbol) WHERE status <> 'removed' DO NOTHING
     RETURNING shard
 """)
 
@@ -153,8 +155,14 @@ class Registry:
         async with transaction(self._engine) as connection:
             await connection.execute(_ENQUEUE, workflow.values())
 
-    async def add_symbol(self, new: NewSymbol, run: Mapping[str, str], run_id_prefix: str) -> int:
-        """Register a symbol and start its `run_shard`, in one transaction.
+    async def add_symbol(
+        self,
+        new: NewSymbol,
+        run: Mapping[str, str],
+        run_id_prefix: str,
+        limits: PortfolioLimits = PortfolioLimits(),  # noqa: B008  # frozen, and bounds nothing
+    ) -> int:
+        """Register a symbol, reserve its budget and start its `run_shard`, in one transaction.
 
         Done again by the same request it finds its own row.
 
@@ -162,8 +170,11 @@ class Registry:
         ------
         RequestRefused
             If the symbol is registered already by another request.
+        ConfigurationError
+            If the account's money, or a limit on all symbols together, does not allow for it.
         """
         async with transaction(self._engine) as connection:
+            await lock_account(connection, new.account)
             mine = await connection.execute(
                 text("SELECT shard FROM shards WHERE requested_by = :id"),
                 {"id": new.requested_by},
@@ -171,6 +182,9 @@ class Registry:
             existing = mine.scalar_one_or_none()
             if existing is not None:
                 return int(existing)
+            await _refuse_registered(connection, new)
+            await check_room(connection, new.account, _reserving(new), new.balances, limits)
+            await note_balances(connection, new.account, new.balances)
             version = await connection.execute(
                 text("""
                     SELECT coalesce(max(version), 0) + 1 FROM instruments
@@ -193,11 +207,7 @@ class Registry:
                     "reconciled_trade_id": new.last_trade_id,
                 },
             )
-            shard = added.scalar_one_or_none()
-            if shard is None:
-                raise RequestRefused(
-                    f"{new.symbol} is on account {new.account} already: remove it first"
-                )
+            shard = added.scalar_one()
             await connection.execute(
                 ADD_INSTRUMENT,
                 instrument_values(new.instrument) | {"version": instrument_version},
@@ -361,6 +371,32 @@ class Registry:
                 {"shard": shard},
             )
             return found.scalar_one_or_none()
+
+
+async def _refuse_registered(connection: AsyncConnection, new: NewSymbol) -> None:
+    """Before a shard number is drawn: there are not many of them."""
+    found = await connection.execute(
+        text("""
+            SELECT EXISTS (SELECT FROM shards WHERE account = :account AND symbol = :symbol
+                                                AND status <> 'removed')
+        """),
+        {"account": new.account, "symbol": new.symbol},
+    )
+    if found.scalar_one():
+        raise RequestRefused(f"{new.symbol} is on account {new.account} already: remove it first")
+
+
+def _reserving(new: NewSymbol) -> Reserving:
+    instrument = new.instrument
+    return Reserving(
+        market=Market(
+            symbol=new.symbol,
+            kind=instrument.kind,
+            base=instrument.base,
+            quote=instrument.quote,
+        ),
+        spec=GridSpec.model_validate(new.spec),
+    )
 
 
 def _registered(row: object) -> RegisteredSymbol:

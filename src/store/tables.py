@@ -347,6 +347,24 @@ opening_balances = Table(
     comment="what the account held when it was first used",
 )
 
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("amount", Numeric, nullable=False, comment="free plus locked"),
+    _moment("read_at", "when the exchange was last asked", default=True),
+    comment="what the account held when it was last looked at; ledger and opening tell how it came",
+)
+
+rate_pauses = Table(
+    "rate_pauses",
+    metadata,
+    Column("account", Text, primary_key=True),
+    _moment("paused_until", "no node asks the venue anything before", default=True),
+    comment="the venue asked one node of the account for silence; all of them keep it",
+)
+
 findings = Table(
     "findings",
     metadata,

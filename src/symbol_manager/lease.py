@@ -14,13 +14,14 @@ class Lease:
 
     def __init__(self, clock: Clock, duration_ms: int) -> None:
         self._clock = clock
-        self._duration_ms = duration_ms
-        self._valid_until_ms = 0
+        self.duration_ms = duration_ms
+        #: By CLOCK_BOOTTIME; a revoked lease is over before.
+        self.valid_until_ms = 0
         self._revoked = False
 
     def renew(self, asked_boot_ms: int) -> None:
         """Extend from the moment the heartbeat was *asked for*, not when it was answered."""
-        self._valid_until_ms = asked_boot_ms + self._duration_ms
+        self.valid_until_ms = asked_boot_ms + self.duration_ms
 
     def revoke(self) -> None:
         """The node's row is gone: another process may own its shards."""
@@ -28,7 +29,7 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        return not self._revoked and self._clock.boot_ms() < self._valid_until_ms
+        return not self._revoked and self._clock.boot_ms() < self.valid_until_ms
 
     def check(self) -> None:
         if not self.is_held:

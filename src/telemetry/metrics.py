@@ -6,8 +6,8 @@ Prometheus counts in floats; its numbers are for looking at, and nothing is comp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -24,10 +24,13 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.errors import StoreUnavailable
 from domain.market import BookTop
 from domain.orders import LIVE_STATUSES, OrderStatus
 from ports.clock import Clock
+from ports.exchange import RateSharing
 from ports.store import Status
+from risk.reservations import AssetUse
 
 #: Totals are read no more often than this, however many scrape.
 TOTALS_EVERY_MS = 5_000
@@ -102,19 +105,27 @@ class Totals:
     heartbeat_ages_s: Mapping[str, float]
     is_killed: bool
     read_at_ms: int
+    assets: Sequence[AssetUse] = ()
 
 
 class Metrics:
     """A node's metrics, in a registry of their own."""
 
     def __init__(
-        self, views: Callable[[], Mapping[int, SymbolView]], engine: AsyncEngine, clock: Clock
+        self,
+        views: Callable[[], Mapping[int, SymbolView]],
+        engine: AsyncEngine,
+        clock: Clock,
+        *,
+        rate: RateSharing | None = None,
+        read_assets: Callable[[], Awaitable[Sequence[AssetUse]]] | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._read_assets = read_assets
         self._refreshing = asyncio.Lock()
         self._asked_at_ms: int | None = None
-        self._shown = _NodeCollector(views, clock)
+        self._shown = _NodeCollector(views, clock, rate)
         self._registry = CollectorRegistry()
         self._registry.register(self._shown)
         ProcessCollector(registry=self._registry)
@@ -133,8 +144,10 @@ class Metrics:
             self._asked_at_ms = now_ms
             try:
                 async with asyncio.timeout(TOTALS_WAIT_S):
-                    self._shown.totals = await _read_totals(self._engine, now_ms)
-            except (SQLAlchemyError, TimeoutError) as error:
+                    totals = await _read_totals(self._engine, now_ms)
+                    assets = await self._read_assets() if self._read_assets else ()
+                self._shown.totals = replace(totals, assets=assets)
+            except (SQLAlchemyError, StoreUnavailable, TimeoutError) as error:
                 log.warning("totals_not_read", error=repr(error))
 
 
@@ -167,15 +180,24 @@ def _symbol_totals(row: Row[Any]) -> SymbolTotals:
 class _NodeCollector(Collector):
     """Builds the families anew at each scrape: what is gone leaves no stale series behind."""
 
-    def __init__(self, views: Callable[[], Mapping[int, SymbolView]], clock: Clock) -> None:
+    def __init__(
+        self,
+        views: Callable[[], Mapping[int, SymbolView]],
+        clock: Clock,
+        rate: RateSharing | None = None,
+    ) -> None:
         self._views = views
         self._clock = clock
+        self._rate = rate
         self.totals: Totals | None = None
 
     def collect(self) -> Iterator[Metric]:
         views = {view.symbol: view for view in self._views().values()}
         yield from _shard_families(list(views.values()), self._clock.now_ms())
+        if self._rate is not None:
+            yield from _rate_families(self._rate)
         if self.totals is not None:
+            yield from _asset_families(self.totals.assets)
             age_ms = self._clock.boot_ms() - self.totals.read_at_ms
             yield from _total_families(self.totals, age_ms)
 
@@ -212,6 +234,31 @@ def _shard_families(views: Sequence[SymbolView], now_ms: int) -> Iterator[Metric
         parked.add_metric((view.symbol,), view.parked_trades)
         epoch.add_metric((view.symbol,), view.epoch)
     yield from (status, orders, price_age, parked, epoch)
+
+
+def _rate_families(rate: RateSharing) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gridkeeper_rate_share", "Part of the venue's rate limits that this node uses.", rate.part
+    )
+    yield GaugeMetricFamily(
+        "gridkeeper_rate_level",
+        "Part of what that allows in one burst that is at hand, by request weight.",
+        rate.level,
+    )
+
+
+def _asset_families(assets: Sequence[AssetUse]) -> Iterator[Metric]:
+    reserved = GaugeMetricFamily(
+        "gridkeeper_reserved", "What symbols reserve of the account's money.", labels=("asset",)
+    )
+    free = GaugeMetricFamily(
+        "gridkeeper_free", "What another symbol may reserve of it.", labels=("asset",)
+    )
+    for use in assets:
+        reserved.add_metric((use.asset,), float(use.reserved))
+        if use.free is not None:
+            free.add_metric((use.asset,), float(use.free))
+    yield from (reserved, free)
 
 
 def _total_families(totals: Totals, age_ms: int) -> Iterator[Metric]:

@@ -55,6 +55,30 @@ class HexIds:
 
 
 @dataclass
+class FakeRate:
+    """Keeps what it is told of the account's rate limits."""
+
+    #: Every part it was given: nodes, and until when.
+    shares: list[tuple[int, int]] = field(default_factory=list)
+    #: The longest of the pauses that others were told.
+    paused_s: float = 0.0
+    told_pause_s: float = 0.0
+    part: float = 1.0
+    level: float = 1.0
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def share(self, nodes: int, until_boot_ms: int) -> None:
+        self.shares.append((nodes, until_boot_ms))
+
+    def pause_with(self, seconds: float) -> None:
+        self.paused_s = max(self.paused_s, seconds)
+
+    async def was_told(self) -> None:
+        await self.told.wait()
+        self.told.clear()
+
+
+@dataclass
 class FakeExchange:
     """Orders rest until `trade` fills them; `lose_replies` makes outcomes unknown."""
 
@@ -64,6 +88,7 @@ class FakeExchange:
         default_factory=lambda: Capabilities(request_expiry_ms=50, clock_skew_ms=50)
     )
     ids: HexIds = field(default_factory=HexIds)
+    rate: FakeRate = field(default_factory=FakeRate)
     orders: dict[ClientOrderId, OrderReport] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
     balances: dict[str, Decimal] = field(

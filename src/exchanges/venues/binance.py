@@ -46,7 +46,7 @@ BINANCE = Venue(
     costs=MappingProxyType(
         {
             Call.PLACE: Cost(weight=1, orders=1),
-            Call.CANCEL: Cost(weight=1, is_cancel=True),
+            Call.CANCEL: Cost(weight=1),
             Call.ORDER: Cost(weight=4),
             Call.OPEN_ORDERS: Cost(weight=6),
             Call.TRADES: Cost(weight=20),

@@ -16,6 +16,7 @@ from api.app import create_app
 from orchestrator.requests import Requests
 from orchestrator.settings import ApiSettings, Settings
 from store.engine import create_engine
+from support.fake_exchange import FakeExchange
 from symbol_manager.view import ShardView
 
 TOKEN = "a-token-for-tests-only"
@@ -38,6 +39,7 @@ class StandInRunning:
 
     node: StandInNode
     database: StandInDatabase
+    exchange: FakeExchange
     settings: Settings
 
 
@@ -87,6 +89,7 @@ def _running(engine: AsyncEngine, views: dict[int, ShardView], data_dir: Path) -
     return StandInRunning(
         node=StandInNode(views),
         database=StandInDatabase(engine, Requests(engine, "sim")),
+        exchange=FakeExchange(),
         settings=Settings(
             data_dir=data_dir, node_name="tester", api=ApiSettings(port=0, token=SecretStr(TOKEN))
         ),

@@ -56,6 +56,7 @@ def test_contract_lists_every_route(contract: dict[str, Any]) -> None:
         "GET /api/v1/orders/{order_id}/why",
         "GET /api/v1/fills",
         "GET /api/v1/positions",
+        "GET /api/v1/account",
         "GET /api/v1/pnl",
         "GET /api/v1/nodes",
         "POST /api/v1/nodes/{name}/drain",

@@ -46,6 +46,7 @@ def sample(command: CommandLine, postgres_dsn: str) -> CommandLine:
         pytest.param(["order", "why", "9004"], "Why: exit of held inventory.", id="why"),
         pytest.param(["fill", "list", "BTC/USDT"], "0.0000001", id="fills"),
         pytest.param(["position", "show", "BTC/USDT"], "61706.17061706", id="position"),
+        pytest.param(["account", "show"], "BTC/USDT 1000", id="account"),
         pytest.param(["pnl"], "0.037645", id="profit"),
         pytest.param(["workflow", "list", "--failed"], FAILED_PLAN, id="failed workflows"),
         pytest.param(["workflow", "show", PLAN], "submit", id="workflow"),

@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost
-from integration.store.factories import EXECUTOR, execute, value
+from integration.store.factories import EXECUTOR, execute, join_node, value
 from integration.symbol_manager.harness import eventually
 from orchestrator.membership import Membership
-from store.nodes import Nodes
+from store.nodes import ExecutorId, Nodes
+from support.fake_exchange import FakeExchange, FakeRate
 from symbol_manager.lease import Lease
 
+OTHER = ExecutorId("node-2:start-1")
 LEASE_MS = 5_000
 
 
@@ -38,15 +40,26 @@ class Member:
     engine: AsyncEngine
     clock: HandClock
     lease: Lease
+    rate: FakeRate
     membership: Membership
     keeping: asyncio.Task[None]
 
     async def beat(self) -> None:
         """Wait for a heartbeat that was asked for after now."""
-        await execute(self.engine, "UPDATE nodes SET heartbeat_at = 'epoch'")
+        await execute(
+            self.engine,
+            "UPDATE nodes SET heartbeat_at = 'epoch' WHERE executor_id = :me",
+            me=EXECUTOR,
+        )
 
         async def renewed() -> bool:
-            return bool(await value(self.engine, "SELECT heartbeat_at > 'epoch' FROM nodes"))
+            return bool(
+                await value(
+                    self.engine,
+                    "SELECT heartbeat_at > 'epoch' FROM nodes WHERE executor_id = :me",
+                    me=EXECUTOR,
+                )
+            )
 
         await eventually(renewed)
 
@@ -55,10 +68,11 @@ class Member:
 async def member(clean_engine: AsyncEngine) -> AsyncIterator[Member]:
     clock = HandClock()
     lease = Lease(clock, LEASE_MS)
-    membership = Membership(Nodes(clean_engine), EXECUTOR, clock, lease)
+    exchange = FakeExchange()
+    membership = Membership(Nodes(clean_engine), EXECUTOR, clock, lease, exchange)
     await membership.join("node-1", capacity=10)
     keeping = asyncio.create_task(membership.keep(0.01, lambda: True))
-    yield Member(clean_engine, clock, lease, membership, keeping)
+    yield Member(clean_engine, clock, lease, exchange.rate, membership, keeping)
     keeping.cancel()
     with suppress(asyncio.CancelledError, OwnershipLost):
         await keeping
@@ -95,3 +109,94 @@ async def test_membership_says_when_the_exchange_was_reached(member: Member) -> 
         return bool(await value(member.engine, "SELECT exchange_at IS NOT NULL FROM nodes"))
 
     await eventually(is_noted)
+
+
+async def test_membership_alone_has_all_of_the_limits_until_its_lease_ends(member: Member) -> None:
+    assert member.rate.shares[0] == (1, member.clock.at_ms + LEASE_MS)
+    member.clock.at_ms += 1_000
+    await member.beat()
+    assert member.rate.shares[-1] == (1, member.clock.at_ms + LEASE_MS)
+
+
+async def test_membership_shrinks_its_part_at_the_next_heartbeat_after_another_joined(
+    member: Member,
+) -> None:
+    await join_node(member.engine, OTHER, host="elsewhere")
+    await member.beat()
+    assert member.rate.shares[-1][0] == 2
+    await execute(member.engine, "DELETE FROM nodes WHERE executor_id = :other", other=OTHER)
+    await member.beat()
+    assert member.rate.shares[-1][0] == 1
+
+
+async def test_membership_beside_others_has_no_part_before_they_must_have_shrunk_theirs(
+    clean_engine: AsyncEngine,
+) -> None:
+    await join_node(clean_engine, host="elsewhere")
+    clock, exchange = HandClock(), FakeExchange()
+    membership = Membership(Nodes(clean_engine), OTHER, clock, Lease(clock, LEASE_MS), exchange)
+    await membership.join("node-2", capacity=10)
+    assert [nodes for nodes, _ in exchange.rate.shares] == [0]
+    for passed_ms, nodes in ((LEASE_MS - 1, 0), (1, 2)):
+        clock.at_ms += passed_ms
+        keeping = asyncio.create_task(membership.keep(60.0, lambda: True))
+        seen = len(exchange.rate.shares)
+
+        async def has_beaten(seen: int = seen) -> bool:
+            return len(exchange.rate.shares) > seen
+
+        await eventually(has_beaten)
+        keeping.cancel()
+        assert exchange.rate.shares[-1] == (nodes, clock.at_ms + LEASE_MS)
+    await membership.leave()
+    assert exchange.rate.shares[-1][0] == 0
+
+
+async def test_membership_counts_no_process_of_its_host_that_has_ended(member: Member) -> None:
+    me = member.membership.process
+    await join_node(member.engine, OTHER, host=me.host, boot_id="an earlier boot")
+    await member.beat()
+    assert member.rate.shares[-1][0] == 1
+
+
+async def test_membership_whose_row_is_gone_has_no_part(member: Member) -> None:
+    await execute(member.engine, "DELETE FROM nodes")
+    with pytest.raises(OwnershipLost):
+        await member.keeping
+    assert member.rate.shares[-1][0] == 0
+
+
+async def test_pause_of_one_node_reaches_the_others_at_their_next_heartbeat(
+    member: Member,
+) -> None:
+    """The node that was told does not wait for its own heartbeat to say so."""
+    clock, told = HandClock(), FakeExchange()
+    other = Membership(Nodes(member.engine), OTHER, clock, Lease(clock, LEASE_MS), told)
+    await other.join("node-2", capacity=10)
+    keeping = asyncio.create_task(other.keep(60.0, lambda: True))
+    await member.beat()
+    assert member.rate.paused_s == 0
+    told.rate.told_pause_s = 30.0
+    told.rate.told.set()
+
+    async def is_paused() -> bool:
+        return member.rate.paused_s > 25
+
+    await eventually(is_paused)
+    assert member.rate.paused_s <= 30
+    keeping.cancel()
+
+
+async def test_shorter_pause_told_later_does_not_end_a_longer_one(
+    clean_engine: AsyncEngine,
+) -> None:
+    await join_node(clean_engine)
+    nodes = Nodes(clean_engine)
+    paused = [
+        await nodes.beat(EXECUTOR, reaches_exchange=True, account="sim", told_pause_s=told_s)
+        for told_s in (30.0, 5.0, 0.0)
+    ]
+    assert all(beat is not None and 25 < beat.paused_for_s <= 30 for beat in paused)
+    elsewhere = await nodes.beat(EXECUTOR, reaches_exchange=True, account="b", told_pause_s=0.0)
+    assert elsewhere is not None
+    assert elsewhere.paused_for_s == 0

@@ -94,7 +94,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
     clock = SystemClock()
     lease = Lease(clock, 60_000)
     nodes = Nodes(clean_engine)
-    membership = Membership(nodes, EXECUTOR, clock, lease)
+    membership = Membership(nodes, EXECUTOR, clock, lease, exchange)
     await membership.join("node-1", capacity=10)
     node = Node(
         NodeSettings(

@@ -98,7 +98,7 @@ async def test_add_symbol_after_its_removal_goes_on_where_it_was(
             "add:2",
             changed,
             last_trade_id="41",
-            balances={"BTC": Decimal(7), "USDT": Decimal(7)},
+            balances={"BTC": Decimal(7), "USDT": Decimal(70_000)},
         ),
     )
     assert again.claim.ownership.shard != owner.claim.ownership.shard
