@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,11 +17,13 @@ from domain.errors import (
     VenueError,
 )
 from domain.ids import SymbolKey, symbol_key
-from domain.instrument import Instrument, MarketKind
-from grid.check import SpecReport, check_spec
-from grid.ladder import LadderVersion, anchor_for
+from domain.instrument import Instrument
+from grid.check import check_spec
+from grid.ladder import LadderVersion
 from grid.phase import first_phase
 from grid.spec import GridSpec
+from orchestrator.documents import instrument_document, instrument_of, refused, report_document
+from orchestrator.edits import Edits
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -54,6 +55,8 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     REMOVE = "remove"
+    UPDATE = "update"
+    REVERT = "revert"
     RECONCILE = "reconcile"
     MOVE = "move"
     KILL = "kill"
@@ -68,14 +71,10 @@ _DESIRED = {
 }
 _REACHED = {
     Verb.ADD: {Status.RUNNING, Status.WAITING, Status.STOPPED},
-    Verb.PAUSE: {Status.PAUSED, Status.STOPPED},
+    Verb.PAUSE: {Status.PAUSED, Status.CLOSING, Status.STOPPED},
     Verb.RESUME: {Status.RUNNING, Status.WAITING, Status.CLOSING, Status.STOPPED},
     Verb.REMOVE: {Status.REMOVED},
 }
-
-
-def refused(reason: str) -> Document:
-    return {"outcome": "refused", "reason": reason}
 
 
 class Changes:
@@ -92,13 +91,19 @@ class Changes:
         self._kill_switch = kill_switch
         self._exchange = exchange
         self._failpoints = failpoints
+        self._edits = Edits(registry.specs, exchange)
 
     async def prepare(self, change: Document) -> Document:
         """Everything that can refuse a request by its meaning; no effect yet."""
-        if Verb(change["verb"]) is not Verb.ADD:
-            return {"outcome": "prepared"}
+        match Verb(change["verb"]):
+            case Verb.ADD:
+                look_at = self._prepare_add
+            case Verb.UPDATE | Verb.REVERT:
+                look_at = self._edits.prepare
+            case _:
+                return {"outcome": "prepared"}
         try:
-            return await until_venue_answers(lambda: self._prepare_add(change))
+            return await until_venue_answers(lambda: look_at(change))
         except (ConfigurationError, RequestRefused, VenueError) as error:
             return refused(str(error))
         except ValidationError as error:
@@ -111,7 +116,7 @@ class Changes:
             recorded = await until_store_answers(
                 lambda: self._record(change, prepared, workflow_id)
             )
-        except RequestRefused as error:
+        except (ConfigurationError, RequestRefused) as error:
             return refused(str(error))
         self._failpoints(Failpoint.CHANGE_AFTER_RECORD)
         return recorded
@@ -130,8 +135,8 @@ class Changes:
             shard, node = int(recorded["shard"]), change["node"]
             result = await _eventually(lambda: self._moved(shard, node))
         else:
-            shard = int(recorded["shard"])
-            result = await _eventually(lambda: self._reached(verb, shard))
+            shard, version = int(recorded["shard"]), int(recorded.get("version", 0))
+            result = await _eventually(lambda: self._reached(verb, shard, version))
         self._failpoints(Failpoint.CHANGE_BEFORE_RESULT)
         return recorded | result
 
@@ -162,10 +167,10 @@ class Changes:
             "outcome": "prepared",
             "price": str(price),
             "spec": spec.model_dump(mode="json"),
-            "instrument": _instrument_document(instrument),
+            "instrument": instrument_document(instrument),
             "balances": {asset: str(amount) for asset, amount in balances.items()},
             "last_trade_id": last_trade_id,
-            "check": _document(report),
+            "check": report_document(report),
         }
 
     async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
@@ -205,6 +210,8 @@ class Changes:
                 "shard": shard,
                 "check": prepared["check"],
             }
+        if verb in {Verb.UPDATE, Verb.REVERT}:
+            return await self._edits.record(change, prepared, workflow_id)
         match verb:
             case Verb.RECONCILE:
                 registered = await self._registry.ask_reconcile(account, symbol)
@@ -218,11 +225,16 @@ class Changes:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
         return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
 
-    async def _reached(self, verb: Verb, shard: int) -> Document:
+    async def _reached(self, verb: Verb, shard: int, version: int) -> Document:
         seen: RegisteredSymbol = await self._registry.symbol(shard)
-        reached = (
-            not seen.awaits_reconcile if verb is Verb.RECONCILE else seen.status in _REACHED[verb]
-        )
+        match verb:
+            case Verb.RECONCILE:
+                reached = not seen.awaits_reconcile
+            case Verb.UPDATE | Verb.REVERT:
+                is_taken = seen.taken_version is not None and seen.taken_version >= version
+                reached = is_taken and seen.status is not Status.STARTING
+            case _:
+                reached = seen.status in _REACHED[verb]
         done = reached or seen.status is Status.REMOVED
         return {
             "outcome": "done" if done else "pending",
@@ -275,6 +287,7 @@ def _new_symbol(
     spec = GridSpec.model_validate(prepared["spec"])
     price = Decimal(prepared["price"])
     start = spec.trigger_price or price
+    instrument = instrument_of(prepared["instrument"])
     return NewSymbol(
         key=key,
         account=str(change["account"]),
@@ -282,26 +295,9 @@ def _new_symbol(
         spec=prepared["spec"],
         start_price=start,
         phase=first_phase(spec.trigger_price, price),
-        ladder=LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing),
-        instrument=_instrument(prepared["instrument"]),
+        ladder=LadderVersion.first(spec, instrument, start),
+        instrument=instrument,
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
     )
-
-
-def _document(report: SpecReport) -> Document:
-    return {name: str(value) for name, value in asdict(report).items()}
-
-
-def _instrument_document(instrument: Instrument) -> Document:
-    return {
-        name: str(value) if isinstance(value, Decimal) else value
-        for name, value in asdict(instrument).items()
-    }
-
-
-def _instrument(document: Document) -> Instrument:
-    exact = ("tick_size", "lot_size", "min_notional", "maker_fee", "taker_fee")
-    values = document | {name: Decimal(document[name]) for name in exact}
-    return Instrument(**values | {"kind": MarketKind(document["kind"])})
