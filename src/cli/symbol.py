@@ -15,6 +15,7 @@ from cli.context import load, quiet_logs, with_database
 from cli.grid_options import GridOptions, Spacing, spec_of
 from cli.render import Column, show_facts, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
+from cli.symbol_update import register
 from cli.unknown import unknown_symbol
 from domain.instrument import Instrument
 from orchestrator.bootstrap import open_exchange
@@ -133,6 +134,9 @@ def add(
         Patience(wait=wait, timeout_s=timeout_s),
         may_create=True,
     )
+
+
+register(app, add)
 
 
 def _add_verb(

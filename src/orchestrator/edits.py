@@ -11,7 +11,7 @@ from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
 from orchestrator.workflows import Document
 from ports.exchange import ExchangePort
-from store.specs import Look, SpecRequest, Specs, not_traded
+from store.specs import Look, SpecRequest, Specs, check_version, not_traded
 
 
 class Edits:
@@ -35,6 +35,7 @@ class Edits:
         now = await self._specs.look(str(change["account"]), symbol)
         if now is None:
             raise not_traded(str(change["account"]), symbol)
+        check_version(symbol, now.claim.spec_version, change.get("expected_version"))
         wanted = await self._wanted(change, now)
         instrument = (await self._exchange.load_instruments()).get(symbol)
         if instrument is None:

@@ -29,7 +29,11 @@ _TRADED = """
        AND desired NOT IN ('removed', 'closed')
 """
 _LOCK = text(f"SELECT * FROM shards {_TRADED} FOR UPDATE")  # noqa: S608  # both parts are above
-_LOOK = text(f"SELECT *, (SELECT nonce FROM installation) AS nonce FROM shards {_TRADED}")  # noqa: S608
+_LOOK = text(f"""
+    SELECT *, (SELECT nonce FROM installation) AS nonce,
+           EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed
+      FROM shards {_TRADED}
+""")  # noqa: S608  # both parts are above
 
 _ASKED_MS = text("SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :id")
 _MADE_BY = text("SELECT shard, version, ladder_version FROM specs WHERE requested_by = :id")
@@ -82,6 +86,8 @@ class Look:
     loaded: Loaded
     standing: Standing
     desired: Desired
+    #: By the kill switch.
+    is_killed: bool
     #: As the last decision saw it; `None` before the first.
     book: BookTop | None
     #: Quote tied up in inventory.
@@ -108,6 +114,7 @@ class Specs:
                 loaded=loaded,
                 standing=await _standing(connection, row),
                 desired=Desired(row.desired),
+                is_killed=row.is_killed,
                 book=_book(seen.one_or_none(), claim),
                 cost=claim.instrument.units_to_quote(max(cost, 0)),
             )
@@ -184,18 +191,23 @@ def not_traded(account: str, symbol: str) -> RequestRefused:
     return RequestRefused(f"{symbol} is not on account {account}, or is being removed")
 
 
+def check_version(symbol: str, current: int, expected: int | None) -> None:
+    """Refuse what was derived from another version than the current one."""
+    if expected not in {None, current}:
+        raise ConfigurationError(
+            field="expected_version",
+            rule=f"must be the current one of {symbol}, {current}",
+            value=expected,
+            remedy="look at the current grid and ask again",
+        )
+
+
 def _check_order(asked: SpecRequest, asked_ms: int, row: AnyRow) -> None:
     if row.spec_ms > asked_ms:
         raise RequestRefused(
             f"version {row.spec_version} of {asked.symbol} was asked for after this one: it stands"
         )
-    if asked.expected_version not in {None, row.spec_version}:
-        raise ConfigurationError(
-            field="expected_version",
-            rule=f"must be the current one of {asked.symbol}, {row.spec_version}",
-            value=asked.expected_version,
-            remedy="look at the current grid and ask again",
-        )
+    check_version(asked.symbol, row.spec_version, asked.expected_version)
 
 
 async def _standing(connection: AsyncConnection, row: AnyRow) -> Standing:
