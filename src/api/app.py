@@ -22,6 +22,7 @@ from api.body import BodyLimit
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
 from api.problems import documented, install_problem_handlers, problem_schemas
 from api.routes import (
+    edits,
     fills,
     health,
     kill_switch,
@@ -86,7 +87,18 @@ def create_app(running: Served) -> FastAPI:
             HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
         ),
     )
-    for noun in (symbols, orders, fills, positions, pnl, workflows, kill_switch, nodes, status):
+    for noun in (
+        symbols,
+        edits,
+        orders,
+        fills,
+        positions,
+        pnl,
+        workflows,
+        kill_switch,
+        nodes,
+        status,
+    ):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)
