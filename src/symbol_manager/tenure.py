@@ -187,7 +187,7 @@ class Tenure:
     async def _absorb(self, batch: Batch) -> None:
         if batch.quote is not None:
             self._book = to_book(batch.quote, self.state.claim.instrument) or self._book
-        if batch.wishes != self._wishes:
+        if batch.wishes != self._wishes and not self.is_outdated:
             self._causes.append(str(batch.wishes))
             self._log.info("wishes", wishes=str(batch.wishes))
             self._wishes = batch.wishes
