@@ -350,7 +350,7 @@ class _Budget:
 def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None) -> list[Desired]:
     """Buy at once what the slots above the price are to sell.
 
-    Those above the price at which the grid started, while they have never traded.
+    Those above the price at which the grid started, while they have never held anything.
     """
     if not view.grid.spec.initial_position or view.ask_ticks is None:
         return []
@@ -370,7 +370,7 @@ def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None)
             if view.bid_ticks is not None and view.price_of(order) < view.bid_ticks:
                 continue
             wanted_ticks, lots = view.price_of(order), order.remaining_lots
-        elif order is not None or (slot_id in view.slots and view.slots[slot_id].trades):
+        elif order is not None or _was_used(view.slots.get(slot_id)):
             continue
         else:
             wanted_ticks, lots = price_ticks, view.entry(index).quantity_lots
@@ -390,6 +390,11 @@ def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None)
             )
         )
     return orders
+
+
+def _was_used(slot: Slot | None) -> bool:
+    """Whether it traded, or began with inventory that was there already."""
+    return slot is not None and bool(slot.trades or slot.held_units)
 
 
 def _earns(view: View, buy_ticks: int, sell_ticks: int, lots: int) -> bool:

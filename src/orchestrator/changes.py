@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from grid.check import check_spec
 from grid.ladder import LadderVersion
 from grid.phase import first_phase
 from grid.spec import GridSpec
+from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
 from orchestrator.edits import Edits
 from orchestrator.workflows import (
@@ -155,8 +156,9 @@ class Changes:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
         balances, last_trade_id = await self._opening(instrument)
+        adoption = await self._adoption(change, instrument, spec, price, balances)
         free = balances[instrument.quote]
-        if spec.budget_quote > free:
+        if spec.budget_quote > free + (adoption.cost if adoption else 0):
             raise ConfigurationError(
                 field="budget_quote",
                 rule=f"must be covered by the account, which holds {free} {instrument.quote}",
@@ -171,7 +173,30 @@ class Changes:
             "balances": {asset: str(amount) for asset, amount in balances.items()},
             "last_trade_id": last_trade_id,
             "check": report_document(report),
+            "adoption": adoption and adoption.document(),
         }
+
+    async def _adoption(
+        self,
+        change: Document,
+        instrument: Instrument,
+        spec: GridSpec,
+        price: Decimal,
+        balances: Mapping[str, Decimal],
+    ) -> Adoption | None:
+        """What the symbol is to take over, if that was asked for."""
+        asked = change.get("adopt")
+        if asked is None:
+            return None
+        held = await self._registry.held_inventory(instrument.account, instrument.base)
+        return await find_adoption(
+            self._exchange,
+            instrument,
+            spec,
+            price,
+            free=balances[instrument.base] - held,
+            quantity=None if asked["quantity"] is None else Decimal(asked["quantity"]),
+        )
 
     async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
         """Balances of both assets and the last trade before them, with no trade in between."""
@@ -209,6 +234,7 @@ class Changes:
                 "symbol": symbol,
                 "shard": shard,
                 "check": prepared["check"],
+                "adoption": prepared.get("adoption"),
             }
         if verb in {Verb.UPDATE, Verb.REVERT}:
             return await self._edits.record(change, prepared, workflow_id)
@@ -288,6 +314,8 @@ def _new_symbol(
     price = Decimal(prepared["price"])
     start = spec.trigger_price or price
     instrument = instrument_of(prepared["instrument"])
+    ladder = LadderVersion.first(spec, instrument, start)
+    adoption = prepared.get("adoption")
     return NewSymbol(
         key=key,
         account=str(change["account"]),
@@ -295,9 +323,10 @@ def _new_symbol(
         spec=prepared["spec"],
         start_price=start,
         phase=first_phase(spec.trigger_price, price),
-        ladder=LadderVersion.first(spec, instrument, start),
+        ladder=ladder,
         instrument=instrument,
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
+        adopted=slots_of(adoption, ladder.version, instrument) if adoption else (),
     )

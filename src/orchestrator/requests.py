@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import ValidationError
 from sqlalchemy import text
@@ -38,6 +39,12 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    #: In base; all that is free if not given.
+    quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A request as Postgres knows it."""
 
@@ -61,8 +68,20 @@ class Requests:
         self._kill_switch = KillSwitch(engine)
         self._account = account
 
-    async def add(self, symbol: str, spec: Mapping[str, object], request_id: str) -> str:
+    async def add(
+        self,
+        symbol: str,
+        spec: Mapping[str, object],
+        request_id: str,
+        *,
+        adopt: AdoptRequest | None = None,
+    ) -> str:
         """Ask for a symbol to be traded; the id of the workflow that does it.
+
+        Parameters
+        ----------
+        adopt : AdoptRequest, optional
+            Let its slots begin with base that the account holds and no symbol does.
 
         Raises
         ------
@@ -70,7 +89,11 @@ class Requests:
             If the symbol, the spec or the request id is not well formed. Refusals by meaning, such
             as an unknown market, are the workflow's result.
         """
-        return await self._ask(Verb.ADD, symbol, request_id, {"spec": checked_spec(spec)})
+        extra: Document = {"spec": checked_spec(spec)}
+        if adopt is not None:
+            quantity = None if adopt.quantity is None else str(adopt.quantity)
+            extra["adopt"] = {"quantity": quantity}
+        return await self._ask(Verb.ADD, symbol, request_id, extra)
 
     async def update(
         self,
