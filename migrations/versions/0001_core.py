@@ -240,7 +240,26 @@ def upgrade() -> None:
         sa.Column("symbol_key", sa.Text(), nullable=False, comment="account-BASE-QUOTE"),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("symbol", sa.Text(), nullable=False),
-        sa.Column("spec", postgresql.JSONB(), nullable=False, comment="the grid as requested"),
+        sa.Column(
+            "spec",
+            postgresql.JSONB(),
+            nullable=False,
+            comment="the grid as requested, in its current version",
+        ),
+        sa.Column("spec_version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column(
+            "spec_ms",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="when that was asked for, ms since 1970: an older request does not undo it",
+        ),
+        sa.Column(
+            "taken_version",
+            sa.Integer(),
+            nullable=True,
+            comment="version of the spec that its owner works with; null before the first",
+        ),
         sa.Column("desired", sa.Text(), nullable=False, comment="what the operator wants"),
         sa.Column(
             "desired_ms",
@@ -354,6 +373,28 @@ def upgrade() -> None:
         postgresql_where=sa.text("status <> 'removed'"),
     )
     op.create_table(
+        "adoptions",
+        sa.Column("shard", sa.Integer(), nullable=False),
+        sa.Column("ladder_version", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "quantity", sa.Numeric(), nullable=False, comment="base taken over; owed: negative"
+        ),
+        sa.Column(
+            "cost", sa.Numeric(), nullable=False, comment="quote it counts for; received: negative"
+        ),
+        sa.Column(
+            "adopted_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="with the transaction that added the symbol",
+        ),
+        sa.ForeignKeyConstraint(["shard"], ["shards.shard"], name=op.f("adoptions_shard_fkey")),
+        sa.PrimaryKeyConstraint("shard", "ladder_version", "slot", name=op.f("adoptions_pkey")),
+        comment="append-only: inventory that slots began with, and no trade of ours stands behind",
+    )
+    op.create_table(
         "decisions",
         sa.Column(
             "decision_id", sa.Text(), nullable=False, comment="symbol key : epoch : sequence"
@@ -428,6 +469,13 @@ def upgrade() -> None:
         sa.Column("version", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("anchor", sa.Numeric(), nullable=False, comment="price of level 0; never moves"),
         sa.Column("spacing", postgresql.JSONB(), nullable=False, comment="of its levels"),
+        sa.Column(
+            "pivot",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="first short slot of a neutral grid",
+        ),
         sa.Column(
             "made_at",
             sa.DateTime(timezone=True),
@@ -519,6 +567,44 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["shard"], ["shards.shard"], name=op.f("slots_shard_fkey")),
         sa.PrimaryKeyConstraint("shard", "ladder_version", "slot", name=op.f("slots_pkey")),
         comment="grid slots that ever had an order: inventory, cost, generations",
+    )
+    op.create_table(
+        "specs",
+        sa.Column("shard", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "spec", postgresql.JSONB(), nullable=False, comment="the whole grid as requested"
+        ),
+        sa.Column(
+            "ladder_version",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="of the ladder that it began with",
+        ),
+        sa.Column(
+            "requested_by",
+            sa.Text(),
+            nullable=False,
+            comment="id of the workflow that asked for it",
+        ),
+        sa.Column(
+            "note",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="why, in the operator's words",
+        ),
+        sa.Column(
+            "made_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when it became the current one",
+        ),
+        sa.ForeignKeyConstraint(["shard"], ["shards.shard"], name=op.f("specs_shard_fkey")),
+        sa.PrimaryKeyConstraint("shard", "version", name=op.f("specs_pkey")),
+        sa.UniqueConstraint("requested_by", name=op.f("specs_requested_by_key")),
+        comment="append-only: every version of every symbol's grid",
     )
     op.create_table(
         "orders",
@@ -704,6 +790,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("orders_decision_id_index"), table_name="orders")
     op.drop_table("orders")
+    op.drop_table("specs")
     op.drop_table("slots")
     op.drop_table("pairs")
     op.drop_table("ladders")
@@ -711,6 +798,7 @@ def downgrade() -> None:
     op.drop_index(op.f("decisions_shard_decided_at_index"), table_name="decisions")
     op.drop_index(op.f("decisions_decided_at_index"), table_name="decisions")
     op.drop_table("decisions")
+    op.drop_table("adoptions")
     op.drop_index(
         "shards_active_symbol", table_name="shards", postgresql_where=sa.text("status <> 'removed'")
     )

@@ -23,6 +23,7 @@ from api.middleware import HostCheck, RequestLog, SecurityHeaders
 from api.problems import documented, install_problem_handlers, problem_schemas
 from api.routes import (
     account,
+    edits,
     fills,
     health,
     kill_switch,
@@ -91,6 +92,7 @@ def create_app(running: Served) -> FastAPI:
     )
     for noun in (
         symbols,
+        edits,
         orders,
         fills,
         positions,

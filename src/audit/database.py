@@ -102,6 +102,17 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """A row of `adoptions`: inventory that a slot began with, and no trade of ours brought."""
+
+    shard: int
+    ladder_version: int
+    slot: int
+    quantity: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     pair: int
     shard: int
@@ -142,6 +153,7 @@ class Database:
     booked: Mapping[str, Decimal]
     #: Those of the acknowledged requests that exist, by id.
     workflows: Mapping[str, Workflow]
+    adoptions: tuple[Adoption, ...] = ()
 
 
 _SHARDS = """
@@ -174,6 +186,10 @@ _FILLS = """
 _SLOTS = """
     SELECT shard, ladder_version, slot, inventory, cost, closed_cost, proceeds
       FROM slots ORDER BY shard, ladder_version, slot
+"""
+_ADOPTIONS = """
+    SELECT shard, ladder_version, slot, quantity, cost FROM adoptions
+     ORDER BY shard, ladder_version, slot
 """
 _PAIRS = """
     SELECT pair, shard, ladder_version, slot, cost, proceeds, profit FROM pairs ORDER BY pair
@@ -214,6 +230,7 @@ async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
             intents=tuple(_intent(row) for row in await _all(connection, _INTENTS)),
             fills=tuple(_fill(row) for row in await _all(connection, _FILLS)),
             slots=tuple(Slot(**row) for row in await _all(connection, _SLOTS)),
+            adoptions=tuple(Adoption(**row) for row in await _all(connection, _ADOPTIONS)),
             pairs=tuple(Pair(**row) for row in await _all(connection, _PAIRS)),
             openings=tuple(_opening(row) for row in await _all(connection, _OPENINGS)),
             booked={row["asset"]: row["amount"] for row in await _all(connection, _BOOKED)},

@@ -20,6 +20,7 @@ from cli.ladder_picture import Rung, live_rungs, show_ladder
 from cli.preview import Preview, document_of, facts_of, planned_rungs, preview
 from cli.render import Column, Facts, plain, print_json, show_facts, show_lines, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
+from cli.symbol_update import revert, update, versions
 from cli.unknown import unknown_symbol
 from cli.watch import Watch, answer
 from domain.errors import ConfigurationError
@@ -126,6 +127,10 @@ def check(
         show_lines(["", f"once the price reaches {plain(spec.trigger_price)}:"])
     show_lines([""])
     show_ladder(planned_rungs(seen), seen.start)
+
+
+for _command in (update, versions, revert):
+    app.command()(_command)
 
 
 async def _preview(settings: Settings, symbol: str, spec: GridSpec) -> Preview:

@@ -351,8 +351,8 @@ class _Budget:
 def initial_slots(view: View) -> list[int]:
     """The slots above the price whose inventory is still to be bought at once.
 
-    Those above the price at which the grid started, while they have never traded or their order
-    rests.
+    Those above the price at which the grid started, while they have never held anything or their
+    order rests.
     """
     if not view.grid.spec.initial_position:
         return []
@@ -362,8 +362,8 @@ def initial_slots(view: View) -> list[int]:
     for index in range(max(start, view.base) + 1, last + 1):
         slot_id = view.slot_id(index)
         order = view.entries.get(slot_id)
-        slot = view.slots.get(slot_id)
-        if order.intent.tag.purpose is Purpose.INITIAL if order else not (slot and slot.trades):
+        is_fresh = order is None and not _was_used(view.slots.get(slot_id))
+        if is_fresh or (order is not None and order.intent.tag.purpose is Purpose.INITIAL):
             slots.append(index)
     return slots
 
@@ -399,6 +399,11 @@ def _initial_entries(view: View, budget: _Budget, lowest_sell_ticks: int | None)
             )
         )
     return orders
+
+
+def _was_used(slot: Slot | None) -> bool:
+    """Whether it traded, or began with inventory that was there already."""
+    return slot is not None and bool(slot.trades or slot.held_units)
 
 
 def _earns(view: View, buy_ticks: int, sell_ticks: int) -> bool:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from domain.ids import Purpose, Side, SlotId
 from domain.instrument import Instrument, MarketKind, Rounding
-from grid.ladder import Ladder, LadderVersion, anchor_for
+from grid.ladder import Ladder, LadderVersion
 from grid.role import Role
 from grid.sizing import entry_cost_units, order_lots, required_lots, round_trip_profit_units
-from grid.spec import LEVELS_MAX, FixedRange, GridSpec, Mode, WindowRange
+from grid.spec import LEVELS_MAX, GridSpec, Mode, WindowRange
 
 #: The place of an order in the grid; at most one live order each.
 SlotSide = tuple[SlotId, Side]
@@ -90,8 +90,7 @@ class Grid:
     def fresh(spec: GridSpec, instrument: Instrument, price: Decimal) -> Grid:
         """The grid that a spec makes at a price, before anything of it is persisted."""
         start = spec.trigger_price or price
-        first = LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing)
-        return Grid.of(spec, instrument, [first], start)
+        return Grid.of(spec, instrument, [LadderVersion.first(spec, instrument, start)], start)
 
     def shifted(self, levels: int) -> Grid:
         """The grid whose fixed range trailed the price by so many levels."""
@@ -107,23 +106,14 @@ class Grid:
             case Mode.NEUTRAL:
                 return (Role.LONG, Role.SHORT)
 
-    @cached_property
-    def pivot(self) -> int:
-        """The first short slot of a neutral grid: the anchor of a window, else the start."""
-        if isinstance(self.spec.range, FixedRange):
-            return self.ladder.spacing.index_below(self.start_ticks) + 1
-        return 0
-
     def role_of(self, slot: SlotId) -> Role:
         if self.spec.mode is Mode.NEUTRAL:
-            return Role.LONG if slot.number < self.pivot else Role.SHORT
+            return Role.LONG if slot.number < self._ladder_of(slot).pivot else Role.SHORT
         return self.roles[0]
 
     def levels(self, slot: SlotId) -> tuple[int, int]:
         """The prices of a slot's lower and upper level."""
-        ladder = self.ladder
-        if slot.version != ladder.version:
-            ladder = self.former[slot.version]
+        ladder = self._ladder_of(slot)
         return ladder.price_ticks(slot.number), ladder.price_ticks(slot.number + 1)
 
     def exit_ticks(self, slot: SlotId) -> int:
@@ -202,6 +192,9 @@ class Grid:
             return True
         lots = self.instrument.tradable_lots(base_units)
         return not self.instrument.is_orderable(self.exit_ticks(slot), lots)
+
+    def _ladder_of(self, slot: SlotId) -> Ladder:
+        return self.ladder if slot.version == self.ladder.version else self.former[slot.version]
 
     def _make_entry(self, slot: SlotId) -> Entry:
         role = self.role_of(slot)

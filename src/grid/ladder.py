@@ -120,6 +120,15 @@ class LadderVersion:
     #: Price of level 0; it never moves.
     anchor: Decimal
     spacing: ArithmeticSpacing | GeometricSpacing
+    #: The first short slot of a neutral grid; it never moves either.
+    pivot: int = 0
+
+    @staticmethod
+    def first(spec: GridSpec, instrument: Instrument, start: Decimal) -> LadderVersion:
+        """The one that a grid starts with at a price."""
+        anchor = anchor_for(spec, start)
+        pivot = pivot_of(spec.range, instrument, anchor, spec.spacing, start)
+        return LadderVersion(version=0, anchor=anchor, spacing=spec.spacing, pivot=pivot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +140,7 @@ class Ladder:
     #: Levels beyond these get no new order; a slot left outside still finds its prices.
     lowest_index: int
     highest_index: int
+    pivot: int
 
     @staticmethod
     def of(of: LadderVersion, range_: WindowRange | FixedRange, instrument: Instrument) -> Ladder:
@@ -152,6 +162,7 @@ class Ladder:
             spacing=spacing,
             lowest_index=max(lowest, INDEX_MIN),
             highest_index=min(highest, INDEX_MAX),
+            pivot=of.pivot,
         )
 
     def shifted(self, levels: int) -> Ladder:
@@ -186,6 +197,21 @@ def anchor_for(spec: GridSpec, price: Decimal) -> Decimal:
     if isinstance(spec.range, FixedRange):
         return spec.range.lower
     return spec.range.anchor or price
+
+
+def pivot_of(
+    range_: WindowRange | FixedRange,
+    instrument: Instrument,
+    anchor: Decimal,
+    spacing: ArithmeticSpacing | GeometricSpacing,
+    price: Decimal,
+) -> int:
+    """The first slot that is short in a neutral grid made at a price: above it, or the anchor."""
+    if isinstance(range_, WindowRange):
+        return 0
+    anchor_ticks = instrument.price_to_ticks(anchor, Rounding.FLOOR)
+    levels = _spacing(spacing, instrument, anchor_ticks)
+    return levels.index_below(instrument.price_to_ticks(price, Rounding.FLOOR)) + 1
 
 
 def _spacing(

@@ -11,7 +11,7 @@ back, and a range that trailed the price stays where it went.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -21,7 +21,7 @@ from domain.market import BookTop
 from grid.desired import Stance, desired_orders
 from grid.grid import Grid
 from grid.slots import Slot
-from grid.spec import FixedRange, OnStop, Stop
+from grid.spec import FixedRange, Mode, OnStop, Stop
 
 
 class Stage(StrEnum):
@@ -37,7 +37,7 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     stage: Stage
-    #: What ended the grid.
+    #: What ended the grid, or began it where it had to wait.
     reason: str = ""
     #: Whether the price has to rise to the trigger, or to fall.
     trigger_above: bool = False
@@ -83,7 +83,9 @@ def next_phase(
         case Stage.WAITING:
             above = mid_ticks >= grid.start_ticks
             reached = above if phase.trigger_above else mid_ticks <= grid.start_ticks
-            return replace(phase, stage=Stage.RUNNING) if reached else phase
+            if not reached:
+                return phase
+            return replace(phase, stage=Stage.RUNNING, reason="the trigger price was reached")
         case Stage.RUNNING:
             reason = _why_stop(grid, mid_ticks, profit_at)
             if reason:
@@ -106,15 +108,18 @@ def is_flat(grid: Grid, slots: Mapping[SlotId, Slot], book: BookTop) -> bool:
     return not desired_orders(grid, slots, book, {}, stance=Stance.FLATTEN)
 
 
+def touched_stop(grid: Grid, mid_ticks: int) -> tuple[str, Decimal] | None:
+    """Name and price of a stop that is touched at a price; `None` if none is."""
+    for name, stop, sign in _stops(grid):
+        if stop.price is not None and _is_touched(grid, stop.price, sign, mid_ticks):
+            return name, stop.price
+    return None
+
+
 def _why_stop(grid: Grid, mid_ticks: int, profit_at: Callable[[int], int]) -> str | None:
     instrument = grid.instrument
-    for name, stop, sign in (
-        ("stop-loss", grid.spec.stop_loss, -1),
-        ("take-profit", grid.spec.take_profit, 1),
-    ):
-        if stop is None:
-            continue
-        if stop.price is not None and _is_touched(grid, stop, mid_ticks):
+    for name, stop, sign in _stops(grid):
+        if stop.price is not None and _is_touched(grid, stop.price, sign, mid_ticks):
             return f"{name}: the price reached {stop.price}"
         if stop.quote is not None:
             profit = instrument.units_to_quote(profit_at(mid_ticks))
@@ -123,13 +128,26 @@ def _why_stop(grid: Grid, mid_ticks: int, profit_at: Callable[[int], int]) -> st
     return None
 
 
-def _is_touched(grid: Grid, stop: Stop, mid_ticks: int) -> bool:
-    """Whether the price reached a stop, coming from where the grid started."""
+def _stops(grid: Grid) -> Iterator[tuple[str, Stop, int]]:
+    """Each stop with its name and the sign of the profit at which it ends the grid."""
+    if grid.spec.stop_loss is not None:
+        yield "stop-loss", grid.spec.stop_loss, -1
+    if grid.spec.take_profit is not None:
+        yield "take-profit", grid.spec.take_profit, 1
+
+
+def _is_touched(grid: Grid, stop: Decimal, sign: int, mid_ticks: int) -> bool:
+    """Whether the price reached a stop.
+
+    A long grid loses downwards and a short one upwards, wherever they started: their stops may be
+    moved with the price. Of a neutral one it counts on which side of its start the stop lies.
+    """
     price = grid.instrument.ticks_to_price(mid_ticks)
-    start = grid.instrument.ticks_to_price(grid.start_ticks)
-    if stop.price is None:
-        return False
-    return price >= stop.price if stop.price > start else price <= stop.price
+    if grid.spec.mode is Mode.NEUTRAL:
+        is_above = stop > grid.instrument.ticks_to_price(grid.start_ticks)
+    else:
+        is_above = (sign > 0) is (grid.spec.mode is Mode.LONG)
+    return price >= stop if is_above else price <= stop
 
 
 def _trail(grid: Grid, mid_ticks: int) -> int:

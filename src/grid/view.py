@@ -113,9 +113,9 @@ class View:
         lowest, highest = ladder.lowest_index, ladder.highest_index - 1
         if len(grid.roles) > 1:
             if self.role is Role.LONG:
-                highest = min(highest, grid.pivot - 1)
+                highest = min(highest, ladder.pivot - 1)
             else:
-                lowest = max(lowest, grid.pivot)
+                lowest = max(lowest, ladder.pivot)
         if self.role is Role.LONG:
             return lowest, highest
         return self._reflected(highest), self._reflected(lowest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
@@ -55,13 +56,16 @@ def next_ladder(
     before, after = _step(current.spacing), _step(spacing)
     if abs(after - before) < LEAST_CHANGE * before:
         return None
+    free = free_version(current, taken)
+    return None if free is None else replace(current, version=free, spacing=spacing)
+
+
+def free_version(current: LadderVersion, taken: Collection[int]) -> int | None:
+    """The next version whose slots are all flat; `None` if there is none."""
     versions = (
         version % VERSIONS for version in range(current.version + 1, current.version + VERSIONS)
     )
-    free = next((version for version in versions if version not in taken), None)
-    if free is None:
-        return None
-    return LadderVersion(version=free, anchor=current.anchor, spacing=spacing)
+    return next((version for version in versions if version not in taken), None)
 
 
 def _scaled(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,11 +17,14 @@ from domain.errors import (
     VenueError,
 )
 from domain.ids import SymbolKey, symbol_key
-from domain.instrument import Instrument, MarketKind
-from grid.check import SpecReport, check_spec
-from grid.ladder import LadderVersion, anchor_for
+from domain.instrument import Instrument
+from grid.check import check_spec
+from grid.ladder import LadderVersion
 from grid.phase import first_phase
 from grid.spec import GridSpec
+from orchestrator.adoption import Adoption, find_adoption, slots_of
+from orchestrator.documents import instrument_document, instrument_of, refused, report_document
+from orchestrator.edits import Edits
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -56,6 +58,8 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     REMOVE = "remove"
+    UPDATE = "update"
+    REVERT = "revert"
     RECONCILE = "reconcile"
     MOVE = "move"
     KILL = "kill"
@@ -70,14 +74,10 @@ _DESIRED = {
 }
 _REACHED = {
     Verb.ADD: {Status.RUNNING, Status.WAITING, Status.STOPPED},
-    Verb.PAUSE: {Status.PAUSED, Status.STOPPED},
+    Verb.PAUSE: {Status.PAUSED, Status.CLOSING, Status.STOPPED},
     Verb.RESUME: {Status.RUNNING, Status.WAITING, Status.CLOSING, Status.STOPPED},
     Verb.REMOVE: {Status.REMOVED},
 }
-
-
-def refused(reason: str) -> Document:
-    return {"outcome": "refused", "reason": reason}
 
 
 class Changes:
@@ -96,13 +96,19 @@ class Changes:
         self._exchange = exchange
         self._failpoints = failpoints
         self._limits = limits
+        self._edits = Edits(registry.specs, exchange)
 
     async def prepare(self, change: Document) -> Document:
         """Everything that can refuse a request by its meaning; no effect yet."""
-        if Verb(change["verb"]) is not Verb.ADD:
-            return {"outcome": "prepared"}
+        match Verb(change["verb"]):
+            case Verb.ADD:
+                look_at = self._prepare_add
+            case Verb.UPDATE | Verb.REVERT:
+                look_at = self._edits.prepare
+            case _:
+                return {"outcome": "prepared"}
         try:
-            return await until_venue_answers(lambda: self._prepare_add(change))
+            return await until_venue_answers(lambda: look_at(change))
         except (ConfigurationError, RequestRefused, VenueError) as error:
             return refused(str(error))
         except ValidationError as error:
@@ -134,8 +140,8 @@ class Changes:
             shard, node = int(recorded["shard"]), change["node"]
             result = await _eventually(lambda: self._moved(shard, node))
         else:
-            shard = int(recorded["shard"])
-            result = await _eventually(lambda: self._reached(verb, shard))
+            shard, version = int(recorded["shard"]), int(recorded.get("version", 0))
+            result = await _eventually(lambda: self._reached(verb, shard, version))
         self._failpoints(Failpoint.CHANGE_BEFORE_RESULT)
         return recorded | result
 
@@ -154,15 +160,39 @@ class Changes:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
         balances, last_trade_id = await self._opening(instrument)
+        adoption = await self._adoption(change, instrument, spec, price, balances)
         return {
             "outcome": "prepared",
             "price": str(price),
             "spec": spec.model_dump(mode="json"),
-            "instrument": _instrument_document(instrument),
+            "instrument": instrument_document(instrument),
             "balances": {asset: str(amount) for asset, amount in balances.items()},
             "last_trade_id": last_trade_id,
-            "check": _document(report),
+            "check": report_document(report),
+            "adoption": adoption and adoption.document(),
         }
+
+    async def _adoption(
+        self,
+        change: Document,
+        instrument: Instrument,
+        spec: GridSpec,
+        price: Decimal,
+        balances: Mapping[str, Decimal],
+    ) -> Adoption | None:
+        """What the symbol is to take over, if that was asked for."""
+        asked = change.get("adopt")
+        if asked is None:
+            return None
+        held = await self._registry.held_inventory(instrument.account, instrument.base)
+        return await find_adoption(
+            self._exchange,
+            instrument,
+            spec,
+            price,
+            free=balances[instrument.base] - held,
+            quantity=None if asked["quantity"] is None else Decimal(asked["quantity"]),
+        )
 
     async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
         """Balances of both assets and the last trade before them, with no trade in between."""
@@ -201,7 +231,10 @@ class Changes:
                 "symbol": symbol,
                 "shard": shard,
                 "check": prepared["check"],
+                "adoption": prepared.get("adoption"),
             }
+        if verb in {Verb.UPDATE, Verb.REVERT}:
+            return await self._edits.record(change, prepared, workflow_id)
         match verb:
             case Verb.RECONCILE:
                 registered = await self._registry.ask_reconcile(account, symbol)
@@ -215,11 +248,16 @@ class Changes:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
         return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
 
-    async def _reached(self, verb: Verb, shard: int) -> Document:
+    async def _reached(self, verb: Verb, shard: int, version: int) -> Document:
         seen: RegisteredSymbol = await self._registry.symbol(shard)
-        reached = (
-            not seen.awaits_reconcile if verb is Verb.RECONCILE else seen.status in _REACHED[verb]
-        )
+        match verb:
+            case Verb.RECONCILE:
+                reached = not seen.awaits_reconcile
+            case Verb.UPDATE | Verb.REVERT:
+                is_taken = seen.taken_version is not None and seen.taken_version >= version
+                reached = is_taken and seen.status is not Status.STARTING
+            case _:
+                reached = seen.status in _REACHED[verb]
         done = reached or seen.status is Status.REMOVED
         return {
             "outcome": "done" if done else "pending",
@@ -276,6 +314,9 @@ def _new_symbol(
     spec = GridSpec.model_validate(prepared["spec"])
     price = Decimal(prepared["price"])
     start = spec.trigger_price or price
+    instrument = instrument_of(prepared["instrument"])
+    ladder = LadderVersion.first(spec, instrument, start)
+    adoption = prepared.get("adoption")
     return NewSymbol(
         key=key,
         account=str(change["account"]),
@@ -283,26 +324,10 @@ def _new_symbol(
         spec=prepared["spec"],
         start_price=start,
         phase=first_phase(spec.trigger_price, price),
-        ladder=LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing),
-        instrument=_instrument(prepared["instrument"]),
+        ladder=ladder,
+        instrument=instrument,
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
+        adopted=slots_of(adoption, ladder.version, instrument) if adoption else (),
     )
-
-
-def _document(report: SpecReport) -> Document:
-    return {name: str(value) for name, value in asdict(report).items()}
-
-
-def _instrument_document(instrument: Instrument) -> Document:
-    return {
-        name: str(value) if isinstance(value, Decimal) else value
-        for name, value in asdict(instrument).items()
-    }
-
-
-def _instrument(document: Document) -> Instrument:
-    exact = ("tick_size", "lot_size", "min_notional", "maker_fee", "taker_fee")
-    values = document | {name: Decimal(document[name]) for name in exact}
-    return Instrument(**values | {"kind": MarketKind(document["kind"])})

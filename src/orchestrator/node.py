@@ -213,7 +213,7 @@ class Node:
             shard=shard,
             symbol=registered.symbol,
             workflow_id=workflow_id,
-            mailbox=Mailbox(Wishes(registered.desired, killed)),
+            mailbox=Mailbox(Wishes(registered.desired, killed, registered.spec_version)),
             ports=self._shard_ports(),
             settings=self._settings.shard,
         )
@@ -322,7 +322,8 @@ class Node:
         for registered in await self._ports.registry.active_symbols():
             runner = self._shards.get(registered.shard)
             if runner is not None:
-                runner.mailbox.put_wishes(Wishes(registered.desired, killed))
+                wishes = Wishes(registered.desired, killed, registered.spec_version)
+                runner.mailbox.put_wishes(wishes)
                 is_elsewhere = registered.placed_on not in {None, self._settings.executor_id}
                 if is_elsewhere and not self._stopping:  # a stop may have to cancel first
                     self._leaving.add(registered.shard)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import ValidationError
 from sqlalchemy import text
@@ -31,9 +32,16 @@ from orchestrator.workflows import (
 from store.engine import transaction
 from store.kill_switch import KillSwitch
 from store.registry import Enqueued, Registry
+from store.specs import NOTE_MAX
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    #: In base; all that is free if not given.
+    quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,20 @@ class Requests:
         self._kill_switch = KillSwitch(engine)
         self._account = account
 
-    async def add(self, symbol: str, spec: Mapping[str, object], request_id: str) -> str:
+    async def add(
+        self,
+        symbol: str,
+        spec: Mapping[str, object],
+        request_id: str,
+        *,
+        adopt: AdoptRequest | None = None,
+    ) -> str:
         """Ask for a symbol to be traded; the id of the workflow that does it.
+
+        Parameters
+        ----------
+        adopt : AdoptRequest, optional
+            Let its slots begin with base that the account holds and no symbol does.
 
         Raises
         ------
@@ -69,18 +89,42 @@ class Requests:
             If the symbol, the spec or the request id is not well formed. Refusals by meaning, such
             as an unknown market, are the workflow's result.
         """
-        try:
-            checked = GridSpec.model_validate(spec)
-        except ValidationError as error:
-            raise ConfigurationError(
-                field="spec",
-                rule="must be a valid grid",
-                value=describe_invalid(error),
-                remedy="see `gridkeeper symbol add --help`",
-            ) from None
-        return await self._ask(
-            Verb.ADD, symbol, request_id, {"spec": checked.model_dump(mode="json")}
-        )
+        extra: Document = {"spec": checked_spec(spec)}
+        if adopt is not None:
+            quantity = None if adopt.quantity is None else str(adopt.quantity)
+            extra["adopt"] = {"quantity": quantity}
+        return await self._ask(Verb.ADD, symbol, request_id, extra)
+
+    async def update(
+        self,
+        symbol: str,
+        spec: Mapping[str, object],
+        request_id: str,
+        *,
+        note: str = "",
+        expected_version: int | None = None,
+    ) -> str:
+        """Ask for another grid for a symbol that is traded.
+
+        Parameters
+        ----------
+        expected_version : int, optional
+            Version that the new one was derived from: any other by then refuses the request.
+
+        Raises
+        ------
+        ConfigurationError
+            As `add` does.
+        """
+        changes: Document = {"spec": checked_spec(spec), "note": checked_note(note)}
+        if expected_version is not None:
+            changes["expected_version"] = expected_version
+        return await self._ask(Verb.UPDATE, symbol, request_id, changes)
+
+    async def revert(self, symbol: str, version: int, request_id: str, *, note: str = "") -> str:
+        """Ask for the grid of an earlier version again, as a new version."""
+        changes = {"to": version, "note": checked_note(note) or f"as version {version}"}
+        return await self._ask(Verb.REVERT, symbol, request_id, changes)
 
     async def pause(self, symbol: str, request_id: str) -> str:
         """Ask for no more entries; live entries are cancelled and exits go on."""
@@ -210,6 +254,30 @@ class Requests:
                 remedy="use a uuid",
             )
         return change_id(verb, key, request_id)
+
+
+def checked_spec(spec: Mapping[str, object]) -> Document:
+    """A grid's document with all its fields, or an error that names what is wrong with its form."""
+    try:
+        return GridSpec.model_validate(spec).model_dump(mode="json")
+    except ValidationError as error:
+        raise ConfigurationError(
+            field="spec",
+            rule="must be a valid grid",
+            value=describe_invalid(error),
+            remedy="see `gridkeeper symbol add --help`",
+        ) from None
+
+
+def checked_note(note: str) -> str:
+    if len(note) > NOTE_MAX:
+        raise ConfigurationError(
+            field="note",
+            rule=f"must have at most {NOTE_MAX} characters",
+            value=len(note),
+            remedy="say it in fewer words",
+        )
+    return note
 
 
 def _result(output: str | None, error: str | None) -> Document | None:

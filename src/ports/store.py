@@ -75,6 +75,8 @@ class Claim:
     account: str
     symbol: str
     spec: GridSpec
+    #: Which of the specs that the symbol has had.
+    spec_version: int = 1
     #: All versions made so far, the current one last.
     ladders: tuple[LadderVersion, ...]
     #: Price at which the grid starts, or started.
@@ -124,6 +126,8 @@ class Changes:
     phase: Phase | None = None
     #: A new ladder, from now on the current one.
     ladder: LadderVersion | None = None
+    #: The spec that phase and ladder follow from: under another one they must not stand.
+    spec_version: int | None = None
     reconciled_trade_id: str | None = None
     is_reconciled: bool = False
 

@@ -16,13 +16,22 @@ from domain.ids import MAX_NONCE, SymbolKey
 from domain.instrument import Instrument
 from grid.ladder import LadderVersion
 from grid.phase import Phase
+from grid.slots import Slot
 from grid.spec import GridSpec
 from ports.store import Desired, Status
 from risk.reservations import Market, PortfolioLimits, Reserving
 from store.engine import transaction
 from store.reservations import check_room, lock_account, note_balances
-from store.rows import instrument_values, ladder_values, phase_document
-from store.statements import ADD_INSTRUMENT, RECORD_LADDER
+from store.rows import instrument_values, ladder_values, phase_document, slot_values
+from store.specs import Specs
+from store.statements import (
+    ADD_ADOPTION,
+    ADD_INSTRUMENT,
+    ADD_SPEC,
+    HELD_INVENTORY,
+    RECORD_LADDER,
+    RECORD_SLOT,
+)
 
 _ENQUEUE = text("""
     SELECT dbos.enqueue_workflow(
@@ -34,12 +43,15 @@ _ENQUEUE = text("""
 #: A symbol added again goes on with its epochs, which are part of the decisions' ids, and from the
 #: last trade that was recorded: what a person traded in between belongs in the ledger.
 _ADD_SHARD = text("""
-    INSERT INTO shards (symbol_key, account, symbol, spec, desired, desired_ms, status,
+    WITH asked AS (
+        SELECT coalesce(max(created_at), 0) AS ms FROM dbos.workflow_status
+         WHERE workflow_uuid = :requested_by
+    )
+    INSERT INTO shards (symbol_key, account, symbol, spec, spec_ms, desired, desired_ms, status,
                         start_price, phase, epoch, instrument_version, requested_by,
                         reconciled_trade_id)
-    SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), 'running',
-           coalesce((SELECT created_at FROM dbos.workflow_status
-                      WHERE workflow_uuid = :requested_by), 0),
+    SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), (SELECT ms FROM asked), 'running',
+           (SELECT ms FROM asked),
            'starting', :start_price, CAST(:phase AS jsonb), coalesce(max(epoch), 0),
            :instrument_version, :requested_by,
            coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
@@ -86,6 +98,8 @@ class NewSymbol:
     last_trade_id: str | None
     #: Free plus locked, for base and quote at least.
     balances: Mapping[str, Decimal]
+    #: Slots that begin with inventory the account held already.
+    adopted: Sequence[Slot] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,9 @@ class RegisteredSymbol:
     reason: str
     #: An operator asked for a comparison with the exchange that has not been made yet.
     awaits_reconcile: bool
+    #: Of the grid that is wanted, and of the one its owner works with.
+    spec_version: int = 1
+    taken_version: int | None = None
     #: How many workflows ran it so far, where that was asked for.
     runs: int = 0
     #: Executor that runs it, or ran it last.
@@ -114,6 +131,10 @@ class RegisteredSymbol:
 class Registry:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+
+    @property
+    def specs(self) -> Specs:
+        return Specs(self._engine)
 
     async def installation_nonce(self) -> int:
         """The nonce of this database, drawn at its first use."""
@@ -213,6 +234,21 @@ class Registry:
                 instrument_values(new.instrument) | {"version": instrument_version},
             )
             await connection.execute(RECORD_LADDER, ladder_values(new.ladder, int(shard)))
+            await connection.execute(
+                ADD_SPEC,
+                {
+                    "shard": shard,
+                    "version": 1,
+                    "spec": json.dumps(dict(new.spec)),
+                    "ladder_version": new.ladder.version,
+                    "requested_by": new.requested_by,
+                    "note": "",
+                },
+            )
+            for slot in new.adopted:
+                values = slot_values(slot, int(shard), new.instrument)
+                await connection.execute(RECORD_SLOT, values)
+                await connection.execute(ADD_ADOPTION, values)
             for asset, amount in new.balances.items():
                 await connection.execute(
                     text("""
@@ -360,6 +396,12 @@ class Registry:
             row = changed.one_or_none()
         return None if row is None else _registered(row)
 
+    async def held_inventory(self, account: str, base: str) -> Decimal:
+        """Base that the account's symbols hold in their slots or were given to sell."""
+        async with transaction(self._engine) as connection:
+            held = await connection.execute(HELD_INVENTORY, {"account": account, "base": base})
+            return Decimal(held.scalar_one())
+
     async def node_of(self, shard: int) -> str | None:
         """Name of the node that runs a shard; `None` while none does."""
         async with transaction(self._engine) as connection:
@@ -412,6 +454,8 @@ def _registered(row: object) -> RegisteredSymbol:
         reason=values["status_reason"],
         awaits_reconcile=asked_at is not None
         and (values["reconciled_at"] is None or values["reconciled_at"] < asked_at),
+        spec_version=values["spec_version"],
+        taken_version=values["taken_version"],
         runs=values.get("runs", 0),
         owner=values["owner"],
         placed_on=values["placed_on"],

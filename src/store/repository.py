@@ -19,6 +19,7 @@ from ports.store import Changes, Claim, ClosedPair, Decision, Loaded, Ownership,
 from store import statements as sql
 from store.engine import transaction
 from store.rows import (
+    AnyRow,
     fill_values,
     instrument_of,
     ladder_of,
@@ -54,56 +55,11 @@ class Repository:
             row = found.one_or_none()
             if row is None:
                 raise OwnershipLost(f"shard {shard} is removed or run by another node")
-            rules = await connection.execute(
-                sql.INSTRUMENT,
-                {
-                    "account": row.account,
-                    "symbol": row.symbol,
-                    "version": row.instrument_version,
-                },
-            )
-            ladders = await connection.execute(
-                sql.LADDERS, {"shard": shard, "current": row.ladder_version}
-            )
-            return Claim(
-                ownership=Ownership(row.shard, row.epoch),
-                key=SymbolKey(row.symbol_key),
-                account=row.account,
-                symbol=row.symbol,
-                spec=GridSpec.model_validate(row.spec),
-                ladders=tuple(ladder_of(ladder) for ladder in ladders),
-                start_price=row.start_price,
-                phase=phase_of(row.phase),
-                instrument=instrument_of(rules.one()),
-                nonce=row.nonce,
-                reconciled_trade_id=row.reconciled_trade_id,
-            )
+            return await claim_of(connection, row)
 
     async def load(self, claim: Claim) -> Loaded:
-        shard = {"shard": claim.ownership.shard}
         async with transaction(self._engine) as connection:
-            rows = await connection.execute(sql.SLOTS, shard)
-            slots = [slot_of(row, claim.instrument) for row in rows]
-            paired = await connection.execute(sql.PAIRED, shard)
-            orders = (await connection.execute(sql.UNFINISHED_ORDERS, shard)).all()
-            parked = await connection.execute(sql.PARKED_FILLS, shard)
-            trade_ids = await connection.execute(
-                sql.NEWEST_TRADE_IDS,
-                {"account": claim.account, "symbol": claim.symbol, "at_most": REMEMBERED_TRADES},
-            )
-            return Loaded(
-                slots={slot.id: slot for slot in slots},
-                paired_units=claim.instrument.quote_to_units(paired.scalar_one()),
-                orders=[order_of(row, claim.nonce, claim.instrument) for row in orders],
-                settled_lots={
-                    ClientOrderId(row.client_order_id): claim.instrument.quantity_to_lots(
-                        row.settled
-                    )
-                    for row in orders
-                },
-                parked=[trade_of(row) for row in parked],
-                trade_ids=frozenset(row.trade_id for row in trade_ids),
-            )
+            return await load_shard(connection, claim)
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
@@ -146,7 +102,7 @@ class Repository:
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
-        async with self._owned(ownership) as connection:
+        async with self._owned(ownership, changes.spec_version) as connection:
             for fill in changes.fills.values():
                 recorded = await connection.execute(
                     sql.RECORD_FILL, fill_values(fill, instrument.account, shard)
@@ -203,14 +159,75 @@ class Repository:
             return Decimal(held.scalar_one())
 
     @asynccontextmanager
-    async def _owned(self, ownership: Ownership) -> AsyncIterator[AsyncConnection]:
+    async def _owned(
+        self, ownership: Ownership, spec_version: int | None
+    ) -> AsyncIterator[AsyncConnection]:
         async with transaction(self._engine) as connection:
             locked = await connection.execute(
-                sql.LOCK_OWNED, {"shard": ownership.shard, "epoch": ownership.epoch}
+                sql.LOCK_OWNED,
+                {
+                    "shard": ownership.shard,
+                    "epoch": ownership.epoch,
+                    "spec_version": spec_version,
+                },
             )
             if locked.one_or_none() is None:
-                raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
+                raise OwnershipLost(f"shard {ownership.shard}: a newer epoch or spec owns it")
             yield connection
+
+
+async def claim_of(connection: AsyncConnection, row: AnyRow) -> Claim:
+    """What a row of `shards` says, with what it refers to."""
+    rules = await connection.execute(
+        sql.INSTRUMENT,
+        {
+            "account": row.account,
+            "symbol": row.symbol,
+            "version": row.instrument_version,
+        },
+    )
+    ladders = await connection.execute(
+        sql.LADDERS, {"shard": row.shard, "current": row.ladder_version}
+    )
+    return Claim(
+        ownership=Ownership(row.shard, row.epoch),
+        key=SymbolKey(row.symbol_key),
+        account=row.account,
+        symbol=row.symbol,
+        spec=GridSpec.model_validate(row.spec),
+        spec_version=row.spec_version,
+        ladders=tuple(ladder_of(ladder) for ladder in ladders),
+        start_price=row.start_price,
+        phase=phase_of(row.phase),
+        instrument=instrument_of(rules.one()),
+        nonce=row.nonce,
+        reconciled_trade_id=row.reconciled_trade_id,
+    )
+
+
+async def load_shard(connection: AsyncConnection, claim: Claim) -> Loaded:
+    """What Postgres knows of a shard."""
+    shard = {"shard": claim.ownership.shard}
+    rows = await connection.execute(sql.SLOTS, shard)
+    slots = [slot_of(row, claim.instrument) for row in rows]
+    paired = await connection.execute(sql.PAIRED, shard)
+    orders = (await connection.execute(sql.UNFINISHED_ORDERS, shard)).all()
+    parked = await connection.execute(sql.PARKED_FILLS, shard)
+    trade_ids = await connection.execute(
+        sql.NEWEST_TRADE_IDS,
+        {"account": claim.account, "symbol": claim.symbol, "at_most": REMEMBERED_TRADES},
+    )
+    return Loaded(
+        slots={slot.id: slot for slot in slots},
+        paired_units=claim.instrument.quote_to_units(paired.scalar_one()),
+        orders=[order_of(row, claim.nonce, claim.instrument) for row in orders],
+        settled_lots={
+            ClientOrderId(row.client_order_id): claim.instrument.quantity_to_lots(row.settled)
+            for row in orders
+        },
+        parked=[trade_of(row) for row in parked],
+        trade_ids=frozenset(row.trade_id for row in trade_ids),
+    )
 
 
 def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, object]:

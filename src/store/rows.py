@@ -164,7 +164,10 @@ def order_values(order: Order, instrument: Instrument) -> dict[str, object]:
 
 def ladder_of(row: AnyRow) -> LadderVersion:
     return LadderVersion(
-        version=row.version, anchor=row.anchor, spacing=_SPACING.validate_python(row.spacing)
+        version=row.version,
+        anchor=row.anchor,
+        spacing=_SPACING.validate_python(row.spacing),
+        pivot=row.pivot,
     )
 
 
@@ -174,6 +177,7 @@ def ladder_values(ladder: LadderVersion, shard: int) -> dict[str, object]:
         "version": ladder.version,
         "anchor": ladder.anchor,
         "spacing": ladder.spacing.model_dump_json(),
+        "pivot": ladder.pivot,
     }
 
 

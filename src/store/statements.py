@@ -7,6 +7,7 @@ from sqlalchemy import text
 CLAIM = text("""
     UPDATE shards
        SET epoch = epoch + 1, owner = :executor, updated_at = clock_timestamp(),
+           taken_version = spec_version,
            status = CASE status WHEN 'removing' THEN status ELSE 'starting' END,
            status_reason = 'comparing with the exchange'
      WHERE shard = :shard
@@ -17,8 +18,9 @@ CLAIM = text("""
        AND EXISTS (SELECT FROM dbos.workflow_status
                     WHERE workflow_uuid = :workflow_id
                       AND status = 'PENDING' AND executor_id = :executor)
-    RETURNING shard, epoch, symbol_key, account, symbol, spec, start_price, phase, ladder_version,
-              instrument_version, reconciled_trade_id, (SELECT nonce FROM installation) AS nonce
+    RETURNING shard, epoch, symbol_key, account, symbol, spec, spec_version, start_price, phase,
+              ladder_version, instrument_version, reconciled_trade_id,
+              (SELECT nonce FROM installation) AS nonce
 """)
 
 INSTRUMENT = text("""
@@ -106,7 +108,12 @@ COMMIT_DECISION = text("""
 
 OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
 
-LOCK_OWNED = text("SELECT FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE")
+LOCK_OWNED = text("""
+    SELECT FROM shards
+     WHERE shard = :shard AND epoch = :epoch
+       AND spec_version = coalesce(CAST(:spec_version AS integer), spec_version)
+       FOR UPDATE
+""")
 
 UPDATE_ORDER = text("""
     UPDATE orders
@@ -162,10 +169,11 @@ RECORD_PAIR = text("""
 #: A version whose slots are all flat may be used again.
 RECORD_LADDER = text("""
     WITH made AS (
-        INSERT INTO ladders (shard, version, anchor, spacing)
-        VALUES (:shard, :version, :anchor, CAST(:spacing AS jsonb))
+        INSERT INTO ladders (shard, version, anchor, spacing, pivot)
+        VALUES (:shard, :version, :anchor, CAST(:spacing AS jsonb), :pivot)
         ON CONFLICT (shard, version) DO UPDATE
-           SET anchor = excluded.anchor, spacing = excluded.spacing, made_at = clock_timestamp()
+           SET anchor = excluded.anchor, spacing = excluded.spacing, pivot = excluded.pivot,
+               made_at = clock_timestamp()
     )
     UPDATE shards SET ladder_version = :version WHERE shard = :shard
 """)
@@ -201,6 +209,16 @@ HELD_INVENTORY = text("""
                             FROM slots WHERE slots.shard = shards.shard) held
      WHERE account = :account AND status <> 'removed' AND symbol NOT LIKE '%:%'
        AND split_part(symbol, '/', 1) = :base
+""")
+
+ADD_SPEC = text("""
+    INSERT INTO specs (shard, version, spec, ladder_version, requested_by, note)
+    VALUES (:shard, :version, CAST(:spec AS jsonb), :ladder_version, :requested_by, :note)
+""")
+
+ADD_ADOPTION = text("""
+    INSERT INTO adoptions (shard, ladder_version, slot, quantity, cost)
+    VALUES (:shard, :ladder_version, :slot, :inventory, :cost)
 """)
 
 ADD_INSTRUMENT = text("""

@@ -113,7 +113,20 @@ shards = Table(
     Column("symbol_key", Text, nullable=False, comment="account-BASE-QUOTE"),
     Column("account", Text, nullable=False),
     Column("symbol", Text, nullable=False),
-    Column("spec", JSONB, nullable=False, comment="the grid as requested"),
+    Column("spec", JSONB, nullable=False, comment="the grid as requested, in its current version"),
+    Column("spec_version", Integer, nullable=False, server_default="1"),
+    Column(
+        "spec_ms",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="when that was asked for, ms since 1970: an older request does not undo it",
+    ),
+    Column(
+        "taken_version",
+        Integer,
+        comment="version of the spec that its owner works with; null before the first",
+    ),
     Column("desired", Text, nullable=False, comment="what the operator wants"),
     Column(
         "desired_ms",
@@ -163,6 +176,22 @@ shards = Table(
     comment="the registry: one row for each symbol ever added",
 )
 
+specs = Table(
+    "specs",
+    metadata,
+    Column("shard", ForeignKey("shards.shard"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("spec", JSONB, nullable=False, comment="the whole grid as requested"),
+    Column(
+        "ladder_version", SmallInteger, nullable=False, comment="of the ladder that it began with"
+    ),
+    Column("requested_by", Text, nullable=False, comment="id of the workflow that asked for it"),
+    Column("note", Text, nullable=False, server_default="", comment="why, in the operator's words"),
+    _moment("made_at", "when it became the current one", default=True),
+    UniqueConstraint("requested_by"),
+    comment="append-only: every version of every symbol's grid",
+)
+
 ladders = Table(
     "ladders",
     metadata,
@@ -170,6 +199,13 @@ ladders = Table(
     Column("version", SmallInteger, primary_key=True, autoincrement=False),
     Column("anchor", Numeric, nullable=False, comment="price of level 0; never moves"),
     Column("spacing", JSONB, nullable=False, comment="of its levels"),
+    Column(
+        "pivot",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="first short slot of a neutral grid",
+    ),
     _moment("made_at", "when the grid began to use it", default=True),
     CheckConstraint("version BETWEEN 0 AND 255", name="version"),
     comment="the ladders of each symbol; only the slots of the current one take entries",
@@ -195,6 +231,18 @@ slots = Table(
     Column("trades", Integer, nullable=False, server_default="0", comment="so far"),
     _moment("updated_at", "last change of this row", default=True),
     comment="grid slots that ever had an order: inventory, cost, generations",
+)
+
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("shard", ForeignKey("shards.shard"), primary_key=True),
+    Column("ladder_version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("quantity", Numeric, nullable=False, comment="base taken over; owed: negative"),
+    Column("cost", Numeric, nullable=False, comment="quote it counts for; received: negative"),
+    _moment("adopted_at", "with the transaction that added the symbol", default=True),
+    comment="append-only: inventory that slots began with, and no trade of ours stands behind",
 )
 
 decisions = Table(

@@ -63,9 +63,16 @@ def status_of(now: Circumstances) -> tuple[Status, str]:
         (is_closed, Status.REMOVING, "closing the inventory"),
         (is_over, Status.STOPPED, phase.reason),
         (phase.stage in {Stage.CLOSING, Stage.ENDED}, Status.CLOSING, phase.reason),
-        (wants is Desired.PAUSED, Status.PAUSED, ""),
+        (wants is Desired.PAUSED, Status.PAUSED, _what_resumes(phase)),
         (phase.stage is Stage.WAITING, Status.WAITING, "for the trigger price"),
         (now.entries_locked, Status.RUNNING, "entries wait: funds are short"),
         (True, Status.RUNNING, ""),
     )
     return next((status, why) for holds, status, why in circumstances if holds)
+
+
+def _what_resumes(phase: Phase) -> str:
+    """What a paused grid with a trigger price will do; its trigger may be reached meanwhile."""
+    if phase.stage is Stage.WAITING:
+        return "waits for the trigger price"
+    return f"{phase.reason}: trades at once when resumed" if phase.reason else ""

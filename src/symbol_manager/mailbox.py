@@ -20,6 +20,8 @@ class Wishes:
 
     desired: Desired
     is_killed: bool
+    #: Of the grid that is wanted.
+    spec_version: int = 1
 
     def __str__(self) -> str:
         return "kill switch" if self.is_killed else f"operator wants it {self.desired.value}"

@@ -85,12 +85,17 @@ class Shard:
 
     async def _run_until_removed(self) -> None:
         wait_s = RETRY_FIRST_S
+        cause = "start"
         while True:
             tenure: Tenure | None = None
             try:
-                tenure = await self._take_office()
+                tenure = await self._take_office(cause)
+                cause = "start"
                 await tenure.serve()
-                return
+                if not tenure.is_outdated:
+                    return
+                cause = f"spec {self.mailbox.wishes.spec_version}"
+                continue
             except OwnershipLost as error:
                 if tenure is None:
                     raise
@@ -124,7 +129,7 @@ class Shard:
         if self._stop.is_asked and not self._stop.cancels_orders:
             raise asyncio.CancelledError
 
-    async def _take_office(self) -> Tenure:
+    async def _take_office(self, cause: str) -> Tenure:
         ports = self._ports
         ports.failpoints(Failpoint.SHARD_BEFORE_CLAIM)
         claim = await ports.store.claim(self.shard, self._workflow_id)
@@ -139,6 +144,7 @@ class Shard:
             stop=self._stop,
             sent_ms=self._sent_ms,
             show=self._show,
+            cause=cause,
         )
 
     def _show(self, view: ShardView) -> None:

@@ -100,9 +100,11 @@ class Tenure:
     #: Shared by all tenures of the shard.
     sent_ms: list[int]
     show: Callable[[ShardView], None]
+    #: Why it began, for its first decision.
+    cause: str = "start"
     _is_over: bool = False
     _book: BookTop | None = None
-    _causes: list[str] = field(default_factory=lambda: ["start"])
+    _causes: list[str] = field(init=False)
     _sequence: int = 0
     _status: tuple[Status, str] | None = None
     _wishes: Wishes = field(init=False)
@@ -118,6 +120,7 @@ class Tenure:
     def __post_init__(self) -> None:
         clock = self.ports.clock
         self._wishes = self.mailbox.wishes
+        self._causes = [self.cause]
         self._log = log.bind(symbol=self.state.claim.symbol, epoch=self.state.claim.ownership.epoch)
         self._doubts = Doubts(clock, self.ports.exchange.capabilities)
         self._backoff = Backoff(clock, funds_lock_ms=self.settings.funds_lock_ms)
@@ -147,8 +150,13 @@ class Tenure:
         """Whether the exchange was compared with, so that what is here can be relied on."""
         return self._comparison.is_made
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the symbol has got another grid since it was claimed."""
+        return self.mailbox.wishes.spec_version > self.state.claim.spec_version
+
     async def serve(self) -> None:
-        """Compare with the exchange, then trade until removed or stopped.
+        """Compare with the exchange, then trade until removed, stopped or outdated.
 
         Where all orders are to go, the cancels of what is known come first: they must not wait for
         an exchange that answers nothing else.
@@ -160,6 +168,8 @@ class Tenure:
             self.ports.failpoints(Failpoint.SHARD_AFTER_RECONCILE)
             while True:
                 await self._absorb(self.mailbox.take())
+                if self.is_outdated:
+                    return
                 await self._comparison.keep_in_touch()
                 await self._follow_volatility()
                 if not self._is_quiet():
@@ -182,7 +192,7 @@ class Tenure:
     async def _absorb(self, batch: Batch) -> None:
         if batch.quote is not None:
             self._book = to_book(batch.quote, self.state.claim.instrument) or self._book
-        if batch.wishes != self._wishes:
+        if batch.wishes != self._wishes and not self.is_outdated:
             self._causes.append(str(batch.wishes))
             self._log.info("wishes", wishes=str(batch.wishes))
             self._wishes = batch.wishes
@@ -209,7 +219,7 @@ class Tenure:
         phase = next_phase(state.phase, state.grid, state.slots, self._book, state.profit_units)
         if phase == state.phase:
             return
-        await self._record(Changes(phase=phase))
+        await self._record(Changes(phase=phase, spec_version=state.claim.spec_version))
         state.enter(phase)
         self._limits = limits_of(state.grid, self.settings.orders_per_minute)
         self._causes.append(f"{phase.stage} {phase.reason}".strip())
@@ -230,7 +240,7 @@ class Tenure:
         )
         if ladder is None:
             return
-        await self._record(Changes(ladder=ladder))
+        await self._record(Changes(ladder=ladder, spec_version=state.claim.spec_version))
         state.climb(ladder)
         self._causes.append(f"ladder {ladder.version}")
         self._log.info("ladder", version=ladder.version, spacing=ladder.spacing.model_dump_json())

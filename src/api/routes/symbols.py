@@ -51,6 +51,7 @@ class TradedSymbol(Record):
     status: Status = Field(description="What is.")
     reason: str = Field(description="Why it has that status; often empty.", examples=[""])
     spec: dict[str, Any] = Field(description="The grid as asked for.", examples=[_GRID])
+    spec_version: int = Field(description="Raised by each update.", examples=[1])
     stage: Stage = Field(description="Where the grid is in its life.")
     start_price: Exact = Field(description="Price at which the grid starts.")
     ladder_version: int = Field(description="Of the ladder that takes entries now.", examples=[0])

@@ -17,7 +17,12 @@ OPENING = {"entry", "initial"}
 
 def check_balances(evidence: Evidence) -> Result:
     """I8: every asset, every slot's cash and every pair add up to the last unit."""
-    violations = (*_assets(evidence), *_cash(evidence), *_pairs(evidence))
+    violations = (
+        *_assets(evidence),
+        *_adopted(evidence),
+        *_cash(evidence),
+        *_pairs(evidence),
+    )
     checked = {
         "assets": len(evidence.database.openings),
         "slots": len(evidence.database.slots),
@@ -71,9 +76,24 @@ def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
     return sum(transfers, Decimal(0)) + sum(trades, Decimal(0))
 
 
+def _adopted(evidence: Evidence) -> list[Violation]:
+    """Inventory that no trade brought must be at the exchange, beside all that others hold."""
+    shards = {shard.shard: shard for shard in evidence.database.shards}
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for slot in evidence.database.slots:
+        if shards[slot.shard].ended_ms is None:
+            held[shards[slot.shard].base] += slot.inventory
+    bases = {shards[shard].base for shard, *_ in evidence.adoptions}
+    return [
+        Violation("I8", f"adopted {base}", f"slots that hold {balance} at most", f"{held[base]}")
+        for base in sorted(bases)
+        if held[base] > (balance := evidence.exchange.balance(base))
+    ]
+
+
 def _cash(evidence: Evidence) -> list[Violation]:
-    """What opening trades cost lies in inventory, open round or pairs; what closing ones brought,
-    in round or pairs.
+    """What a slot began with and opening trades cost lies in inventory, open round or pairs; what
+    closing ones brought, in round or pairs.
     """
     opened: dict[SlotKey, Decimal] = defaultdict(Decimal)
     closed: dict[SlotKey, Decimal] = defaultdict(Decimal)
@@ -86,8 +106,10 @@ def _cash(evidence: Evidence) -> list[Violation]:
         opened[key] += pair.cost
         closed[key] += pair.proceeds
     violations: list[Violation] = []
-    for key in sorted(opened.keys() | evidence.own_trades.keys()):
+    for key in sorted(opened.keys() | evidence.own_trades.keys() | evidence.adoptions.keys()):
         cost, proceeds = _flows(evidence, evidence.own_trades.get(key, []))
+        if key in evidence.adoptions:
+            cost += evidence.adoptions[key].cost
         if opened[key] != cost:
             subject = f"cost of {slot_name(key)}"
             violations.append(Violation("I8", subject, f"{cost}", f"{opened[key]}"))

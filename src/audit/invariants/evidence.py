@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from audit.database import Database, Fill, Intent
+from audit.database import Adoption, Database, Fill, Intent
 from audit.exchange import Exchange, ExchangeOrder, ExchangeTrade
 from audit.ids import Tag, decode
 
@@ -59,6 +59,13 @@ class Evidence:
             if intent is not None:
                 trades[intent.shard, intent.ladder_version, intent.slot].append(trade)
         return dict(trades)
+
+    @cached_property
+    def adoptions(self) -> dict[SlotKey, Adoption]:
+        return {
+            (adopted.shard, adopted.ladder_version, adopted.slot): adopted
+            for adopted in self.database.adoptions
+        }
 
     def tag(self, client_order_id: str) -> Tag | None:
         tag = decode(client_order_id)

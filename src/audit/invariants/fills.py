@@ -108,15 +108,17 @@ def _statuses(orders: list[ExchangeOrder]) -> tuple[str, ...]:
 
 
 def _inventories(evidence: Evidence) -> list[Violation]:
-    """Each slot holds what its own trades left in it, and so does the shard."""
+    """Each slot holds what it began with and its own trades left in it, and so does the shard."""
     held = {
         (slot.shard, slot.ladder_version, slot.slot): slot.inventory
         for slot in evidence.database.slots
     }
     violations: list[Violation] = []
-    for key in sorted(held.keys() | evidence.own_trades.keys()):
+    for key in sorted(held.keys() | evidence.own_trades.keys() | evidence.adoptions.keys()):
         found = held.get(key, Decimal(0))
-        traded = sum(map(_to_inventory, evidence.own_trades.get(key, [])), Decimal(0))
+        adopted = evidence.adoptions.get(key)
+        began = adopted.quantity if adopted else Decimal(0)
+        traded = sum(map(_to_inventory, evidence.own_trades.get(key, [])), began)
         if found != traded:
             subject = f"inventory of {slot_name(key)}"
             violations.append(Violation("I3", subject, f"{traded}", f"{found}"))

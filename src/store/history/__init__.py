@@ -21,6 +21,7 @@ from store.history.orders import (
     order,
     orders,
 )
+from store.history.specs import SpecVersion, spec_versions
 from store.history.story import Event, Story, narrate, why
 from store.history.symbols import FindingRecord, SymbolRecord, findings, symbol, symbols
 from store.history.system import KillSwitch, NodeRecord, kill_switch, nodes
@@ -43,6 +44,7 @@ __all__ = [
     "PositionRecord",
     "ProfitRecord",
     "SlotRecord",
+    "SpecVersion",
     "StepRecord",
     "Story",
     "SymbolRecord",
@@ -60,6 +62,7 @@ __all__ = [
     "orders",
     "positions",
     "profits",
+    "spec_versions",
     "symbol",
     "symbols",
     "why",

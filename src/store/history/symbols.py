@@ -27,6 +27,7 @@ class SymbolRecord:
     status: str
     reason: str
     spec: Mapping[str, Any]
+    spec_version: int
     #: Where the grid is in its life: waiting, running, closing or ended.
     stage: str
     start_price: Decimal
@@ -70,7 +71,7 @@ class FindingRecord:
 
 _SYMBOLS = text("""
     SELECT s.shard, s.account, s.symbol, i.base, i.quote, s.desired, s.status,
-           s.status_reason AS reason, s.spec, s.phase ->> 'stage' AS stage,
+           s.status_reason AS reason, s.spec, s.spec_version, s.phase ->> 'stage' AS stage,
            s.start_price, s.ladder_version, l.anchor, l.spacing, s.epoch, n.name AS node,
            (SELECT count(*) FROM orders
              WHERE orders.shard = s.shard

@@ -96,7 +96,8 @@ async def test_statements_of_every_batch_read_few_rows_however_long_the_history(
         assert await scanned(owner, sql.ONE_ORDER, shard=shard, order_id=order_id) == set()
     assert await scanned(owner, sql.UPDATE_ORDER, **update) == set()
     assert await scanned(owner, sql.OWN_TRADE_IDS, client_order_id="c100") == set()
-    assert await scanned(owner, sql.LOCK_OWNED, shard=shard, epoch=1) == set()
+    owned = {"shard": shard, "epoch": 1, "spec_version": None}
+    assert await scanned(owner, sql.LOCK_OWNED, **owned) == set()
     assert await scanned(owner, sql.HELD_INVENTORY, account="sim", base="BTC") == set()
 
 

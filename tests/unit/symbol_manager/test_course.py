@@ -129,7 +129,7 @@ def test_stance_of_circumstances_is_the_strongest_word(now: Circumstances, stanc
         pytest.param(
             make_circumstances(Desired.PAUSED, phase=WAITING, has_orders=False),
             Status.PAUSED,
-            "",
+            "waits for the trigger price",
             id="waiting paused",
         ),
         pytest.param(make_circumstances(phase=CLOSING), Status.CLOSING, "stop-loss", id="closing"),

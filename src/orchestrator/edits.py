@@ -1,0 +1,107 @@
+"""Another spec for a symbol that is traded: `update`, and `revert` to an earlier version."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from domain.errors import ConfigurationError, RequestRefused
+from domain.instrument import Instrument
+from grid.edits import edit_grid
+from grid.spec import GridSpec
+from orchestrator.documents import instrument_document, instrument_of, report_document
+from orchestrator.workflows import Document
+from ports.exchange import ExchangePort
+from store.specs import Look, SpecRequest, Specs, check_version, not_traded
+
+
+class Edits:
+    """The first two steps of `apply_change` for a spec."""
+
+    def __init__(self, specs: Specs, exchange: ExchangePort) -> None:
+        self._specs = specs
+        self._exchange = exchange
+
+    async def prepare(self, change: Document) -> Document:
+        """What can refuse it now: the market's rules, the price, the account's money.
+
+        Raises
+        ------
+        ConfigurationError
+            If the spec, on this grid, breaks a rule.
+        RequestRefused
+            If the symbol is not traded, or has no price.
+        """
+        symbol = str(change["symbol"])
+        now = await self._specs.look(str(change["account"]), symbol)
+        if now is None:
+            raise not_traded(str(change["account"]), symbol)
+        check_version(symbol, now.claim.spec_version, change.get("expected_version"))
+        wanted = await self._wanted(change, now)
+        instrument = (await self._exchange.load_instruments()).get(symbol)
+        if instrument is None:
+            raise RequestRefused(f"{symbol} is not traded on account {self._exchange.account}")
+        quote = await self._exchange.fetch_quote(symbol)
+        price = quote.bid or quote.ask
+        if price is None:
+            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        edited = edit_grid(now.standing, wanted, instrument, price)
+        balances = await self._exchange.fetch_balances()
+        check_budget(wanted, now, instrument, balances.get(instrument.quote, Decimal(0)))
+        return {
+            "outcome": "prepared",
+            "price": str(price),
+            "spec": wanted.model_dump(mode="json"),
+            "instrument": instrument_document(instrument),
+            "check": report_document(edited.report),
+        }
+
+    async def record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
+        """Make it the current version, judged once more on the grid as it stands by then."""
+        wanted = GridSpec.model_validate(prepared["spec"])
+        instrument, price = instrument_of(prepared["instrument"]), Decimal(prepared["price"])
+        symbol = str(change["symbol"])
+        made = await self._specs.update(
+            SpecRequest(
+                account=str(change["account"]),
+                symbol=symbol,
+                note=str(change.get("note", "")),
+                expected_version=change.get("expected_version"),
+                workflow_id=workflow_id,
+            ),
+            lambda now: edit_grid(now, wanted, instrument, price),
+        )
+        return {
+            "outcome": "recorded",
+            "symbol": symbol,
+            "shard": made.shard,
+            "version": made.version,
+            "ladder_version": made.ladder_version,
+            "check": prepared["check"],
+        }
+
+    async def _wanted(self, change: Document, now: Look) -> GridSpec:
+        if "to" not in change:
+            return GridSpec.model_validate(change["spec"])
+        version = int(change["to"])
+        spec = await self._specs.spec(now.claim.ownership.shard, version)
+        if spec is None:
+            raise ConfigurationError(
+                field="to",
+                rule=f"must be a version of {now.claim.symbol}, 1 to {now.claim.spec_version}",
+                value=version,
+                remedy="see `gridkeeper symbol versions`",
+            )
+        return spec
+
+
+def check_budget(wanted: GridSpec, now: Look, instrument: Instrument, balance: Decimal) -> None:
+    """Refuse a budget that the account could not bear, what it has turned into base included."""
+    covered = balance + now.cost
+    if wanted.budget_quote > covered:
+        raise ConfigurationError(
+            field="budget_quote",
+            rule=f"must be covered by {balance} {instrument.quote} of the account and {now.cost}"
+            " in the symbol's inventory",
+            value=wanted.budget_quote,
+            remedy=f"use {covered} or less, or fund the account",
+        )
