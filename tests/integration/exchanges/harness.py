@@ -121,6 +121,7 @@ def intent(
     price_ticks: int = LOW_TICKS,
     quantity_lots: int = 1_000,
     side: Side = Side.BUY,
+    purpose: Purpose = Purpose.ENTRY,
     post_only: bool = True,
 ) -> Intent:
     """An order with a fresh client id."""
@@ -128,7 +129,7 @@ def intent(
         nonce=5,
         shard=1,
         slot=SLOT,
-        purpose=Purpose.ENTRY,
+        purpose=purpose,
         side=side,
         generation=next(_generations),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from domain.errors import (
     OwnershipLost,
     TransientVenueError,
 )
-from domain.ids import ClientOrderId, Side
+from domain.ids import ClientOrderId, Purpose, Side
 from domain.orders import VenueStatus
 from exchanges.ccxt_exchange import CcxtExchange
 from integration.exchanges.conftest import Connect
@@ -238,6 +239,37 @@ async def test_rate_limit_of_the_venue_is_not_sent_and_keeps_us_quiet(
     with pytest.raises(TransientVenueError) as refused:
         await exchange.fetch_open_orders(SYMBOL)
     assert 25 < (refused.value.retry_after_s or 0) <= 30
+
+
+async def test_entries_beyond_this_nodes_part_are_not_sent_and_an_exit_and_a_cancel_still_are(
+    exchange: CcxtExchange, venue: Venue
+) -> None:
+    """A quarter of 100 orders in ten seconds: ten at once, of which one is an exit's."""
+    instrument = (await exchange.load_instruments())[SYMBOL]
+    exchange.rate.share(4, int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000) + 60_000)
+    entries = tuple(intent(exchange) for _ in range(20))
+    outcomes = await exchange.submit(plan(places=entries), instrument, held)
+    sent = [outcome for outcome in outcomes.places if isinstance(outcome, Accepted)]
+    assert all(isinstance(o, Accepted | NotSent) for o in outcomes.places)
+    assert 9 <= len(sent) < len(entries)
+    closing = intent(exchange, purpose=Purpose.EXIT)
+    last = plan(places=(closing,), cancels=(entries[0].client_order_id,))
+    both = await exchange.submit(last, instrument, held)
+    assert isinstance(both.places[0], Accepted)
+    assert isinstance(both.cancels[0], Accepted)
+    assert len(await venue.ledger("order_accepted")) == len(sent) + 1
+
+
+async def test_node_without_a_part_sends_and_asks_nothing(
+    exchange: CcxtExchange, venue: Venue
+) -> None:
+    instrument = (await exchange.load_instruments())[SYMBOL]
+    exchange.rate.share(0, 0)
+    outcomes = await exchange.submit(plan(places=(intent(exchange),)), instrument, held)
+    (refused,) = outcomes.places
+    assert isinstance(refused, NotSent)
+    assert "no share" in refused.message
+    assert await venue.ledger("order_accepted") == []
 
 
 async def test_lost_lease_sends_neither_place_nor_cancel(
