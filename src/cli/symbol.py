@@ -15,6 +15,7 @@ from cli.context import load, quiet_logs, with_database
 from cli.grid_options import GridOptions, Spacing, spec_of
 from cli.render import Column, show_facts, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
+from cli.symbol_adopt import adopt_request, preview_adoption
 from cli.symbol_update import register
 from cli.unknown import unknown_symbol
 from domain.instrument import Instrument
@@ -100,6 +101,16 @@ def add(
     file: Annotated[
         Path | None, typer.Option(help="YAML or JSON with the whole grid instead.")
     ] = None,
+    adopt_position: Annotated[
+        bool,
+        typer.Option("--adopt-position", help="Let slots begin with what the account holds."),
+    ] = False,
+    adopt_quantity: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="In base; all that is free if not given.")
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what it would adopt.")
+    ] = False,
     request_id: RequestId = None,
     wait: Wait = None,
     timeout_s: TimeoutS = 60.0,
@@ -127,9 +138,13 @@ def add(
         price_collar=price_collar,
     )
     spec = spec_of(options, file)
+    adopt = adopt_request(adopts=adopt_position, quantity=adopt_quantity)
+    if preview:
+        preview_adoption(session_of(context), symbol, spec, adopt, output)
+        return
     ask(
         session_of(context),
-        lambda requests, new_id: requests.add(symbol, spec, new_id),
+        lambda requests, new_id: requests.add(symbol, spec, new_id, adopt=adopt),
         request_id,
         Patience(wait=wait, timeout_s=timeout_s),
         may_create=True,
