@@ -20,6 +20,7 @@ from cli.ladder_picture import Rung, live_rungs, show_ladder
 from cli.preview import Preview, document_of, facts_of, planned_rungs, preview
 from cli.render import Column, Facts, plain, print_json, show_facts, show_lines, show_rows
 from cli.session import Format, Output, SymbolFilter, SymbolName, session_of
+from cli.symbol_adopt import adopt_request, preview_adoption
 from cli.symbol_update import revert, update, versions
 from cli.unknown import unknown_symbol
 from cli.watch import Watch, answer
@@ -79,6 +80,16 @@ def add(
     symbol: SymbolName,
     *,
     grid: GridSource,
+    adopt_position: Annotated[
+        bool,
+        typer.Option("--adopt-position", help="Let slots begin with what the account holds."),
+    ] = False,
+    adopt_quantity: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="In base; all that is free if not given.")
+    ] = None,
+    shows_only: Annotated[
+        bool, typer.Option("--preview", help="Only show what it would adopt.")
+    ] = False,
     request_id: RequestId = None,
     wait: Wait = None,
     timeout_s: TimeoutS = 60.0,
@@ -90,9 +101,13 @@ def add(
     --buy-window 5 --sell-window 5 --order-quote 50 --budget 1000
     """
     spec = grid_of(grid).model_dump(mode="json")
+    adopt = adopt_request(adopts=adopt_position, quantity=adopt_quantity)
+    if shows_only:
+        preview_adoption(session_of(context), symbol, spec, adopt, output)
+        return
     ask(
         session_of(context),
-        lambda requests, new_id: requests.add(symbol, spec, new_id),
+        lambda requests, new_id: requests.add(symbol, spec, new_id, adopt=adopt),
         request_id,
         Patience(wait=wait, timeout_s=timeout_s),
         may_create=True,

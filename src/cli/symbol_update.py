@@ -12,7 +12,7 @@ import typer
 from cli.asking import Patience, RequestId, TimeoutS, Wait, ask
 from cli.context import load, with_database
 from cli.grid_options import GridOptions, GridSource, takes_grid
-from cli.grid_spec import Wording, read_spec, spec_of
+from cli.grid_spec import Wording, spec_of
 from cli.render import Column, print_json, show_lines, show_rows, words
 from cli.session import Format, Output, SymbolName, session_of
 from cli.unknown import unknown_symbol
@@ -141,17 +141,12 @@ def updated_spec(
         If the options exclude each other or change nothing, or a part cannot be dropped.
     """
     if file is not None:
-        if options.given() or without:
-            return spec_of(options, file)  # which says that they exclude each other
-        return read_spec(file)
+        if without:
+            raise _wrong("--without", "must be left out with --file", without)
+        return spec_of(options, file)
     for name in without:
         if name not in GridSpec.model_fields or GridSpec.model_fields[name].is_required():
-            raise ConfigurationError(
-                field="--without",
-                rule="must name an optional part of the grid",
-                value=repr(name),
-                remedy="see the spec of `gridkeeper symbol show`",
-            )
+            raise _wrong("--without", "must name an optional part of the grid", name)
     kept = {name: part for name, part in present.spec.items() if name not in without}
     if not options.given():
         return kept
@@ -242,6 +237,12 @@ def _numbers(preview: Preview, *, is_then: bool) -> dict[str, object]:
         "ladder": grid.ladder_version,
         "stage": grid.stage,
     }
+
+
+def _wrong(field: str, rule: str, value: object) -> ConfigurationError:
+    return ConfigurationError(
+        field=field, rule=rule, value=value, remedy="see the spec of `gridkeeper symbol show`"
+    )
 
 
 def _changes(changes: Mapping[str, tuple[Any, Any]]) -> str:

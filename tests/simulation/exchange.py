@@ -117,6 +117,11 @@ class SimulatedExchange:
     def ids(self) -> Base62Codec:
         return Base62Codec()
 
+    @property
+    def rate(self) -> FakeRate:
+        """Never short: what a venue refuses for its rate is among the faults."""
+        return self._rate
+
     def hear(self, event: Event) -> None:
         """Something happened to the account; this process may or may not get to know."""
         weather = self._fate.weather()

@@ -16,7 +16,8 @@ from api.problems import documented
 from api.served import Running
 from api.values import Exact, Moment, Record, Symbol, SymbolInAddress
 from grid.phase import Stage
-from grid.spec import GridSpec
+from grid.spec import GridSpec, Positive
+from orchestrator.requests import AdoptRequest
 from ports.store import Desired, Status
 from store import history
 
@@ -30,6 +31,16 @@ _GRID = {
 }
 
 
+class Adopt(BaseModel):
+    """How much of the base that no symbol holds is to be taken over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    quantity: Positive | None = Field(
+        default=None, description="All of it if not given.", examples=["0.5"]
+    )
+
+
 class NewSymbol(BaseModel):
     """A symbol and the grid to trade it with."""
 
@@ -37,6 +48,9 @@ class NewSymbol(BaseModel):
 
     symbol: Symbol
     spec: GridSpec = Field(examples=[_GRID])
+    adopt: Adopt | None = Field(
+        default=None, description="Let slots begin with base that the account holds."
+    )
 
 
 class TradedSymbol(Record):
@@ -103,7 +117,10 @@ async def show_symbol(symbol: SymbolInAddress, served: Running) -> history.Symbo
 async def add_symbol(new: NewSymbol, asked: Asked) -> Change:
     """Trade a symbol; the result tells the numbers that its grid comes to, or why not."""
     spec = new.spec.model_dump(mode="json")
-    return await asked.answer(await asked.requests.add(new.symbol, spec, asked.request_id))
+    adopt = None if new.adopt is None else AdoptRequest(new.adopt.quantity)
+    return await asked.answer(
+        await asked.requests.add(new.symbol, spec, asked.request_id, adopt=adopt)
+    )
 
 
 @router.post("/{symbol}/pause", status_code=HTTPStatus.ACCEPTED, responses=CHANGE_RESPONSES)

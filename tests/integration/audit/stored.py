@@ -184,6 +184,16 @@ def _store_books(connection: psycopg.Connection, database: Database) -> None:
             fee_base=0,
             fee_quote=0,
         )
+    for adopted in database.adoptions:
+        insert(
+            connection,
+            "adoptions",
+            shard=adopted.shard,
+            ladder_version=adopted.ladder_version,
+            slot=adopted.slot,
+            quantity=adopted.quantity,
+            cost=adopted.cost,
+        )
     for pair in database.pairs:
         insert(
             connection,

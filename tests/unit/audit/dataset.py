@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from audit.database import Database, Fill, Intent, Ladder, Opening, Pair, Shard, Slot, Workflow
+from audit.database import (
+    Adoption,
+    Database,
+    Fill,
+    Intent,
+    Ladder,
+    Opening,
+    Pair,
+    Shard,
+    Slot,
+    Workflow,
+)
 from audit.exchange import LedgerFold
 from audit.invariants import Evidence
 from domain.ids import OrderTag, Purpose, Side, SlotId, encode_tag
@@ -61,6 +72,7 @@ class World:
     pairs: list[Pair] = field(default_factory=list)
     booked: dict[str, Decimal] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
+    adoptions: list[Adoption] = field(default_factory=list)
     now_ms: int = START_MS
 
     def pass_time(self) -> int:
@@ -327,6 +339,16 @@ class World:
         exit_ = self.intend(shard, slot, "exit", quantity, generation, is_short=True)
         self.fill_in_parts(self.accept(exit_), all_of_it=False)
 
+    def adopt(self, shard: Shard, slot: int, quantity: Decimal, cost: Decimal) -> None:
+        """Begin a slot with base that the account held; its exit has sold a part of it by now."""
+        self.adoptions.append(
+            Adoption(shard=shard.shard, ladder_version=0, slot=slot, quantity=quantity, cost=cost)
+        )
+        empty = empty_slot(shard.shard, slot)
+        self.slots[shard.shard, slot] = replace(empty, inventory=quantity, cost=cost)
+        exit_ = self.accept(self.intend(shard, slot, "exit", quantity, 1))
+        self.fill_in_parts(exit_, all_of_it=False)
+
     def database(self) -> Database:
         return Database(
             nonce=NONCE,
@@ -339,6 +361,7 @@ class World:
             pairs=tuple(self.pairs),
             openings=tuple(self.openings),
             booked=dict(self.booked),
+            adoptions=tuple(self.adoptions),
             workflows=dict.fromkeys(REQUESTS, Workflow(name="apply_change", status="SUCCESS")),
         )
 
@@ -362,13 +385,16 @@ def empty_slot(shard: int, slot: int) -> Slot:
 
 
 def make_world(seed: int) -> World:
-    """Two symbols with round trips both ways, open rounds, a cancel, an absent order, a person."""
+    """Two symbols with round trips both ways, open rounds, a cancel, an absent order, a person.
+
+    One of them began with base that the account held.
+    """
     world = World(random.Random(seed))
     rng = world.rng
     world.open_account({"USDT": Decimal(1_000_000), "BTC": Decimal(0), "ETH": Decimal("1.5")})
     shards = [world.add_shard(1, "BTCUSDT"), world.add_shard(2, "ETHUSDT")]
     for shard in shards:
-        traded, held, cancelled, lost, waiting, sold = rng.sample(range(-40, 40), 6)
+        traded, held, cancelled, lost, waiting, sold, adopted = rng.sample(range(-40, 40), 7)
         for generation in range(1, rng.randint(2, 4)):
             world.round_trip(shard, traded, generation)
         entry = world.accept(world.intend(shard, held, "entry", LOT * 400, 1))
@@ -379,6 +405,8 @@ def make_world(seed: int) -> World:
         world.intend(shard, lost, "entry", LOT * 70, 1)
         world.accept(world.intend(shard, waiting, "entry", LOT * 70, 1))
         world.short_round_trip(shard, sold, 1)
+        if shard.base == "ETH":
+            world.adopt(shard, adopted, Decimal("0.5"), Decimal(rng.randint(500, 1_500)))
         world.trade_by_hand(shard, rng.choice(("buy", "sell")), LOT * rng.randint(1, 90))
         world.deposit("USDT", Decimal(rng.randint(-500, 500)) / 100)
     return world

@@ -257,6 +257,20 @@ def lost_request(evidence: Evidence, rng: random.Random) -> Evidence:
     return with_database(evidence, workflows=workflows)
 
 
+def adopted_from_nowhere(evidence: Evidence, _: random.Random) -> Evidence:
+    """Slot and adoption agree, and the account never held so much."""
+    (adopted,) = evidence.database.adoptions
+    more = Decimal(1_000)
+    slots = tuple(
+        replace(slot, inventory=slot.inventory + more)
+        if (slot.shard, slot.slot) == (adopted.shard, adopted.slot)
+        else slot
+        for slot in evidence.database.slots
+    )
+    adoptions = (replace(adopted, quantity=adopted.quantity + more),)
+    return with_database(evidence, slots=slots, adoptions=adoptions)
+
+
 PLANTED: dict[str, tuple[str, Plant]] = {
     "duplicate order": ("I1", duplicate_order),
     "sent before its intent": ("I1", sent_before_intent),
@@ -273,6 +287,9 @@ PLANTED: dict[str, tuple[str, Plant]] = {
         "I2",
         setting("intents", was_sent, generation=lambda i: i.generation + 1),
     ),
+    "adoption of more": ("I3", setting("adoptions", quantity=nudged("quantity"))),
+    "adoption at another cost": ("I8", setting("adoptions", cost=nudged("cost"))),
+    "adoption from nowhere": ("I8", adopted_from_nowhere),
     "dropped fill": ("I3", dropped_fill),
     "invented fill": ("I3", invented_fill),
     "fill at another price": ("I3", setting("fills", price=nudged("price"))),

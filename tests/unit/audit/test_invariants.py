@@ -86,6 +86,7 @@ AUDITED = {
     "slots": ("inventory", "cost", "closed_cost", "proceeds"),
     "pairs": ("shard", "ladder_version", "slot", "cost", "proceeds", "profit"),
     "openings": ("asset", "amount"),
+    "adoptions": ("quantity", "cost"),
     "shards": ("symbol", "status"),
     "ladders": ("anchor", "spacing"),
 }
@@ -129,7 +130,7 @@ def test_any_lost_row_with_an_effect_is_found(data: st.DataObject, seed: int) ->
     """A slot that never traded and an order that never arrived have none."""
     evidence = make_world(seed).evidence()
     table = data.draw(
-        st.sampled_from(("ladders", "intents", "fills", "slots", "pairs", "openings"))
+        st.sampled_from(("ladders", "intents", "fills", "slots", "adoptions", "pairs", "openings"))
     )
     rows = [
         row

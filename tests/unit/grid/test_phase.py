@@ -44,6 +44,7 @@ def test_next_phase_grid_with_a_trigger_waits_for_its_price(
     assert waiting.stance is Stance.NOTHING
     after = advance(waiting, mid, trigger_price="105")
     assert after.stage is (Stage.RUNNING if starts else Stage.WAITING)
+    assert after.reason == ("the trigger price was reached" if starts else "")
 
 
 def test_first_phase_without_a_trigger_runs_at_once() -> None:

@@ -36,6 +36,7 @@ def make_circumstances(
     return Circumstances(wishes=Wishes(desired, is_killed), **fields | changes)
 
 
+TRIGGERED = make_phase(reason="the trigger price was reached")
 NORMAL = make_circumstances()
 HALTED = {"halt_reason": "exchange: no answer"}
 STALE = {"is_stale": True}
@@ -132,6 +133,13 @@ def test_stance_of_circumstances_is_the_strongest_word(now: Circumstances, stanc
             "waits for the trigger price",
             id="waiting paused",
         ),
+        pytest.param(
+            make_circumstances(Desired.PAUSED, phase=TRIGGERED),
+            Status.PAUSED,
+            "the trigger price was reached: trades at once when resumed",
+            id="triggered while paused",
+        ),
+        pytest.param(make_circumstances(phase=TRIGGERED), Status.RUNNING, "", id="triggered"),
         pytest.param(make_circumstances(phase=CLOSING), Status.CLOSING, "stop-loss", id="closing"),
         pytest.param(
             make_circumstances(Desired.PAUSED, phase=CLOSING),
