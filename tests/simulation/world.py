@@ -112,7 +112,7 @@ class World:
             Machine(name, host, self._site) for name, host in zip("ab", hosts, strict=True)
         ]
         self._finale = self._dice.choice(
-            (Desired.RUNNING,) * 6 + (Desired.PAUSED, Desired.CLOSED, Desired.REMOVED, None)
+            (*(Desired.RUNNING,) * 5, *(Desired.CLOSED,) * 2, Desired.PAUSED, Desired.REMOVED, None)
         )
 
     def run(self) -> Outcome:

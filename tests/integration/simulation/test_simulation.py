@@ -15,7 +15,7 @@ from simulation.world import simulate
 
 SEEDS = 60
 #: Seeds a planted bug has to be seen in.
-CAUGHT_WITHIN = 150
+CAUGHT_WITHIN = 250
 #: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
 EVENTFUL = 200
 
