@@ -16,7 +16,7 @@ from grid import volatility
 from grid.ladder import LadderVersion, anchor_for
 from grid.phase import first_phase
 from ports.store import Desired
-from simulation.invariants import Kill, audit, check_kills, check_rest
+from simulation.invariants import Kill, audit, check_kills, check_rest, check_self_trades
 from simulation.loop import START_S, StuckError, VirtualLoop
 from simulation.machine import CAPABILITIES, Machine, Site
 from simulation.node import LEASE_MS, SETTINGS, Node
@@ -124,6 +124,8 @@ class World:
         violations = [*self._failures, *self._loop.failures]
         violations += audit(self._database, self._venue)
         violations += check_kills(self._kills, self._venue.ledger)
+        violations += check_self_trades(self._venue.ledger)
+        violations += self._database.unfinished()
         violations += check_rest(self._database, self._venue, SETTINGS.orders_per_minute)
         return Outcome(
             seed=self._seed,
