@@ -173,8 +173,6 @@ class WatchedDatabase(Database):
             lots = row.instrument.tradable_lots(slot.held_units)
             if shard == row.shard and row.instrument.is_orderable(price_ticks, lots):
                 self._watch.fail(f"removed, but slot {slot_id} holds {slot.inventory_units}")
-        if Desired.CLOSED is not row.desired and not self._may_close(row):
-            self._watch.fail(f"removed, but the operator wants it {row.desired}")
 
     def _versions_in_use(self, shard: int) -> set[int]:
         grid = self._grid_of(self.shards[shard])
