@@ -61,7 +61,7 @@ def test_simulate_with_a_planted_bug_fails_soon(bug: str) -> None:
 def test_main_failing_seed_is_told_with_the_command_that_replays_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with BUGS["late_fill_dropped"]():
+    with BUGS["random_client_ids"]():
         assert main(["--seed", "1"]) == 1
     printed = capsys.readouterr().out
     assert "venue order_filled" in printed
