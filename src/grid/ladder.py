@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import lru_cache
 
 from domain.errors import ConfigurationError
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
@@ -21,6 +22,8 @@ from grid.spec import ArithmeticSpacing, FixedRange, GeometricSpacing, GridSpec,
 INDEX_MIN, INDEX_MAX = -(1 << 15), (1 << 15) - 1
 #: Prices stay well inside the kernels' headroom.
 PRICE_TICKS_MAX = 1 << 61
+#: Geometric ladders whose levels are kept, whoever uses them.
+_GEOMETRIC_KEPT = 256
 _BLOCK_BITS = 8
 _BLOCK = 1 << _BLOCK_BITS
 
@@ -241,7 +244,16 @@ def _spacing(
             value=spacing.ratio,
             remedy=f"use {ratio_ceil(1 + Decimal(1) / anchor_ticks)} or more",
         )
-    return Geometric(anchor_ticks, spacing.ratio)
+    return _geometric(anchor_ticks, spacing.ratio)
+
+
+@lru_cache(maxsize=_GEOMETRIC_KEPT)
+def _geometric(anchor_ticks: int, ratio: Decimal) -> Geometric:
+    """One ladder for all grids that are built on it.
+
+    A shard builds its grid anew with each phase, ladder and tenure; the levels take milliseconds.
+    """
+    return Geometric(anchor_ticks, ratio)
 
 
 def ratio_ceil(ratio: Decimal) -> Decimal:

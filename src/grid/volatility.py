@@ -45,7 +45,7 @@ def next_ladder(
     Parameters
     ----------
     taken : collection of version numbers
-        Versions whose slots still hold something or have live orders: they keep their levels.
+        Versions whose slots hold more than dust or have live orders: they keep their levels.
     candles : sequence of Candle
         Closed ones, oldest first; too few of them ask for nothing.
     """

@@ -199,7 +199,15 @@ class ShardStore(Protocol):
         """Commit orders, fills, slots, pairs and their ledger entries together."""
         ...
 
-    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None: ...
+    async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
+        """Say what the symbol is doing.
+
+        Raises
+        ------
+        OwnershipLost
+            Also for a removal that the operator does not want any more.
+        """
+        ...
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         """Base that all slots of the account's symbols hold."""

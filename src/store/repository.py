@@ -151,7 +151,9 @@ class Repository:
                 },
             )
             if changed.one_or_none() is None:
-                raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
+                raise OwnershipLost(
+                    f"shard {ownership.shard}: a newer epoch owns it, or it is not to be removed"
+                )
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         async with transaction(self._engine) as connection:

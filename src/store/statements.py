@@ -193,11 +193,13 @@ MARK_RECONCILED = text("""
      WHERE shard = :shard
 """)
 
+#: A symbol is removed only while that is what its operator wants: he may have changed his mind.
 SET_STATUS = text("""
     UPDATE shards
        SET status = :status, status_reason = :reason, updated_at = clock_timestamp(),
            ended_at = CASE WHEN :status = 'removed' THEN clock_timestamp() END
      WHERE shard = :shard AND epoch = :epoch
+       AND (:status <> 'removed' OR desired IN ('closed', 'removed'))
     RETURNING shard
 """)
 

@@ -102,8 +102,16 @@ class ShardState:
         return self._ladders[-1]
 
     def ladders_in_use(self) -> set[int]:
-        """Versions whose slots hold something or have orders that may rest."""
-        held = {slot.id.version for slot in self.slots.values() if slot.inventory_units}
+        """Versions whose slots hold more than dust or have orders that may rest.
+
+        Dust nearly always stays behind where the fee of a buy is taken from the base: it waits for
+        the slot's next exit, whatever its levels are then.
+        """
+        held = {
+            slot.id.version
+            for slot in self.slots.values()
+            if not self.grid.is_dust(slot.id, slot.held_units)
+        }
         orders = {order.intent.tag.slot.version for order in self._active.values()}
         strays = {order.intent.tag.slot.version for order in self._strays.values()}
         return held | orders | strays

@@ -17,7 +17,7 @@ from domain.orders import Intended, Order
 from domain.plans import CommittedPlan, Place
 from grid.ladder import LadderVersion
 from grid.slots import Slot
-from ports.store import Changes, Claim, Decision, Fill, Loaded, Origin, Ownership, Status
+from ports.store import Changes, Claim, Decision, Desired, Fill, Loaded, Origin, Ownership, Status
 from simulation.registry import Registry
 from simulation.tables import (
     FillRow,
@@ -170,7 +170,10 @@ class Database(Registry):
     def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         with self._transaction():
             self._check_owned(ownership)
-            row = replace(self.shards[ownership.shard], status=status, reason=reason)
+            row = self.shards[ownership.shard]
+            if status is Status.REMOVED and row.desired not in {Desired.CLOSED, Desired.REMOVED}:
+                raise OwnershipLost(f"shard {ownership.shard} is not to be removed")
+            row = replace(row, status=status, reason=reason)
             ended_ms = self._now_ms() if status is Status.REMOVED else None
             self._put(self.shards, ownership.shard, replace(row, ended_ms=ended_ms))
 

@@ -274,7 +274,8 @@ class SimulatedExchange:
         self._fate.trace.note(f"leaves {what}")
         self._fate.hazard(LEAVING)
         try:
-            return Accepted(await self.link.call(arrive))
+            strays = self._fate.strikes(weather.order_strays)
+            return Accepted(await self.link.call(arrive, strays=strays))
         except NoAnswerError as error:
             return Undetermined(str(error))
         except ExpiredError as error:

@@ -23,4 +23,4 @@ class Fate:
     hazard: Callable[[float], None]
 
     def strikes(self, chance: float) -> bool:
-        return self.dice.random() < chance
+        return chance > 0 and self.dice.random() < chance

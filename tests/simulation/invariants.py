@@ -20,7 +20,8 @@ from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from simulation.evidence import snapshot
 from simulation.tables import ShardRow
-from simulation.venue import SimulatedVenue, accepted_orders
+from simulation.venue import PERSON, SimulatedVenue, accepted_orders
+from simulator.records import Status as VenueStatus
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.decide import decide, limits_of, to_book
 from symbol_manager.mailbox import Wishes
@@ -68,6 +69,18 @@ def check_kills(kills: Sequence[Kill], ledger: Sequence[Mapping[str, Any]]) -> l
         for kill in kills
         if kill.forbids(at_ms := record["written_ms"] - EPOCH_MS)
     ]
+
+
+def check_self_trades(ledger: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Own orders never meet: the venue expires what rests when the same account takes it."""
+    violations = []
+    taker = ""
+    for record in ledger:
+        if record["kind"] == "order_accepted":
+            taker = record["client_order_id"]
+        elif record.get("status") == VenueStatus.EXPIRED_IN_MATCH and not taker.startswith(PERSON):
+            violations.append(f"order {taker} met own order {record['client_order_id']}")
+    return violations
 
 
 def check_rest(database: Database, venue: SimulatedVenue, orders_per_minute: int) -> list[str]:

@@ -10,6 +10,8 @@ from simulation.fate import Fate
 
 #: Longest ways of a message that is slow: before a request expires, and long after it did.
 SLOW_MAX_S = (1.0, 5.0)
+#: How long a message is under way that was overtaken by the end of its connection.
+STRAY_S = (0.3, 1.0)
 
 Answer = TypeVar("Answer")
 
@@ -50,8 +52,13 @@ class Link:
         #: While cut, nothing passes in either direction.
         self.is_cut = False
 
-    async def call(self, act: Callable[[], Answer]) -> Answer:
+    async def call(self, act: Callable[[], Answer], *, strays: bool = False) -> Answer:
         """Have `act` done at the far end; its errors are its answer.
+
+        Parameters
+        ----------
+        strays : bool
+            Whether the connection breaks at once and the request arrives all the same, late.
 
         Raises
         ------
@@ -65,7 +72,10 @@ class Link:
                 future.set_result(reply)
 
         chances = self._chances()
-        if self._passes(chances.request_lost):
+        if strays and not self.is_cut:
+            self._fate.loop.later(self._fate.dice.uniform(*STRAY_S), self._arrive, act, settle)
+            breaks_s = self._fate.dice.uniform(0.0, self._usual_s)
+        elif self._passes(chances.request_lost):
             self._fate.loop.later(self.way_s(chances.request_slow), self._arrive, act, settle)
             breaks_s = self._timeout_s
             if self._fate.strikes(chances.reply_lost):

@@ -206,13 +206,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def end(self) -> None:
         """Close every coroutine that is left, without letting any of it run on."""
-        self._buried |= asyncio.all_tasks(self)
         self._ready_steps.clear()
         self._timers.clear()
+        closed: set[asyncio.Task[Any]] = set()
         asyncio._set_running_loop(self)
         try:
-            for task in self._buried:
-                _close(task)
+            # What a task does at its end may start another.
+            while left := (self._buried | asyncio.all_tasks(self)) - closed:
+                for task in left:
+                    _close(task)
+                closed |= left
         finally:
             asyncio._set_running_loop(None)
             self._buried.clear()

@@ -90,7 +90,7 @@ class Machine:
             site = self._site
             site.trace.note(f"{self.node.process.name} is stopped")
             self.node.process.stop()
-            lasts_s = site.dice.uniform(*site.dice.choice(((0.2, 2.0), (4.0, 12.0))))
+            lasts_s = site.dice.uniform(*site.dice.choice(((0.2, 2.0), (5.0, 10.0))))
             site.loop.later(lasts_s, self.go_on)
 
     def go_on(self) -> None:

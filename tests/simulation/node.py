@@ -34,11 +34,13 @@ DEAD_AFTER_MS = 3_500
 HEARTBEAT_S = 0.5
 WATCHDOG_S = 0.5
 WISHES_S = 0.25
-QUEUE_S = 0.2
+QUEUE_S = 0.5
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 #: Longest time between a plan's commit and its start.
 PLAN_WAITS_MAX_S = 4.0
+#: Longest time between a plan's commit and the end of a workflow that breaks off.
+PLAN_BREAKS_MAX_S = 0.05
 
 SETTINGS = ShardSettings(
     stale_after_ms=5_000, reconcile_every_ms=10_000, funds_lock_ms=5_000, orders_per_minute=600
@@ -191,8 +193,11 @@ class Node:
         await self._until_answered(lambda: ports.database.finish(row.shard, ports.executor))
 
     async def _run_plan(self, plan: PlanRecord) -> object:
-        """As DBOS would: maybe later, and maybe once more after it is done."""
+        """As DBOS would: maybe later, maybe once more after it is done, maybe not to its end."""
         fate = self._ports.fate
+        if fate.strikes(fate.weather().plan_broken):
+            await asyncio.sleep(fate.dice.uniform(0.0, PLAN_BREAKS_MAX_S))
+            raise StoreUnavailable("the plan's workflow broke off")
         if fate.strikes(fate.weather().plan_slow):
             await asyncio.sleep(fate.dice.uniform(0.0, PLAN_WAITS_MAX_S))
         result = await self._executor.submit(decision_id_of(plan))

@@ -5,28 +5,36 @@ Each is a context in which production code, or a promise of the store, is wrong.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from string import ascii_letters
 from unittest.mock import patch
 
-from domain.ids import ClientOrderId, OrderTag
+from domain.errors import OwnershipLost
+from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, SlotId
 from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
 from grid.desired import Stance
+from grid.role import Role
+from grid.view import Desired, View
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
 from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
-from symbol_manager.execute import Held
+from symbol_manager.execute import Held, PlanExecutor
 from symbol_manager.lease import Lease
 from symbol_manager.state import ShardState
+from symbol_manager.tenure import Tenure
+
+#: When a workflow that broke off runs again.
+RESUMED_AFTER_S = 4.0
 
 
 @contextmanager
@@ -139,6 +147,83 @@ def balance_booked_twice() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def phase_not_awaited() -> Iterator[None]:
+    """A phase is acted on while its transaction is still on its way."""
+    record = Tenure._record
+
+    async def hasty(self: Tenure, changes: Changes) -> None:
+        if changes.phase is None:
+            await record(self, changes)
+        else:
+            asyncio.create_task(record(self, changes))  # noqa: RUF006 - nobody waits for it
+
+    with patch.object(Tenure, "_record", hasty):
+        yield
+
+
+@contextmanager
+def short_exit_too_large() -> Iterator[None]:
+    """What buys a short slot's base back buys a lot more than the slot owes."""
+    desired = View.desired
+
+    def generous(
+        self: View, slot: SlotId, purpose: Purpose, price_ticks: int, lots: int, **more: bool
+    ) -> Desired:
+        extra = self.role is Role.SHORT and purpose is Purpose.EXIT and more["placeable"]
+        return desired(self, slot, purpose, price_ticks, lots + extra, **more)
+
+    with patch.object(View, "desired", generous):
+        yield
+
+
+@contextmanager
+def ladder_made_anew_while_held() -> Iterator[None]:
+    """A version counts as free although its slots still hold something."""
+    with patch.object(ShardState, "ladders_in_use", lambda self: {self.ladder.version}):
+        yield
+
+
+@contextmanager
+def cut_off_plan_sent_again() -> Iterator[None]:
+    """A plan whose workflow broke off is sent once more when that is resumed, seconds later."""
+    release = PlanExecutor.release
+
+    async def send_again(self: PlanExecutor, held: Held) -> None:
+        await asyncio.sleep(RESUMED_AFTER_S)
+        with suppress(OwnershipLost):
+            await self._send(replace(held, guard=lambda: None))
+
+    async def stubborn(self: PlanExecutor, decision_id: DecisionId) -> None:
+        held = self._held.get(decision_id)
+        await release(self, decision_id)
+        if held is not None:
+            asyncio.create_task(send_again(self, held))  # noqa: RUF006 - nobody waits for it
+
+    with patch.object(PlanExecutor, "release", stubborn):
+        yield
+
+
+@contextmanager
+def removed_before_all_is_closed() -> Iterator[None]:
+    """A symbol that is to be closed goes as soon as no order is left."""
+    with patch.object(tenure, "is_flat", lambda grid, slots, book: True):
+        yield
+
+
+@contextmanager
+def range_not_restored() -> Iterator[None]:
+    """After a restart a range that trailed the price is back where it began."""
+    claim = Database.claim
+
+    def forgetful_claim(self: Database, executor: str, shard: int, workflow_id: str) -> Claim:
+        found = claim(self, executor, shard, workflow_id)
+        return replace(found, phase=replace(found.phase, shift=0))
+
+    with patch.object(Database, "claim", forgetful_claim):
+        yield
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -152,5 +237,11 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         absence_believed_at_once,
         kill_switch_ignored,
         balance_booked_twice,
+        phase_not_awaited,
+        short_exit_too_large,
+        ladder_made_anew_while_held,
+        cut_off_plan_sent_again,
+        removed_before_all_is_closed,
+        range_not_restored,
     )
 }

@@ -116,6 +116,8 @@ def _spec(dice: Random, kind: MarketKind) -> GridSpec:
             )
         ),
         "budget_quote": dice.choice(("100", "300", "5000")),
+        "max_open_orders": dice.choice((200, 200, 3, 6)),
+        "price_collar": dice.choice(("0.5", "0.5", "0.02")),
         "initial_position": dice.random() < 0.3,
         "on_stop": dice.choice(tuple(OnStop)),
     }

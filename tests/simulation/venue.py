@@ -47,7 +47,7 @@ PERSON = "web_"
 #: How often the market is looked at.
 MARKET_EVERY_S = 0.25
 #: Virtual runs are minutes: so are the candles, whatever the timeframe.
-CANDLE_MS = 8_000
+CANDLE_MS = 6_000
 
 Event = OrderReport | Trade
 

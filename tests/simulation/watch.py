@@ -25,6 +25,8 @@ from simulation.tables import OrderRow, ShardRow
 _ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
 #: How long a shard may not have heard that an operator changed his mind.
 HEARSAY_MS = 20_000
+#: How long a grid may take to close its inventory while the market is calm.
+CLOSING_MAX_MS = 15_000
 #: What cannot be closed at this part of the price is dust at whatever price was looked at.
 DUST_SHARE = Decimal("0.9")
 
@@ -37,6 +39,8 @@ class Watch:
     fail: Callable[[str], None]
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
+    #: When the last phase began.
+    phase_ms: dict[int, int] = field(default_factory=dict)
     grids: dict[tuple[LadderVersion, ...], Grid] = field(default_factory=dict)
 
 
@@ -53,6 +57,12 @@ class WatchedDatabase(Database):
         intents = [place.intent for place in committed.plan.places]
         for intent in intents:
             self._judge_intent(row, intent)
+        live = sum(
+            order.order.is_live and order.intent.tag.shard == row.shard
+            for order in self.orders.values()
+        )
+        if intents and live > row.spec.max_open_orders:
+            self._watch.fail(f"I5 {live} orders of {row.spec.max_open_orders} are live")
         for role in {_role_of(intent) for intent in intents if intent.tag.purpose in OPENING}:
             self._judge_budget(row, role)
         return committed
@@ -61,6 +71,8 @@ class WatchedDatabase(Database):
         row = self.shards[ownership.shard]
         in_use = self._versions_in_use(row.shard) if changes.ladder else set()
         super().record(ownership, instrument, changes)
+        if changes.phase is not None:
+            self._watch.phase_ms[row.shard] = self._now_ms()
         if changes.phase is not None and not _may_follow(row.phase, changes.phase):
             self._watch.fail(f"phase {changes.phase} after {row.phase}")
         if changes.ladder is not None and changes.ladder.version in in_use:
@@ -79,6 +91,17 @@ class WatchedDatabase(Database):
         if Desired.CLOSED in {desired, self.shards[shard].desired}:
             self._watch.closed_ms[shard] = self._now_ms()
         super().wish(shard, desired)
+
+    def unfinished(self) -> list[str]:
+        """Grids that should be over by now; to be asked at the end of a calm time."""
+        return [
+            f"I7 closing since {self._watch.phase_ms[row.shard]} ms"
+            for row in self.shards.values()
+            if row.phase.stage is Stage.CLOSING
+            and row.desired is Desired.RUNNING
+            and not self.is_killed
+            and self._now_ms() - self._watch.phase_ms[row.shard] > CLOSING_MAX_MS
+        ]
 
     def _judge_intent(self, row: ShardRow, intent: Intent) -> None:
         purpose, slot_id = intent.tag.purpose, intent.tag.slot
@@ -150,14 +173,13 @@ class WatchedDatabase(Database):
             lots = row.instrument.tradable_lots(slot.held_units)
             if shard == row.shard and row.instrument.is_orderable(price_ticks, lots):
                 self._watch.fail(f"removed, but slot {slot_id} holds {slot.inventory_units}")
-        if Desired.CLOSED is not row.desired and not self._may_close(row):
-            self._watch.fail(f"removed, but the operator wants it {row.desired}")
 
     def _versions_in_use(self, shard: int) -> set[int]:
+        grid = self._grid_of(self.shards[shard])
         held = {
             slot_id.version
             for (of, slot_id), slot in self.slots.items()
-            if of == shard and slot.inventory_units
+            if of == shard and not grid.is_dust(slot_id, slot.held_units)
         }
         return held | {
             row.intent.tag.slot.version

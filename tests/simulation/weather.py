@@ -15,6 +15,8 @@ class Weather:
     reply_lost: float = 0.0
     request_slow: float = 0.0
     reply_slow: float = 0.0
+    #: The connection breaks as an order or a cancel leaves, which arrives when all has gone on.
+    order_strays: float = 0.0
     #: A request never leaves: no connection, or no rate budget.
     not_sent: float = 0.0
     #: The venue refuses: 429, or no funds.
@@ -34,9 +36,10 @@ class Weather:
     store_reply_lost: float = 0.0
     store_request_slow: float = 0.0
     store_reply_slow: float = 0.0
-    #: A plan's workflow waits before it starts, or runs a second time.
+    #: A plan's workflow waits before it starts, runs a second time, or breaks off during the send.
     plan_slow: float = 0.0
     plan_again: float = 0.0
+    plan_broken: float = 0.0
     #: The process dies or is stopped in the midst of a call to the venue or the store.
     dies: float = 0.0
     sleeps: float = 0.0
@@ -50,6 +53,7 @@ _WORST = Weather(
     reply_lost=0.2,
     request_slow=0.3,
     reply_slow=0.2,
+    order_strays=0.1,
     not_sent=0.1,
     rate_limited=0.1,
     no_funds=0.05,
@@ -66,8 +70,9 @@ _WORST = Weather(
     store_reply_slow=0.1,
     plan_slow=0.1,
     plan_again=0.3,
+    plan_broken=0.1,
     dies=0.008,
-    sleeps=0.006,
+    sleeps=0.01,
 )
 
 

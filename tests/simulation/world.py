@@ -16,7 +16,7 @@ from grid import volatility
 from grid.ladder import LadderVersion, anchor_for
 from grid.phase import first_phase
 from ports.store import Desired
-from simulation.invariants import Kill, audit, check_kills, check_rest
+from simulation.invariants import Kill, audit, check_kills, check_rest, check_self_trades
 from simulation.loop import START_S, StuckError, VirtualLoop
 from simulation.machine import CAPABILITIES, Machine, Site
 from simulation.node import LEASE_MS, SETTINGS, Node
@@ -112,7 +112,7 @@ class World:
             Machine(name, host, self._site) for name, host in zip("ab", hosts, strict=True)
         ]
         self._finale = self._dice.choice(
-            (Desired.RUNNING,) * 6 + (Desired.PAUSED, Desired.CLOSED, Desired.REMOVED, None)
+            (*(Desired.RUNNING,) * 5, *(Desired.CLOSED,) * 2, Desired.PAUSED, Desired.REMOVED, None)
         )
 
     def run(self) -> Outcome:
@@ -124,6 +124,8 @@ class World:
         violations = [*self._failures, *self._loop.failures]
         violations += audit(self._database, self._venue)
         violations += check_kills(self._kills, self._venue.ledger)
+        violations += check_self_trades(self._venue.ledger)
+        violations += self._database.unfinished()
         violations += check_rest(self._database, self._venue, SETTINGS.orders_per_minute)
         return Outcome(
             seed=self._seed,

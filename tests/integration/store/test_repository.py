@@ -199,6 +199,7 @@ async def test_set_status_is_what_people_see(owner: Owner) -> None:
     await owner.repository.set_status(owner.claim.ownership, Status.HALTED, "funds")
     seen = await Registry(owner.engine).symbol(owner.claim.ownership.shard)
     assert (seen.status, seen.reason) == (Status.HALTED, "funds")
+    await execute(owner.engine, "UPDATE shards SET desired = 'removed'")
     await owner.repository.set_status(owner.claim.ownership, Status.REMOVED, "")
     assert await value(owner.engine, "SELECT ended_at IS NOT NULL FROM shards")
 

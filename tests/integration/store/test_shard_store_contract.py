@@ -49,6 +49,7 @@ from ports.store import (
     Claim,
     ClosedPair,
     Decision,
+    Desired,
     Fill,
     Finding,
     Origin,
@@ -104,6 +105,8 @@ class Backend(Protocol):
     async def give(self, executor: str) -> None:
         """Have the executor run the symbol's workflow."""
 
+    async def wish(self, desired: Desired) -> None: ...
+
     async def kill(self) -> None: ...
 
     async def status(self) -> tuple[Status, str]: ...
@@ -128,6 +131,9 @@ class PostgresBackend:
 
     async def give(self, executor: str) -> None:
         await start_workflow(self._engine, self.workflow_id, executor)
+
+    async def wish(self, desired: Desired) -> None:
+        await execute(self._engine, "UPDATE shards SET desired = :desired", desired=desired.value)
 
     async def kill(self) -> None:
         await KillSwitch(self._engine).engage(reason="test", request_id="kill:1")
@@ -186,6 +192,9 @@ class MemoryBackend:
     async def give(self, executor: str) -> None:
         row = self._database.shards[SHARD]
         self._database.shards[SHARD] = replace(row, progress=Progress.PENDING, executor=executor)
+
+    async def wish(self, desired: Desired) -> None:
+        self._database.wish(SHARD, desired)
 
     async def kill(self) -> None:
         self._database.is_killed = True
@@ -343,9 +352,23 @@ async def test_claim_shows_that_the_symbol_starts_unless_it_is_being_removed(
 
 
 async def test_claim_of_a_removed_symbol_is_refused(owner: Owner) -> None:
+    await owner.backend.wish(Desired.REMOVED)
     await owner.store.set_status(owner.claim.ownership, Status.REMOVED, "")
     with pytest.raises(OwnershipLost):
         await owner.claim_again()
+
+
+@pytest.mark.parametrize("wanted", [Desired.RUNNING, Desired.PAUSED])
+async def test_set_status_removed_of_a_symbol_that_is_wanted_again_is_refused(
+    owner: Owner, wanted: Desired
+) -> None:
+    await owner.backend.wish(Desired.CLOSED)
+    await owner.store.set_status(owner.claim.ownership, Status.REMOVING, "closing")
+    await owner.backend.wish(wanted)
+    with pytest.raises(OwnershipLost):
+        await owner.store.set_status(owner.claim.ownership, Status.REMOVED, "closed")
+    assert await owner.backend.status() == (Status.REMOVING, "closing")
+    await owner.claim_again()
 
 
 async def test_former_epoch_changes_nothing(owner: Owner) -> None:
@@ -560,6 +583,7 @@ async def test_held_inventory_is_what_the_slots_hold_until_the_symbol_is_removed
     await owner.record(Changes(slots={slot_id(0): make_slot(0, 100), slot_id(1): make_slot(1, 50)}))
     assert await owner.store.held_inventory("sim", "BTC") == BTC.lots_to_quantity(150)
     assert await owner.store.held_inventory("sim", "DOGE") == 0
+    await owner.backend.wish(Desired.REMOVED)
     await owner.store.set_status(owner.claim.ownership, Status.REMOVED, "")
     assert await owner.store.held_inventory("sim", "BTC") == 0
 

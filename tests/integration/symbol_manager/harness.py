@@ -21,6 +21,7 @@ from grid.spec import GridSpec
 from integration.store.factories import (
     EXECUTOR,
     add_symbol,
+    execute,
     join_node,
     new_symbol,
     select,
@@ -241,7 +242,8 @@ class Rig:
         assert self.runner is not None
         self.runner.stop(cancel_orders=cancel_orders)
 
-    def wish(self, desired: Desired = Desired.RUNNING, *, is_killed: bool = False) -> None:
+    async def wish(self, desired: Desired = Desired.RUNNING, *, is_killed: bool = False) -> None:
+        await execute(self.engine, "UPDATE shards SET desired = :desired", desired=desired.value)
         self.mailbox.put_wishes(Wishes(desired, is_killed))
 
     async def until_entries(self, *slots: int) -> None:

@@ -68,7 +68,7 @@ async def test_shard_stopped_by_the_price_closes_ends_and_stays_so_over_restarts
 
 
 async def test_shard_to_be_closed_sells_what_it_holds_and_is_removed(holding: Rig) -> None:
-    holding.wish(Desired.CLOSED)
+    await holding.wish(Desired.CLOSED)
     await until_flattening(holding)
     await holding.until_status(Status.REMOVING)
     holding.exchange.fill(-1, Side.SELL)
@@ -90,9 +90,9 @@ async def test_shard_that_waits_for_its_trigger_trades_after_it_also_when_restar
         rig.start()
         await rig.until_status(Status.WAITING)
         assert rig.exchange.orders == {}
-        rig.wish(Desired.PAUSED)
+        await rig.wish(Desired.PAUSED)
         await rig.until_status(Status.PAUSED)
-        rig.wish()
+        await rig.wish()
         await rig.until_status(Status.WAITING)
 
         rig.tick("100.99", "101.01")

@@ -150,11 +150,11 @@ async def test_shard_fill_of_a_cancelled_order_after_a_restart_is_its_own(tradin
 async def test_shard_kill_wish_cancels_all_and_rearming_enters_again(trading: Rig) -> None:
     trading.exchange.fill(-1)
     await trading.until_exits(-1)
-    trading.wish(is_killed=True)
+    await trading.wish(is_killed=True)
     await trading.until_status(Status.STOPPED)
     assert trading.exchange.open_orders() == []
 
-    trading.wish()
+    await trading.wish()
     await trading.until_exits(-1)
     await trading.until_status(Status.RUNNING)
     await trading.assert_books_agree()
@@ -163,14 +163,14 @@ async def test_shard_kill_wish_cancels_all_and_rearming_enters_again(trading: Ri
 async def test_shard_pause_wish_keeps_exits_only(trading: Rig) -> None:
     trading.exchange.fill(-1)
     await trading.until_exits(-1)
-    trading.wish(Desired.PAUSED)
+    await trading.wish(Desired.PAUSED)
     await trading.until_entries()
     await trading.until_status(Status.PAUSED)
     assert set(trading.exchange.by_slot(Side.SELL)) == {-1}
 
 
 async def test_shard_removed_cancels_and_ends(trading: Rig) -> None:
-    trading.wish(Desired.REMOVED)
+    await trading.wish(Desired.REMOVED)
     assert await trading.until_ended() is None
     assert trading.exchange.open_orders() == []
     await trading.until_status(Status.REMOVED)

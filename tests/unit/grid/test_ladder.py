@@ -41,6 +41,12 @@ def test_geometric_ladder_levels_are_rounded_powers() -> None:
     assert levels == [9990, 9995, 10000, 10005, 10010, 14189]
 
 
+def test_geometric_ladder_built_again_shares_its_levels() -> None:
+    spacing = {"kind": "geometric", "ratio": "1.0005"}
+    assert make_ladder(spacing=spacing).spacing is make_ladder(spacing=spacing).spacing
+    assert make_ladder("100.5", spacing=spacing).spacing.price_ticks(0) == 10_050
+
+
 @pytest.mark.parametrize(
     ("spacing", "upper", "levels"),
     [

@@ -324,6 +324,19 @@ def test_climb_new_ladder_takes_entries_and_the_former_slots_keep_their_exits() 
     assert list(state.grid.former) == [0]
 
 
+def test_ladders_in_use_are_those_that_hold_more_than_dust_or_have_orders() -> None:
+    lot_units, lots = BTC.base_units_per_lot, ENTRY_LOTS
+    dusty = replace(make_slot(1), inventory_units=lot_units - 1)
+    holding = replace(make_slot(1, lots), id=SlotId(1, 1))
+    state = make_state(slots=[dusty, holding])
+    for version in (1, 2):
+        state.climb(replace(state.claim.ladders[0], version=version))
+
+    assert state.ladders_in_use() == {1}
+    state.intend(placing(ENTRY))
+    assert state.ladders_in_use() == {0, 1}
+
+
 def test_enter_phase_moves_the_range_and_a_later_ladder_keeps_it_moved() -> None:
     fixed = {"kind": "fixed", "lower": "100", "upper": "103"}
     phase = make_phase(shift=1)
