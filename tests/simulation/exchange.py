@@ -32,6 +32,7 @@ from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
 from simulation.venue import Event, SimulatedVenue
 from simulator.errors import VenueError
+from support.fake_exchange import FakeRate
 
 USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
@@ -103,6 +104,7 @@ class SimulatedExchange:
         self._instrument = instrument
         self._account_feed = _Feed(fate)
         self._quote_feed = _Feed(fate)
+        self._rate = FakeRate()
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property

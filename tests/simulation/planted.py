@@ -20,8 +20,9 @@ from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
 from grid.desired import Stance
+from grid.grid import Desired
 from grid.role import Role
-from grid.view import Desired, View
+from grid.view import View
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
