@@ -77,7 +77,7 @@ def test_quiet_band_ends_where_the_bid_crosses_an_exit() -> None:
         pytest.param({"initial_position": True}, id="initial position still to be bought"),
         pytest.param({"price_collar": "0.005"}, id="bounded by the collar"),
         pytest.param({"take_profit": {"quote": "30"}}, id="a stop inside the cell"),
-        pytest.param({"stop_loss": {"price": "100.05"}}, id="a stop price inside the cell"),
+        pytest.param({"stop_loss": {"price": "100.3"}}, id="a stop price inside the cell"),
     ],
 )
 def test_quiet_band_is_none_while_something_waits_for_a_price(changes: dict[str, Any]) -> None:
