@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.app import serve_api
-from api.served import Served, ServedDatabase, ServedNode
+from api.served import Served, ServedDatabase, ServedExchange, ServedNode
 from domain.errors import ConfigurationError
 from orchestrator.settings import ApiSettings, Settings
 
@@ -24,13 +24,14 @@ class At:
 
     node: ServedNode
     database: ServedDatabase
+    exchange: ServedExchange
     settings: Settings
 
     @staticmethod
     def address(running: Served, host: str, port: int) -> At:
         api = ApiSettings(host=host, port=port, token=running.settings.api.token)
         settings = running.settings.model_copy(update={"api": api})
-        return At(running.node, running.database, settings)
+        return At(running.node, running.database, running.exchange, settings)
 
 
 def _free_port() -> int:

@@ -57,7 +57,7 @@ async def traded(engine: AsyncEngine) -> AsyncEngine:
         instrument=BTC,
         requested_by=added,
         last_trade_id=None,
-        balances={},
+        balances={"USDT": Decimal(10_000)},
     )
     await Registry(engine).add_symbol(new, RUN, f"{RUN_SHARD}:{key}")
     return engine

@@ -115,6 +115,7 @@ async def run(changes: Changes, change: Document, workflow_id: str) -> Document:
     ("verb", "status"),
     [
         pytest.param(Verb.PAUSE, "paused", id="pause"),
+        pytest.param(Verb.PAUSE, "closing", id="pause while a stop closes it"),
         pytest.param(Verb.RESUME, "running", id="resume"),
         pytest.param(Verb.REMOVE, "removed", id="remove"),
         pytest.param(Verb.KILL, "stopped", id="kill"),

@@ -268,7 +268,7 @@ async def test_update_of_an_ended_grid_starts_it_again(clean_engine: AsyncEngine
 
 async def test_paused_symbol_takes_an_update_up_and_stays_paused(edited: Edited) -> None:
     await execute(edited.engine, "UPDATE shards SET desired = 'paused'")
-    edited.rig.wish(Desired.PAUSED)
+    await edited.rig.wish(Desired.PAUSED)
     await edited.rig.until_status(Status.PAUSED)
     await edited.taken_up(await edited.update("update:1", spec=document(range=WINDOW)))
     await edited.rig.until_status(Status.PAUSED)

@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
 
 from domain.errors import StoreUnavailable
 from domain.instrument import Instrument
-from ports.store import Changes, Claim, Ownership
+from domain.plans import CommittedPlan
+from ports.store import Changes, Claim, Decision, Desired, Ownership
 from symbol_manager import shard as shard_module
+from symbol_manager.mailbox import Wishes
 from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardSettings
 from unit.symbol_manager.bench import Bench
@@ -27,10 +29,17 @@ class TimedStore(RecordingStore):
 
     claimed_s: list[float] = field(default_factory=list)
     is_gone: bool = False
+    spec_version: int = 1
+    #: What was decided on, decision by decision.
+    causes: list[tuple[str, ...]] = field(default_factory=list)
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
         self.claimed_s.append(time.monotonic())
-        return await super().claim(shard, workflow_id)
+        return replace(await super().claim(shard, workflow_id), spec_version=self.spec_version)
+
+    async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
+        self.causes.append(decision.causes)
+        return await super().commit_decision(decision, instrument)
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         await super().record(ownership, instrument, changes)
@@ -111,3 +120,21 @@ async def test_shard_send_rate_outlives_its_tenures(store: TimedStore) -> None:
     await run_until(bench, has_second_decided)
     assert len(store.claimed_s) == 2
     assert bench.exchange.orders == {}
+
+
+async def test_shard_with_a_newer_spec_takes_office_anew_at_once_and_says_why(
+    store: TimedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim after the wish has the version that was wished for, and stays."""
+    monkeypatch.setattr(shard_module, "RETRY_FIRST_S", 60.0)
+    bench = Bench(store=store)
+
+    def has_second_decided() -> bool:
+        if len(bench.exchange.orders) == 3 and len(store.claimed_s) == 1:
+            bench.exchange.orders.clear()
+            store.spec_version = 2
+            bench.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=False, spec_version=2))
+        return len(store.claimed_s) == 2 and len(bench.exchange.orders) == 3
+
+    await run_until(bench, has_second_decided)
+    assert [causes[0] for causes in store.causes] == ["start", "spec 2"]
