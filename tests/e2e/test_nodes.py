@@ -111,7 +111,7 @@ async def test_drained_node_gives_its_symbols_away_without_cancelling(pair: Clus
     assert before
     await Nodes(pair.database.engine).drain("one", is_draining=True)
     await pair.until_counts(two=4)
-    assert await live_orders(pair) == before
+    assert before <= await live_orders(pair)
     await pair.system.control("/control/freeze", {"symbol": "all", "frozen": False})
     await pair.assert_sound()
 

@@ -9,20 +9,20 @@ import os
 import sys
 
 from cli.main import main
-from symbol_manager.tenure import Tenure
+from symbol_manager.compare import Comparison
 
 ABORTED = 134
 
 
 def poison(symbol: str) -> None:
-    compare = Tenure._compare
+    make = Comparison.make
 
-    async def fatal(self: Tenure) -> None:
-        if self.state.claim.symbol == symbol:
+    async def fatal(self: Comparison) -> None:
+        if self._state.claim.symbol == symbol:
             os._exit(ABORTED)
-        await compare(self)
+        await make(self)
 
-    Tenure._compare = fatal  # type: ignore[method-assign]  # that is the poison
+    Comparison.make = fatal  # type: ignore[method-assign]  # that is the poison
 
 
 if __name__ == "__main__":
