@@ -23,6 +23,7 @@ from orchestrator.changes import Changes
 from orchestrator.guard import Guard
 from orchestrator.membership import Membership
 from orchestrator.takeover import Watchdog
+from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
 from ports.exchange import ExchangePort, StreamLost, StreamRestored
@@ -61,6 +62,7 @@ class NodeSettings:
     heartbeat_s: float
     dead_after_s: float
     keep_history_days: float
+    rules_every_s: float
     cancel_on_stop: bool
     shard: ShardSettings
 
@@ -88,7 +90,12 @@ class Node:
         self._settings = settings
         self._ports = ports
         self._changes = Changes(ports.registry, ports.kill_switch, ports.exchange, ports.failpoints)
-        self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
+        self._rules = TradingRules(
+            ports.exchange, settings.rules_every_s, lambda: list(self._shards.values())
+        )
+        self._executor = PlanExecutor(
+            ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
+        )
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
@@ -158,6 +165,7 @@ class Node:
             tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
             tasks.create_task(self._watch_account(), name="account stream")
+            tasks.create_task(self._rules.keep(), name="trading rules")
 
     async def stop(self) -> int:
         """End every shard's current plan, cancel its orders if so configured, hand the shards on.
@@ -206,6 +214,7 @@ class Node:
             settings=self._settings.shard,
         )
         self._shards[shard] = runner
+        self._rules.doubt()
         try:
             await self._run_here(runner)
         finally:

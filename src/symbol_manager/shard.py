@@ -89,8 +89,10 @@ class Shard:
             tenure: Tenure | None = None
             try:
                 tenure = await self._take_office()
-                await tenure.serve()
-                return
+                if await tenure.serve():
+                    return
+                wait_s = RETRY_FIRST_S
+                continue
             except OwnershipLost as error:
                 if tenure is None:
                     raise
