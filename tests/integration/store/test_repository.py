@@ -105,7 +105,8 @@ async def test_find_order_is_found_by_the_venues_id_too(owner: Owner) -> None:
     await owner.place(intent)
     await owner.record(own_fill(intent, "1", 5))
     found = await owner.repository.find_order(owner.claim, venue_id(intent))
-    assert found == (Order(intent=intent, state=PartiallyFilled(venue_id(intent), 5)), 5)
+    order = Order(intent=intent, state=PartiallyFilled(venue_id(intent), 5))
+    assert found == (order, Decimal("0.00005"))
     assert await owner.repository.own_trade_ids(intent.client_order_id) == {"1"}
 
 
