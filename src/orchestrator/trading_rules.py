@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import structlog
 
-from domain.errors import VenueError
+from domain.errors import ConfigurationError, VenueError
 from ports.exchange import ExchangePort
 from symbol_manager.shard import Shard
 
@@ -47,7 +47,7 @@ class TradingRules:
     async def _tell(self) -> None:
         try:
             published = await self._exchange.load_instruments()
-        except VenueError as error:
+        except (VenueError, ConfigurationError) as error:
             log.warning("trading_rules_not_loaded", error=str(error))
             self.doubt()
             return
