@@ -300,6 +300,8 @@ class ShardState:
         A part of one is filled only where the venue made its lot finer while the order rested; the
         trade books it exactly.
         """
+        if not quantity:
+            return 0  # as of most orders at any time: a decision asks it of all
         rules = order.rules or self.claim.instrument
         return rules.quantity_to_lots(quantity, Rounding.FLOOR)
 
