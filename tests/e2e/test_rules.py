@@ -22,60 +22,53 @@ async def trading() -> AsyncIterator[RunningSystem]:
         yield running
 
 
-async def version_of_rules(trading: RunningSystem) -> int:
-    version = await trading.value(
+async def change(trading: RunningSystem, *, tick_size: str, step_size: str) -> int:
+    """Have the exchange change its filters, wait for a fill under them; their version."""
+    before = await trading.value(
         "SELECT instrument_version FROM shards WHERE symbol = 'BTC/USDT' AND status <> 'removed'"
     )
-    return int(version)
-
-
-async def until_trades_under(trading: RunningSystem, *, tick_size: str, lot_size: str) -> None:
-    """Wait for a fill of an order that was made under a version with these rules."""
+    await trading.system.control(
+        "/control/filters",
+        {"symbol": "BTCUSDT", "filters": {"tick_size": tick_size, "step_size": step_size}},
+    )
+    version = int(before) + 1
     await trading.until_rows(
         """
         SELECT 1 FROM fills
           JOIN orders USING (client_order_id)
           JOIN shards ON shards.shard = orders.shard
-          JOIN instruments
-            ON (instruments.account, instruments.symbol, instruments.version)
-             = (shards.account, shards.symbol, orders.instrument_version)
-         WHERE shards.symbol = 'BTC/USDT' AND tick_size = :tick AND lot_size = :lot
+         WHERE shards.symbol = 'BTC/USDT' AND orders.instrument_version = :version
         """,
-        tick=Decimal(tick_size),
-        lot=Decimal(lot_size),
+        version=version,
     )
+    (rules,) = await trading.rows(
+        "SELECT tick_size, lot_size FROM instruments"
+        " WHERE symbol = 'BTC/USDT' AND version = :version",
+        version=version,
+    )
+    assert tuple(rules) == (Decimal(tick_size), Decimal(step_size))
+    return version
 
 
 async def test_coarser_tick_and_lot_are_traded_by_with_what_is_held(
     trading: RunningSystem,
 ) -> None:
     await trading.until_rows("SELECT 1 FROM slots WHERE inventory > 0")
-    before = await version_of_rules(trading)
 
-    await trading.system.control(
-        "/control/filters",
-        {"symbol": "BTCUSDT", "filters": {"tick_size": "0.50", "step_size": "0.00003"}},
-    )
+    version = await change(trading, tick_size="0.50", step_size="0.00003")
 
-    await until_trades_under(trading, tick_size="0.5", lot_size="0.00003")
-    assert await version_of_rules(trading) == before + 1
-    live = await trading.rows(
+    placed = await trading.rows(
         "SELECT price, quantity FROM orders JOIN shards USING (shard) WHERE symbol = 'BTC/USDT'"
         " AND orders.instrument_version = :version",
-        version=before + 1,
+        version=version,
     )
-    assert all(row.price % Decimal("0.5") == 0 for row in live)
-    assert all(row.quantity % Decimal("0.00003") == 0 for row in live)
+    assert all(row.price % Decimal("0.5") == 0 for row in placed)
+    assert all(row.quantity % Decimal("0.00003") == 0 for row in placed)
     await trading.assert_sound()
 
 
 async def test_finer_tick_and_lot_are_traded_by(trading: RunningSystem) -> None:
-    await trading.system.control(
-        "/control/filters",
-        {"symbol": "BTCUSDT", "filters": {"tick_size": "0.01", "step_size": "0.00001"}},
-    )
-
-    await until_trades_under(trading, tick_size="0.01", lot_size="0.00001")
+    await change(trading, tick_size="0.01", step_size="0.00001")
     await trading.assert_sound()
 
 
@@ -88,7 +81,7 @@ async def test_tick_coarser_than_the_step_halts_until_it_is_finer_again(
 
     (halted,) = await trading.until_rows(
         "SELECT status_reason FROM shards WHERE symbol = 'BTC/USDT' AND status = 'halted'"
-        " AND status_reason LIKE '%tick_size%'"
+        " AND status_reason LIKE '%tick_size 0.01 → 1000: %'"
         " AND NOT EXISTS (SELECT FROM orders WHERE orders.shard = shards.shard AND"
         " orders.status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled'))"
     )
