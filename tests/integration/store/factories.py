@@ -90,7 +90,7 @@ def new_symbol(request: str = "add:1", instrument: Instrument = BTC, **changes: 
         instrument=instrument,
         requested_by=request,
         last_trade_id=None,
-        balances={"BTC": Decimal(0), "USDT": Decimal(1_000_000)},
+        balances={instrument.base: Decimal(0), instrument.quote: Decimal(1_000_000)},
     )
     return replace(symbol, **changes)
 

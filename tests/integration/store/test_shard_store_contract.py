@@ -214,7 +214,8 @@ async def opened(dsn: str | None, spec: GridSpec) -> AsyncIterator[Backend]:
         return
     engine = create_engine(dsn)
     await Registry(engine).installation_nonce()
-    symbol = new_symbol(spec=spec.model_dump(mode="json"))
+    balances = {"BTC": Decimal(10), "USDT": Decimal(1_000_000)}
+    symbol = new_symbol(spec=spec.model_dump(mode="json"), balances=balances)
     yield PostgresBackend(engine, await add_symbol(engine, symbol))
     await engine.dispose()
 
