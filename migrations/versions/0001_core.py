@@ -618,6 +618,9 @@ def upgrade() -> None:
         ),
         sa.Column("side", sa.Text(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column(
+            "instrument_version", sa.Integer(), nullable=False, comment="rules it was made under"
+        ),
         sa.Column("price", sa.Numeric(), nullable=False),
         sa.Column("quantity", sa.Numeric(), nullable=False, comment="in base"),
         sa.Column("post_only", sa.Boolean(), nullable=False),

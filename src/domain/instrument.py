@@ -76,6 +76,10 @@ class Instrument:
     def min_notional_units(self) -> int:
         return _to_int(self.min_notional.scaleb(self.quote_decimals), Rounding.CEIL, "min_notional")
 
+    def has_steps_of(self, other: Instrument) -> bool:
+        """Whether ticks and lots mean the same prices and quantities under both."""
+        return (self.tick_size, self.lot_size) == (other.tick_size, other.lot_size)
+
     def price_to_ticks(self, price: Decimal, rounding: Rounding = Rounding.EXACT) -> int:
         return _to_int(_EXACT.divide(price, self.tick_size), rounding, "price")
 
@@ -114,6 +118,25 @@ class Instrument:
             quantity_lots >= self.min_quantity_lots
             and self.notional_units(price_ticks, quantity_lots) >= self.min_notional_units
         )
+
+
+#: What a venue may change while its market is traded.
+_RULES = ("tick_size", "lot_size", "min_quantity", "min_notional", "maker_fee", "taker_fee")
+
+
+def changed_rules(old: Instrument, new: Instrument) -> str:
+    """The rules that differ, as people read them; empty if none does."""
+    before, after = _rules(old), _rules(new)
+    return ", ".join(
+        f"{name} {before[name]} → {after[name]}" for name in _RULES if before[name] != after[name]
+    )
+
+
+def _rules(instrument: Instrument) -> dict[str, Decimal]:
+    values = [instrument.tick_size, instrument.lot_size]
+    values += [instrument.lots_to_quantity(instrument.min_quantity_lots), instrument.min_notional]
+    values += [instrument.maker_fee, instrument.taker_fee]
+    return dict(zip(_RULES, values, strict=True))
 
 
 def _to_int(value: Decimal, rounding: Rounding, field: str) -> int:

@@ -19,6 +19,7 @@ from typing import assert_never
 
 from domain.errors import InvariantViolation
 from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId
+from domain.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Order:
     state: OrderState
     #: A cancel was asked for and its end is not seen yet.
     cancel_requested: bool = False
+    #: The rules whose ticks and lots it counts in, where those in force count otherwise.
+    rules: Instrument | None = None
 
     @property
     def status(self) -> OrderStatus:

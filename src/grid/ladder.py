@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 from functools import lru_cache
 
 from domain.errors import ConfigurationError
@@ -30,21 +31,28 @@ _BLOCK = 1 << _BLOCK_BITS
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """level i = anchor + i · step."""
+    """level i = anchor + i · step, floored to whole ticks.
+
+    Only where a venue made its tick coarser is a step no whole number of ticks: it is
+    `step_ticks` / `per`. Each level is floored by itself, so none is a tick or more off.
+    """
 
     anchor_ticks: int
     step_ticks: int
+    per: int = 1
 
     def price_ticks(self, index: int) -> int:
-        return self.anchor_ticks + index * self.step_ticks
+        return self.anchor_ticks + index * self.step_ticks // self.per
 
     def index_below(self, price_ticks: int) -> int:
-        return arithmetic_index_below(self.anchor_ticks, self.step_ticks, price_ticks)
+        if self.per == 1:
+            return arithmetic_index_below(self.anchor_ticks, self.step_ticks, price_ticks)
+        return -(-(price_ticks - self.anchor_ticks) * self.per // self.step_ticks) - 1
 
     def bounds(self) -> tuple[int, int]:
         """The lowest and the highest index whose level is a price."""
-        lowest = -((self.anchor_ticks - 1) // self.step_ticks)
-        return lowest, (PRICE_TICKS_MAX - self.anchor_ticks) // self.step_ticks
+        lowest = -((self.anchor_ticks - 1) * self.per // self.step_ticks)
+        return lowest, (PRICE_TICKS_MAX - self.anchor_ticks) * self.per // self.step_ticks
 
 
 @dataclass(frozen=True)
@@ -228,15 +236,17 @@ def _spacing(
             remedy=f"anchor the ladder at {instrument.tick_size} or more",
         )
     if isinstance(spacing, ArithmeticSpacing):
-        step_ticks = instrument.price_to_ticks(spacing.step, Rounding.FLOOR)
-        if step_ticks < 1:
+        if spacing.step < instrument.tick_size:
             raise ConfigurationError(
                 field="spacing.step",
                 rule="must be at least one tick",
                 value=spacing.step,
                 remedy=f"use {instrument.tick_size} or more",
             )
-        return Arithmetic(anchor_ticks, step_ticks)
+        step_ticks, per = (
+            Fraction(spacing.step) / Fraction(instrument.tick_size)
+        ).as_integer_ratio()
+        return Arithmetic(anchor_ticks, step_ticks, per)
     if anchor_ticks * (spacing.ratio - 1) < 1:
         raise ConfigurationError(
             field="spacing.ratio",

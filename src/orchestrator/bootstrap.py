@@ -159,6 +159,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 heartbeat_s=settings.heartbeat_s,
                 dead_after_s=settings.dead_after_s,
                 keep_history_days=settings.keep_history_days,
+                rules_every_s=settings.rules_every_s,
                 cancel_on_stop=settings.on_shutdown is OnShutdown.CANCEL,
                 shard=ShardSettings(
                     stale_after_ms=settings.stale_after_ms,

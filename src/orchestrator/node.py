@@ -23,6 +23,7 @@ from orchestrator.changes import Changes
 from orchestrator.guard import Guard
 from orchestrator.membership import Membership
 from orchestrator.takeover import Watchdog
+from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
 from ports.exchange import ExchangePort, StreamLost, StreamRestored
@@ -65,6 +66,7 @@ class NodeSettings:
     heartbeat_s: float
     dead_after_s: float
     keep_history_days: float
+    rules_every_s: float
     cancel_on_stop: bool
     shard: ShardSettings
     portfolio: PortfolioLimits = field(default_factory=PortfolioLimits)
@@ -99,7 +101,12 @@ class Node:
             ports.failpoints,
             settings.portfolio,
         )
-        self._executor = PlanExecutor(ports.exchange, ports.store, ports.lease, ports.failpoints)
+        self._rules = TradingRules(
+            ports.exchange, settings.rules_every_s, lambda: list(self._shards.values())
+        )
+        self._executor = PlanExecutor(
+            ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
+        )
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
@@ -170,6 +177,7 @@ class Node:
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
             tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
+            tasks.create_task(self._rules.keep(), name="trading rules")
 
     async def stop(self) -> int:
         """End every shard's current plan, cancel its orders if so configured, hand the shards on.
@@ -218,6 +226,7 @@ class Node:
             settings=self._settings.shard,
         )
         self._shards[shard] = runner
+        self._rules.doubt()
         try:
             await self._run_here(runner)
         finally:

@@ -176,6 +176,7 @@ def _decision(look: Look, state: ShardState, book: BookTop) -> RiskApproved:
             phase=state.phase,
             cancels_for_stop=False,
             halt_reason="",
+            rules_reason="",
             has_price=True,
             is_stale=False,
             entries_locked=False,

@@ -156,6 +156,8 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=5.0, ge=1.0, le=300.0)
     #: Largest skew between this clock and the venue's; Binance refuses what is 1 s ahead.
     clock_skew_ms: int = Field(default=1_000, ge=0)
+    #: How often ticks, lots, minimums and fees are asked for; sooner after an order did not fit.
+    rules_every_s: float = Field(default=900.0, ge=1, le=86_400)
     #: Finished orders, decisions and workflows are kept this long; fills and ledger for ever.
     keep_history_days: float = Field(default=30.0, gt=0)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

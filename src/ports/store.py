@@ -128,6 +128,8 @@ class Changes:
     ladder: LadderVersion | None = None
     #: The spec that phase and ladder follow from: under another one they must not stand.
     spec_version: int | None = None
+    #: New trading rules, to be numbered: from the next claim on they are in force.
+    instrument: Instrument | None = None
     reconciled_trade_id: str | None = None
     is_reconciled: bool = False
 
@@ -140,6 +142,7 @@ class Changes:
             or self.findings
             or self.phase
             or self.ladder
+            or self.instrument
             or self.is_reconciled
         )
 
@@ -153,8 +156,8 @@ class Loaded:
     paired_units: int
     #: Orders that are live, or ended with fills whose trades are not all recorded.
     orders: Sequence[Order]
-    #: Lots of each of those orders that recorded trades account for.
-    settled_lots: Mapping[ClientOrderId, int]
+    #: Base of each of those orders that recorded trades account for.
+    settled: Mapping[ClientOrderId, Decimal]
     #: Trades recorded while their order was not known.
     parked: Sequence[Trade]
     #: Ids of the newest recorded trades; older duplicates are caught by the table's key.
@@ -183,8 +186,8 @@ class ShardStore(Protocol):
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
-    ) -> tuple[Order, int] | None:
-        """An order that left memory, with its settled lots; `None` if it is not one of ours."""
+    ) -> tuple[Order, Decimal] | None:
+        """An order that left memory, with the base settled; `None` if it is not one of ours."""
         ...
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:

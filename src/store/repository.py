@@ -22,6 +22,7 @@ from store.rows import (
     AnyRow,
     fill_values,
     instrument_of,
+    instrument_values,
     ladder_of,
     ladder_values,
     ledger_values,
@@ -63,17 +64,14 @@ class Repository:
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
-    ) -> tuple[Order, int] | None:
+    ) -> tuple[Order, Decimal] | None:
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 sql.ONE_ORDER,
                 {"shard": claim.ownership.shard, "order_id": order_id},
             )
             row = found.one_or_none()
-        if row is None:
-            return None
-        settled = claim.instrument.quantity_to_lots(row.settled)
-        return order_of(row, claim.nonce, claim.instrument), settled
+            return None if row is None else (await _order(connection, row, claim), row.settled)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         async with transaction(self._engine) as connection:
@@ -128,16 +126,7 @@ class Repository:
                         "detail": json.dumps(dict(finding.detail)),
                     },
                 )
-            if changes.ladder:
-                await connection.execute(sql.RECORD_LADDER, ladder_values(changes.ladder, shard))
-            if changes.phase:
-                await connection.execute(
-                    sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
-                )
-            if changes.is_reconciled:
-                await connection.execute(
-                    sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
-                )
+            await _record_terms(connection, shard, changes)
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         async with transaction(self._engine) as connection:
@@ -180,14 +169,7 @@ class Repository:
 
 async def claim_of(connection: AsyncConnection, row: AnyRow) -> Claim:
     """What a row of `shards` says, with what it refers to."""
-    rules = await connection.execute(
-        sql.INSTRUMENT,
-        {
-            "account": row.account,
-            "symbol": row.symbol,
-            "version": row.instrument_version,
-        },
-    )
+    rules = await _rules(connection, row.account, row.symbol, row.instrument_version)
     ladders = await connection.execute(
         sql.LADDERS, {"shard": row.shard, "current": row.ladder_version}
     )
@@ -201,7 +183,7 @@ async def claim_of(connection: AsyncConnection, row: AnyRow) -> Claim:
         ladders=tuple(ladder_of(ladder) for ladder in ladders),
         start_price=row.start_price,
         phase=phase_of(row.phase),
-        instrument=instrument_of(rules.one()),
+        instrument=rules,
         nonce=row.nonce,
         reconciled_trade_id=row.reconciled_trade_id,
     )
@@ -222,14 +204,46 @@ async def load_shard(connection: AsyncConnection, claim: Claim) -> Loaded:
     return Loaded(
         slots={slot.id: slot for slot in slots},
         paired_units=claim.instrument.quote_to_units(paired.scalar_one()),
-        orders=[order_of(row, claim.nonce, claim.instrument) for row in orders],
-        settled_lots={
-            ClientOrderId(row.client_order_id): claim.instrument.quantity_to_lots(row.settled)
-            for row in orders
-        },
+        orders=[await _order(connection, row, claim) for row in orders],
+        settled={ClientOrderId(row.client_order_id): row.settled for row in orders},
         parked=[trade_of(row) for row in parked],
         trade_ids=frozenset(row.trade_id for row in trade_ids),
     )
+
+
+async def _record_terms(connection: AsyncConnection, shard: int, changes: Changes) -> None:
+    """What the shard trades by from now on."""
+    if changes.ladder:
+        await connection.execute(sql.RECORD_LADDER, ladder_values(changes.ladder, shard))
+    if changes.instrument:
+        await connection.execute(
+            sql.RECORD_RULES, instrument_values(changes.instrument) | {"shard": shard}
+        )
+    if changes.phase:
+        await connection.execute(
+            sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
+        )
+    if changes.is_reconciled:
+        await connection.execute(
+            sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
+        )
+
+
+async def _rules(
+    connection: AsyncConnection, account: str, symbol: str, version: int
+) -> Instrument:
+    found = await connection.execute(
+        sql.INSTRUMENT, {"account": account, "symbol": symbol, "version": version}
+    )
+    return instrument_of(found.one())
+
+
+async def _order(connection: AsyncConnection, row: AnyRow, claim: Claim) -> Order:
+    """An order in the ticks and lots of the rules it was made under."""
+    rules = claim.instrument
+    if row.instrument_version != rules.version:
+        rules = await _rules(connection, claim.account, claim.symbol, row.instrument_version)
+    return order_of(row, claim.nonce, rules, claim.instrument)
 
 
 def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, object]:

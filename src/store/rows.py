@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, VenueOrderId
-from domain.instrument import Instrument, MarketKind
+from domain.instrument import Instrument, MarketKind, Rounding
 from domain.orders import (
     Absent,
     Cancelled,
@@ -120,7 +120,7 @@ def slot_values(slot: Slot, shard: int, instrument: Instrument) -> dict[str, obj
     }
 
 
-def order_of(row: AnyRow, nonce: int, instrument: Instrument) -> Order:
+def order_of(row: AnyRow, nonce: int, made_under: Instrument, in_force: Instrument) -> Order:
     return Order(
         intent=Intent(
             client_order_id=ClientOrderId(row.client_order_id),
@@ -132,16 +132,18 @@ def order_of(row: AnyRow, nonce: int, instrument: Instrument) -> Order:
                 side=Side(row.side),
                 generation=row.generation,
             ),
-            price_ticks=instrument.price_to_ticks(row.price),
-            quantity_lots=instrument.quantity_to_lots(row.quantity),
+            price_ticks=made_under.price_to_ticks(row.price),
+            quantity_lots=made_under.quantity_to_lots(row.quantity),
             post_only=row.post_only,
         ),
-        state=_state_of(row, instrument),
+        state=_state_of(row, made_under),
+        rules=None if made_under.has_steps_of(in_force) else made_under,
     )
 
 
 def order_values(order: Order, instrument: Instrument) -> dict[str, object]:
     state = order.state
+    rules = order.rules or instrument
     venue_order_id: VenueOrderId | None = None
     reason = ""
     match state:
@@ -156,7 +158,7 @@ def order_values(order: Order, instrument: Instrument) -> dict[str, object]:
         "status": order.status.value,
         "status_reason": reason,
         "venue_order_id": venue_order_id,
-        "filled": instrument.lots_to_quantity(order.filled_lots),
+        "filled": rules.lots_to_quantity(order.filled_lots),
         "cancel_requested": order.cancel_requested,
         "is_ended": not order.is_live,
     }
@@ -249,7 +251,8 @@ def trade_of(row: AnyRow) -> Trade:
 
 def _state_of(row: AnyRow, instrument: Instrument) -> OrderState:
     venue_id = VenueOrderId(row.venue_order_id or "")
-    filled = instrument.quantity_to_lots(row.filled)
+    # Fills of less than a lot come where the venue made its lot finer while the order rested.
+    filled = instrument.quantity_to_lots(row.filled, Rounding.FLOOR)
     states: dict[OrderStatus, OrderState] = {
         OrderStatus.INTENDED: Intended(),
         OrderStatus.SENT: Sent(),

@@ -65,9 +65,10 @@ NEWEST_TRADE_IDS = text("""
 #: nothing is placed while the kill switch is engaged.
 COMMIT_DECISION = text("""
     WITH owned AS (
-        SELECT shard FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE
+        SELECT shard, instrument_version FROM shards
+         WHERE shard = :shard AND epoch = :epoch FOR UPDATE
     ), allowed AS (
-        SELECT shard FROM owned
+        SELECT * FROM owned
          WHERE :places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)
     ), places AS (
         SELECT * FROM allowed, jsonb_to_recordset(CAST(:places AS jsonb)) AS place (
@@ -82,9 +83,10 @@ COMMIT_DECISION = text("""
           FROM allowed
     ), intents AS (
         INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose,
-                            side, generation, price, quantity, post_only, reason, status)
+                            side, generation, instrument_version, price, quantity, post_only,
+                            reason, status)
         SELECT client_order_id, :decision_id, shard, ladder_version, slot, purpose, side,
-               generation, price, quantity, post_only, reason, 'intended'
+               generation, instrument_version, price, quantity, post_only, reason, 'intended'
           FROM places
     ), generations AS (
         INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost,
@@ -119,12 +121,12 @@ UPDATE_ORDER = text("""
     UPDATE orders
        SET status = :status, status_reason = :status_reason,
            venue_order_id = coalesce(:venue_order_id, venue_order_id),
-           filled = :filled, cancel_requested = :cancel_requested,
-           is_settled = :is_ended AND :filled <= (
-               SELECT coalesce(sum(quantity), 0) FROM fills
-                WHERE fills.client_order_id = :client_order_id),
+           filled = greatest(:filled, booked.quantity), cancel_requested = :cancel_requested,
+           is_settled = :is_ended AND :filled <= booked.quantity,
            ended_at = CASE WHEN :is_ended THEN coalesce(ended_at, clock_timestamp()) END,
            updated_at = clock_timestamp()
+      FROM (SELECT coalesce(sum(quantity), 0) AS quantity FROM fills
+             WHERE client_order_id = :client_order_id) AS booked
      WHERE client_order_id = :client_order_id
 """)
 
@@ -176,6 +178,21 @@ RECORD_LADDER = text("""
                made_at = clock_timestamp()
     )
     UPDATE shards SET ladder_version = :version WHERE shard = :shard
+""")
+
+#: Versions are numbered over all symbols of that name ever added; the epoch's lock is held.
+RECORD_RULES = text("""
+    WITH made AS (
+        INSERT INTO instruments (account, symbol, version, base, quote, kind, tick_size, lot_size,
+                                 min_quantity, min_notional, maker_fee, taker_fee, base_decimals,
+                                 quote_decimals)
+        SELECT :account, :symbol, max(version) + 1, :base, :quote, :kind, :tick_size, :lot_size,
+               :min_quantity, :min_notional, :maker_fee, :taker_fee, :base_decimals,
+               :quote_decimals
+          FROM instruments WHERE account = :account AND symbol = :symbol
+        RETURNING version
+    )
+    UPDATE shards SET instrument_version = (SELECT version FROM made) WHERE shard = :shard
 """)
 
 RECORD_PHASE = text("UPDATE shards SET phase = CAST(:phase AS jsonb) WHERE shard = :shard")

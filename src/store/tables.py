@@ -277,6 +277,7 @@ orders = Table(
     Column("purpose", Text, nullable=False, comment="entry, exit, initial, flatten or stop"),
     Column("side", Text, nullable=False),
     Column("generation", Integer, nullable=False),
+    Column("instrument_version", Integer, nullable=False, comment="rules it was made under"),
     Column("price", Numeric, nullable=False),
     Column("quantity", Numeric, nullable=False, comment="in base"),
     Column("post_only", Boolean, nullable=False),

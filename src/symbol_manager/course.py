@@ -20,6 +20,8 @@ class Circumstances:
     cancels_for_stop: bool
     #: Why there must be no entries; empty if nothing speaks against them.
     halt_reason: str
+    #: Why orders under the trading rules in force must go; empty while those are the venue's.
+    rules_reason: str
     has_price: bool
     #: The venue's time of the price is too old.
     is_stale: bool
@@ -35,6 +37,8 @@ def stance_of(now: Circumstances) -> Stance:
     """What orders there may be, from the strongest word down."""
     wants = now.wishes.desired
     if now.wishes.is_killed or wants is Desired.REMOVED or now.cancels_for_stop:
+        return Stance.NOTHING
+    if now.rules_reason:
         return Stance.NOTHING
     stance = Stance.FLATTEN if wants is Desired.CLOSED else now.phase.stance
     pulls_entries = bool(now.halt_reason) or now.is_stale
@@ -57,6 +61,7 @@ def status_of(now: Circumstances) -> tuple[Status, str]:
         (now.wishes.is_killed and now.has_orders, Status.HALTED, "kill switch: cancelling"),
         (now.wishes.is_killed, Status.STOPPED, "kill switch"),
         (is_closed and now.is_flat and not now.has_orders, Status.REMOVED, "inventory closed"),
+        (bool(now.rules_reason), Status.HALTED, now.rules_reason),
         (bool(now.halt_reason), Status.HALTED, now.halt_reason),
         (not now.has_price, Status.STARTING, "no price yet"),
         (now.is_stale, Status.HALTED, "no fresh price from the exchange"),

@@ -139,6 +139,6 @@ def _exposure(
             role = role_of(order.intent)
             used = roles[role]
             rest = replace(order.intent, quantity_lots=state.unsettled_lots(order))
-            units = order_units(rest, instrument, limits.roles[role])
+            units = order_units(rest, order.rules or instrument, limits.roles[role])
             roles[role] = replace(used, open_entry_units=used.open_entry_units + units)
     return Exposure(roles=roles, open_orders=open_orders, orders_last_minute=sent_last_minute)

@@ -8,7 +8,7 @@ intents whose fate is looked up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from domain.ids import DecisionId
@@ -54,12 +54,19 @@ class PlanExecutor:
     """
 
     def __init__(
-        self, exchange: ExchangePort, store: ShardStore, lease: Lease, failpoints: Failpoints
+        self,
+        exchange: ExchangePort,
+        store: ShardStore,
+        lease: Lease,
+        failpoints: Failpoints,
+        doubt_rules: Callable[[], None] = lambda: None,
     ) -> None:
         self._exchange = exchange
         self._store = store
         self._lease = lease
         self._failpoints = failpoints
+        #: Called when an order did not fit the venue's trading rules.
+        self._doubt_rules = doubt_rules
         self._held: dict[DecisionId, Held] = {}
         self._sending: dict[DecisionId, asyncio.Task[Outcomes]] = {}
 
@@ -88,6 +95,8 @@ class PlanExecutor:
             return {"plan": "stale: not sent"}
         outcomes = await asyncio.shield(self._sending[decision_id])
         self._failpoints(Failpoint.PLAN_AFTER_SEND)
+        if any(isinstance(o, Refused) and o.reason == "filter" for o in outcomes.places):
+            self._doubt_rules()
         changes = _apply(outcomes, held)
         ownership = Ownership(held.plan.shard, held.plan.epoch)
         await self._store.record(ownership, held.state.claim.instrument, changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from domain.instrument import Instrument
 from domain.market import Quote
 from domain.orders import OrderReport, Trade
 from ports.exchange import StreamLost, StreamRestored
@@ -34,6 +35,8 @@ class Batch:
     quote: Quote | None
     order_events: tuple[OrderReport | Trade, ...]
     wishes: Wishes
+    #: Other trading rules than before, as the venue shows them.
+    instrument: Instrument | None
     #: Events may have been missed: compare with the exchange before deciding.
     must_reconcile: bool
 
@@ -48,6 +51,9 @@ class Mailbox:
         self.latest_quote: Quote | None = None
         self._order_events: list[OrderReport | Trade] = []
         self._must_reconcile = False
+        self._instrument: Instrument | None = None
+        #: The trading rules as they were last shown, taken or not.
+        self.latest_instrument: Instrument | None = None
         self._news = asyncio.Event()
 
     @property
@@ -80,6 +86,11 @@ class Mailbox:
             self._wishes = wishes
             self._news.set()
 
+    def put_instrument(self, instrument: Instrument) -> None:
+        if instrument != self.latest_instrument:
+            self._instrument = self.latest_instrument = instrument
+            self._news.set()
+
     def ask_reconcile(self) -> None:
         """Have the shard compare with the exchange before its next decision."""
         self._must_reconcile = True
@@ -102,9 +113,10 @@ class Mailbox:
             quote=self._quote,
             order_events=tuple(self._order_events),
             wishes=self._wishes,
+            instrument=self._instrument,
             must_reconcile=self._must_reconcile,
         )
-        self._quote = None
+        self._quote = self._instrument = None
         self._order_events = []
         self._must_reconcile = False
         self._news.clear()

@@ -91,10 +91,10 @@ class Shard:
             try:
                 tenure = await self._take_office(cause)
                 cause = "start"
-                await tenure.serve()
-                if not tenure.is_outdated:
+                if await tenure.serve():
                     return
-                cause = f"spec {self.mailbox.wishes.spec_version}"
+                cause = tenure.successor_cause
+                wait_s = RETRY_FIRST_S
                 continue
             except OwnershipLost as error:
                 if tenure is None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import assert_never
 
 from domain.errors import InvariantViolation
 from domain.ids import ClientOrderId, SlotId, VenueOrderId
+from domain.instrument import Instrument, Rounding
 from domain.orders import (
     Absent,
     Cancelled,
@@ -56,20 +58,21 @@ class ShardState:
         #: Orders that may rest at the venue, or whose trades are not all known.
         self._active: dict[ClientOrderId, Order] = {}
         self._finished: OrderedDict[ClientOrderId, Order] = OrderedDict()
-        self._settled: dict[ClientOrderId, int] = {}
+        #: Base that booked trades account for, exactly.
+        self._settled: dict[ClientOrderId, Decimal] = {}
         self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
         self._parked: dict[VenueOrderId, list[Trade]] = {}
         self._trade_ids = set(loaded.trade_ids)
         #: Own orders that rest although their slot and side went on without them.
         self._strays: dict[ClientOrderId, Order] = {}
         for order in loaded.orders:
-            self.remember(order, loaded.settled_lots[order.intent.client_order_id])
+            self.remember(order, loaded.settled[order.intent.client_order_id])
         for trade in loaded.parked:
             self._parked.setdefault(trade.venue_order_id, []).append(trade)
 
-    def remember(self, order: Order, settled_lots: int) -> None:
-        """Take in an order read from Postgres."""
-        self._settled[order.intent.client_order_id] = settled_lots
+    def remember(self, order: Order, settled: Decimal) -> None:
+        """Take in an order read from Postgres, with the base that its booked trades come to."""
+        self._settled[order.intent.client_order_id] = settled
         venue_order_id = venue_order_id_of(order)
         if venue_order_id:
             self._by_venue_id[venue_order_id] = order.intent.client_order_id
@@ -81,7 +84,7 @@ class ShardState:
             self._file(replace(self.order(cancel.client_order_id), cancel_requested=True))
         for place in plan.places:
             intent = place.intent
-            self.remember(Order(intent=intent, state=Intended()), 0)
+            self.remember(Order(intent=intent, state=Intended()), Decimal(0))
             slot = record_intent(self.slot(intent.tag.slot), intent.tag)
             self.slots[slot.id] = slot
 
@@ -123,6 +126,10 @@ class ShardState:
         )
         return profit.total_units
 
+    def grid_under(self, instrument: Instrument) -> Grid:
+        """The grid as other trading rules would have it; `ConfigurationError` if they forbid it."""
+        return _grid_of(replace(self.claim, instrument=instrument), self._ladders, self.phase)
+
     def slot(self, slot_id: SlotId) -> Slot:
         return self.slots.get(slot_id) or Slot(id=slot_id)
 
@@ -147,14 +154,13 @@ class ShardState:
         """Slot-sides of live orders whose reports show more filled than trades are known."""
         return [
             slot_side(order)
-            for client_order_id, order in self._active.items()
-            if order.is_live and self._settled[client_order_id] < order.filled_lots
+            for order in self._active.values()
+            if order.is_live and self._settled_lots(order) < order.filled_lots
         ]
 
     def unsettled_lots(self, order: Order) -> int:
         """What may still be filled of an order, or was filled by trades not known yet."""
-        settled = self._settled[order.intent.client_order_id]
-        return order.remaining_lots + order.filled_lots - settled
+        return order.remaining_lots + order.filled_lots - self._settled_lots(order)
 
     def active_orders(self) -> list[Order]:
         """Live and unsettled ones."""
@@ -197,10 +203,9 @@ class ShardState:
             If the venue's order is not the one that was intended.
         """
         order = self.order(report.client_order_id)
-        instrument = self.claim.instrument
         if report.side is not order.intent.side:
             raise InvariantViolation(f"order {report.client_order_id} is a {report.side} there")
-        filled = instrument.quantity_to_lots(report.filled)
+        filled = self._lots(order, report.filled)
         merged = merge_report(order, report.status, report.venue_order_id, filled)
         self._by_venue_id[report.venue_order_id] = report.client_order_id
         if not order.is_live and merged.is_live:
@@ -253,7 +258,8 @@ class ShardState:
     def _returned(self, order: Order, merged: Order, report: OrderReport, into: Changes) -> Order:
         """An order that was taken for ended rests after all: adopt it, or mark it for the end.
 
-        Where its slot and side have another order by now it stays ended here, and is cancelled.
+        Where its slot and side have another order by now, or it was made under trading rules whose
+        steps are no longer in force, it stays ended here, and is cancelled.
         """
         into.findings.append(
             Finding(
@@ -262,30 +268,28 @@ class ShardState:
                 detail={"status": report.status.value, "was": order.status.value},
             )
         )
-        if slot_side(order) not in self.live_orders():
+        if order.rules is None and slot_side(order) not in self.live_orders():
             return merged
         self._strays[report.client_order_id] = merged
         return replace(merged, state=Cancelled(report.venue_order_id, merged.filled_lots))
 
     def _settle(self, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
         order = self.order(client_order_id)
-        instrument = self.claim.instrument
         tag = order.intent.tag
         into.fills[trade.trade_id] = Fill(
             trade=trade, origin=Origin.OWN, client_order_id=client_order_id
         )
-        self._settled[client_order_id] += instrument.quantity_to_lots(trade.quantity)
-        settled = self._settled[client_order_id]
+        self._settled[client_order_id] += trade.quantity
         # A trade says how much was filled, not that the order rests.
         status = VenueStatus.OPEN if order.is_live else VenueStatus.CANCELLED
-        merged = merge_report(order, status, trade.venue_order_id, settled)
+        merged = merge_report(order, status, trade.venue_order_id, self._settled_lots(order))
         self._keep(merged, into)
         exit_side = (tag.slot, self.grid.role_of(tag.slot).exit_side)
         slot, pair = apply_trade(
             self.slot(tag.slot),
             trade,
             tag.purpose,
-            instrument,
+            self.claim.instrument,
             exit_level_ticks=self.grid.exit_ticks(tag.slot),
             exit_live=any(slot_side(live) == exit_side for live in self._active.values()),
         )
@@ -295,13 +299,27 @@ class ShardState:
             self._paired_units += pair.profit_units
             into.pairs.append(ClosedPair(pair, trade))
 
+    def _settled_lots(self, order: Order) -> int:
+        return self._lots(order, self._settled[order.intent.client_order_id])
+
+    def _lots(self, order: Order, quantity: Decimal) -> int:
+        """Whole lots of the rules the order was made under.
+
+        A part of one is filled only where the venue made its lot finer while the order rested; the
+        trade books it exactly.
+        """
+        if not quantity:
+            return 0  # as of most orders at any time: a decision asks it of all
+        rules = order.rules or self.claim.instrument
+        return rules.quantity_to_lots(quantity, Rounding.FLOOR)
+
     def _keep(self, order: Order, into: Changes) -> None:
         into.orders[order.intent.client_order_id] = order
         self._file(order)
 
     def _file(self, order: Order) -> None:
         client_order_id = order.intent.client_order_id
-        is_settled = self._settled[client_order_id] >= order.filled_lots
+        is_settled = self._settled_lots(order) >= order.filled_lots
         if order.is_live or not is_settled:
             self._active[client_order_id] = order
             self._finished.pop(client_order_id, None)

@@ -38,6 +38,7 @@ from symbol_manager.doubts import Backoff, Doubts
 from symbol_manager.execute import Held, PlanExecutor, PlanRecord, plan_record
 from symbol_manager.mailbox import Batch, Mailbox, Wishes
 from symbol_manager.reconcile import absorb_report, is_unconfirmed
+from symbol_manager.rules import RulesChange, rules_change
 from symbol_manager.state import ShardState
 from symbol_manager.view import ShardView, view_of
 
@@ -116,11 +117,14 @@ class Tenure:
     _candles: Candles | None = field(init=False, default=None)
     #: Prices at which there is nothing to do, under one stance; forgotten when anything changes.
     _quiet: tuple[QuietBand, Stance] | None = field(init=False, default=None)
+    #: What the venue's trading rules have that those in force have not.
+    _rules: RulesChange | None = field(init=False)
 
     def __post_init__(self) -> None:
         clock = self.ports.clock
         self._wishes = self.mailbox.wishes
         self._causes = [self.cause]
+        self._rules = rules_change(self.state, self.mailbox.latest_instrument)
         self._log = log.bind(symbol=self.state.claim.symbol, epoch=self.state.claim.ownership.epoch)
         self._doubts = Doubts(clock, self.ports.exchange.capabilities)
         self._backoff = Backoff(clock, funds_lock_ms=self.settings.funds_lock_ms)
@@ -155,11 +159,24 @@ class Tenure:
         """Whether the symbol has got another grid since it was claimed."""
         return self.mailbox.wishes.spec_version > self.state.claim.spec_version
 
-    async def serve(self) -> None:
+    @property
+    def successor_cause(self) -> str:
+        """What the next tenure begins with, where this one ended for it."""
+        if self.is_outdated:
+            return f"spec {self.mailbox.wishes.spec_version}"
+        return "trading rules"
+
+    async def serve(self) -> bool:
         """Compare with the exchange, then trade until removed, stopped or outdated.
 
         Where all orders are to go, the cancels of what is known come first: they must not wait for
         an exchange that answers nothing else.
+
+        Returns
+        -------
+        bool
+            Whether the symbol is removed; else another grid or new trading rules wait for the next
+            tenure.
         """
         try:
             if stance_of(self._circumstances()) is Stance.NOTHING:
@@ -169,15 +186,17 @@ class Tenure:
             while True:
                 await self._absorb(self.mailbox.take())
                 if self.is_outdated:
-                    return
+                    return False
                 await self._comparison.keep_in_touch()
+                if await self._follow_rules():
+                    return False
                 await self._follow_volatility()
                 if not self._is_quiet():
                     await self._advance()
                     await self._plan_and_execute()
                 await self._publish()
                 if self._is_done():
-                    return
+                    return True
                 await self.mailbox.wait(IDLE_WAIT_S)
         finally:
             self._is_over = True
@@ -196,6 +215,8 @@ class Tenure:
             self._causes.append(str(batch.wishes))
             self._log.info("wishes", wishes=str(batch.wishes))
             self._wishes = batch.wishes
+        if batch.instrument is not None:
+            self._rules = rules_change(self.state, batch.instrument)
         changes = Changes()
         for event in batch.order_events:
             match event:
@@ -224,6 +245,20 @@ class Tenure:
         self._limits = limits_of(state.grid, self.settings.orders_per_minute)
         self._causes.append(f"{phase.stage} {phase.reason}".strip())
         self._log.info("phase", stage=phase.stage.value, reason=phase.reason, shift=phase.shift)
+
+    async def _follow_rules(self) -> bool:
+        """Commit new trading rules once no order counts in the steps of those in force.
+
+        Everything in memory counts in them: whoever takes office next starts from the new ones.
+        """
+        change = self._rules
+        if change is None or change.obstacle or self.stop.is_asked:
+            return False
+        if change.must_cancel and self._has_orders():
+            return False
+        await self._record(Changes(instrument=change.instrument))
+        self._log.info("trading_rules", changed=change.what)
+        return True
 
     async def _follow_volatility(self) -> None:
         """Climb onto a new ladder if the candles that closed ask for one."""
@@ -366,6 +401,7 @@ class Tenure:
             phase=state.phase,
             cancels_for_stop=self.stop.cancels_orders,
             halt_reason=self._comparison.halt_reason,
+            rules_reason=self._rules.reason if self._rules else "",
             has_price=book is not None,
             is_stale=self._is_stale(),
             entries_locked=self._backoff.entries_locked,

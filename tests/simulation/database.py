@@ -89,8 +89,8 @@ class Database(Registry):
                 row.pair.profit_units for row in self.pairs.values() if row.shard == shard
             ),
             orders=[_read_back(row) for row in unfinished],
-            settled_lots={
-                row.intent.client_order_id: self._settled_lots(row.intent.client_order_id, claim)
+            settled={
+                row.intent.client_order_id: self._settled(row.intent.client_order_id)
                 for row in unfinished
             },
             parked=[fill.trade for fill in fills if fill.origin is Origin.PARKED],
@@ -103,14 +103,14 @@ class Database(Registry):
 
     def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
-    ) -> tuple[Order, int] | None:
+    ) -> tuple[Order, Decimal] | None:
         name = self._by_venue_id.get(
             cast("VenueOrderId", order_id), cast("ClientOrderId", order_id)
         )
         row = self.orders.get(name)
         if row is None or row.intent.tag.shard != claim.ownership.shard:
             return None
-        return _read_back(row), self._settled_lots(name, claim)
+        return _read_back(row), self._settled(name)
 
     def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         plan = decision.approved.plan
@@ -289,9 +289,6 @@ class Database(Registry):
     def _settled(self, name: ClientOrderId) -> Decimal:
         trades = self._trades_of.get(name, ())
         return sum((self.fills[key].fill.trade.quantity for key in trades), Decimal(0))
-
-    def _settled_lots(self, name: ClientOrderId, claim: Claim) -> int:
-        return claim.instrument.quantity_to_lots(self._settled(name))
 
     def _check_owned(self, ownership: Ownership) -> None:
         row = self.shards.get(ownership.shard)

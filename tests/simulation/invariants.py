@@ -148,6 +148,7 @@ def _check_wanted(
             phase=row.phase,
             cancels_for_stop=False,
             halt_reason="",
+            rules_reason="",
             has_price=True,
             is_stale=False,
             entries_locked=False,

@@ -44,7 +44,7 @@ class SimulatedStore:
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
-    ) -> tuple[Order, int] | None:
+    ) -> tuple[Order, Decimal] | None:
         return await self._transact(
             f"find {order_id}", lambda: self._database.find_order(claim, order_id)
         )

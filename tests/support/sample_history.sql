@@ -43,9 +43,10 @@ SELECT 'sim-BTC-USDT:1:' || sequence, 1, 1, sequence, bid, ask,
   ) AS row (sequence, bid, ask, causes, cancels, places, ago);
 
 INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose, side,
-                    generation, price, quantity, post_only, reason, status, venue_order_id, filled,
-                    cancel_requested, intended_at, ended_at)
-SELECT id, 'sim-BTC-USDT:1:' || sequence, 1, 0, slot, purpose, side, 1, price, 0.001, true, reason,
+                    generation, instrument_version, price, quantity, post_only, reason, status,
+                    venue_order_id, filled, cancel_requested, intended_at, ended_at)
+SELECT id, 'sim-BTC-USDT:1:' || sequence, 1, 0, slot, purpose, side, 1, 1, price, 0.001, true,
+       reason,
        status, venue_order_id, filled, status = 'cancelled', clock_timestamp() - ago,
        CASE WHEN status <> 'open' THEN clock_timestamp() - interval '10 minutes' END
   FROM (VALUES

@@ -50,6 +50,14 @@ class SymbolRecord:
     bid: Decimal | None
     ask: Decimal | None
     requested_by: str
+    #: The trading rules in force, as the venue published them.
+    rules_version: int
+    tick_size: Decimal
+    lot_size: Decimal
+    min_quantity: Decimal
+    min_notional: Decimal
+    maker_fee: Decimal
+    taker_fee: Decimal
     created_at: datetime
     updated_at: datetime
     reconciled_at: datetime | None
@@ -80,6 +88,8 @@ _SYMBOLS = text("""
            (SELECT count(*) FROM fills WHERE fills.shard = s.shard AND origin = 'own') AS fills,
            held.inventory, held.cost, closed.pairs, closed.grid_profit,
            d.decided_at AS last_decision_at, d.bid, d.ask,
+           i.version AS rules_version, i.tick_size, i.lot_size, i.min_quantity, i.min_notional,
+           i.maker_fee, i.taker_fee,
            s.requested_by, s.created_at, s.updated_at, s.reconciled_at, s.ended_at
       FROM shards s
       JOIN instruments i

@@ -102,6 +102,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
             heartbeat_s=1.0,
             dead_after_s=10.0,
             keep_history_days=30.0,
+            rules_every_s=900.0,
             cancel_on_stop=False,
             shard=ShardSettings(reconcile_every_ms=200),
         ),

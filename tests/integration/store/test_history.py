@@ -111,6 +111,23 @@ async def test_symbol_shows_the_ladder_that_takes_entries_now(
     assert len(await history.symbols(engine)) == 1
 
 
+async def test_symbol_shows_the_trading_rules_in_force(sample: str, engine: AsyncEngine) -> None:
+    with psycopg.connect(sample) as connection:
+        connection.execute(
+            """INSERT INTO instruments
+               SELECT account, symbol, 2, base, quote, kind, 0.1, 0.003, 0.006, 10, 0.0002, 0.0004,
+                      base_decimals, quote_decimals, loaded_at
+                 FROM instruments WHERE symbol = 'BTC/USDT'"""
+        )
+        connection.execute("UPDATE shards SET instrument_version = 2 WHERE shard = 1")
+    found = await history.symbol(engine, "BTC/USDT")
+    assert found is not None
+    assert found.rules_version == 2
+    assert (found.tick_size, found.lot_size) == (Decimal("0.1"), Decimal("0.003"))
+    assert (found.min_quantity, found.min_notional) == (Decimal("0.006"), Decimal(10))
+    assert (found.maker_fee, found.taker_fee) == (Decimal("0.0002"), Decimal("0.0004"))
+
+
 async def test_symbol_finds_removed_one_and_none_for_a_stranger(
     sample: str, engine: AsyncEngine
 ) -> None:

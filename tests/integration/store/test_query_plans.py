@@ -21,9 +21,9 @@ LONG_TABLES = {"orders", "fills", "decisions", "ledger", "pairs"}
 _DECISION = "INSERT INTO decisions SELECT 'd' || n, :shard, 1, n, 1, 1, 1, '[]', '[]', '[]', '[]'"
 _ORDERS = """
     INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose, side,
-                        generation, price, quantity, post_only, reason, status, venue_order_id,
-                        filled, is_settled, ended_at)
-    SELECT 'c' || n, 'd' || n, :shard, 0, n % 100, 'entry', 'buy', n, 1, 1, true, '',
+                        generation, instrument_version, price, quantity, post_only, reason, status,
+                        venue_order_id, filled, is_settled, ended_at)
+    SELECT 'c' || n, 'd' || n, :shard, 0, n % 100, 'entry', 'buy', n, 1, 1, 1, true, '',
            CASE WHEN n > :many - 100 THEN 'open' ELSE 'filled' END, 'v' || n,
            CASE WHEN n > :many - 100 THEN 0 ELSE 1 END, n <= :many - 100, clock_timestamp()
       FROM generate_series(1, :many) AS n

@@ -25,6 +25,7 @@ from integration.store.factories import (
     value,
 )
 from ports.store import Changes, ClosedPair, Fill, Finding, Origin
+from support.fake_exchange import BTC
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     make_phase,
@@ -103,7 +104,7 @@ async def test_record_parked_trade_becomes_own_and_is_booked_once(owner: Owner) 
     await owner.record(own_fill(intent, "1", 5, traded_ms=1_700_000_000_123))
     loaded = await owner.repository.load(owner.claim)
     assert loaded.parked == []
-    assert loaded.settled_lots == {intent.client_order_id: 5}
+    assert loaded.settled == {intent.client_order_id: BTC.lots_to_quantity(5)}
     assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
 
 

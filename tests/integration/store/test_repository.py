@@ -91,10 +91,11 @@ async def test_order_of_any_state_reads_back_equal_and_is_loaded_while_it_matter
     await owner.record(changes)
 
     found = await owner.repository.find_order(owner.claim, intent.client_order_id)
-    assert found == (order, settled_lots)
+    settled = BTC.lots_to_quantity(settled_lots)
+    assert found == (order, settled)
     loaded = await owner.repository.load(owner.claim)
     assert loaded.orders == ([order] if is_loaded else [])
-    assert loaded.settled_lots == ({intent.client_order_id: settled_lots} if is_loaded else {})
+    assert loaded.settled == ({intent.client_order_id: settled} if is_loaded else {})
     is_ended = await value(owner.engine, "SELECT ended_at IS NOT NULL FROM orders")
     assert is_ended is not order.is_live
 
@@ -104,7 +105,8 @@ async def test_find_order_is_found_by_the_venues_id_too(owner: Owner) -> None:
     await owner.place(intent)
     await owner.record(own_fill(intent, "1", 5))
     found = await owner.repository.find_order(owner.claim, venue_id(intent))
-    assert found == (Order(intent=intent, state=PartiallyFilled(venue_id(intent), 5)), 5)
+    order = Order(intent=intent, state=PartiallyFilled(venue_id(intent), 5))
+    assert found == (order, Decimal("0.00005"))
     assert await owner.repository.own_trade_ids(intent.client_order_id) == {"1"}
 
 

@@ -485,10 +485,11 @@ async def test_order_of_any_state_reads_back_equal_and_is_loaded_while_it_matter
     await owner.record(changes)
     kept = replace(order, cancel_requested=False)
     found = await owner.store.find_order(owner.claim, intent.client_order_id)
-    assert found == (kept, settled_lots)
+    settled = BTC.lots_to_quantity(settled_lots)
+    assert found == (kept, settled)
     loaded = await owner.store.load(owner.claim)
     assert list(loaded.orders) == ([kept] if is_loaded else [])
-    assert loaded.settled_lots == ({intent.client_order_id: settled_lots} if is_loaded else {})
+    assert loaded.settled == ({intent.client_order_id: settled} if is_loaded else {})
     assert loaded.trade_ids == (frozenset({"1"}) if settled_lots else frozenset())
 
 

@@ -99,6 +99,27 @@ def test_arithmetic_ladder_any_price_lies_above_its_index(
 
 
 @given(
+    step=st.integers(7, 500),
+    tick=st.sampled_from(["0.02", "0.03", "0.05", "0.07"]),
+    index=st.integers(-100, 1_000),
+    price=st.integers(1, 10**5),
+)
+def test_arithmetic_ladder_of_coarser_ticks_stays_within_a_tick_of_its_levels(
+    step: int, tick: str, index: int, price: int
+) -> None:
+    exact = Decimal(step) / 100
+    spec = make_spec(spacing={"kind": "arithmetic", "step": str(exact)})
+    instrument = make_instrument(tick_size=Decimal(tick))
+    ladder = ladder_of(spec, instrument, 10_000 * instrument.tick_size)
+    level = ladder.anchor_ticks * instrument.tick_size + index * exact
+    assert 0 <= level - instrument.ticks_to_price(ladder.price_ticks(index)) < instrument.tick_size
+    assert ladder.price_ticks(index) < ladder.price_ticks(index + 1)
+    assert ladder.price_ticks(ladder.lowest_index) >= 1
+    assert ladder.price_ticks(ladder.lowest_index - 1) < 1
+    assert_tight(ladder, price)
+
+
+@given(
     anchor=st.integers(100, 10**9),
     ratio=st.decimals("1.01", "2", places=5),
     price=st.integers(1, 10**10),

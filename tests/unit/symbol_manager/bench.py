@@ -49,7 +49,7 @@ class Bench:
     orders_per_minute: int = 600
     sent_ms: list[int] = field(default_factory=list)
     views: list[ShardView] = field(default_factory=list)
-    _serving: asyncio.Task[None] | None = None
+    _serving: asyncio.Task[bool] | None = None
 
     def __post_init__(self) -> None:
         self.tick()
@@ -134,12 +134,12 @@ class Bench:
         for _ in range(count):
             await self.round(every_ms)
 
-    async def until_ended(self) -> None:
-        """Wait for the tenure's end and raise what it ended with."""
+    async def until_ended(self) -> bool:
+        """Wait for the tenure's end and say, or raise, what it ended with."""
         assert self._serving is not None
         self.mailbox.wake()
         async with asyncio.timeout(PATIENCE_S):
-            await self._serving
+            return await self._serving
 
     @property
     def status(self) -> tuple[Status, str]:

@@ -96,6 +96,7 @@ def make_state(
     """A shard as loaded; what orders had filled is settled unless `settled_lots` says less."""
     loaded = list(orders)
     settled = {order.intent.client_order_id: order.filled_lots for order in loaded}
+    settled |= settled_lots or {}
     parked = list(parked)
     return ShardState(
         make_claim(instrument, spec, phase),
@@ -103,7 +104,7 @@ def make_state(
             slots={slot.id: slot for slot in slots},
             paired_units=paired_units,
             orders=loaded,
-            settled_lots=settled | dict(settled_lots or {}),
+            settled={name: instrument.lots_to_quantity(lots) for name, lots in settled.items()},
             parked=parked,
             trade_ids=frozenset(trade.trade_id for trade in parked),
         ),
@@ -231,15 +232,18 @@ class RecordingStore:
             slots={},
             paired_units=0,
             orders=(),
-            settled_lots={},
+            settled={},
             parked=(),
             trade_ids=frozenset(),
         )
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
-    ) -> tuple[Order, int] | None:
-        return self.forgotten.get(order_id)
+    ) -> tuple[Order, Decimal] | None:
+        if order_id not in self.forgotten:
+            return None
+        order, settled_lots = self.forgotten[order_id]
+        return order, claim.instrument.lots_to_quantity(settled_lots)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         self._check(decision.ownership)

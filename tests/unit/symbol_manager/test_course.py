@@ -27,6 +27,7 @@ def make_circumstances(
         "phase": make_phase(),
         "cancels_for_stop": False,
         "halt_reason": "",
+        "rules_reason": "",
         "has_price": True,
         "is_stale": False,
         "entries_locked": False,

@@ -388,3 +388,18 @@ def test_plan_record_is_readable_and_names_its_decision() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_doubted"), [("filter", True), ("insufficient_funds", False), ("other", False)]
+)
+async def test_refusal_by_a_filter_casts_doubt_on_the_trading_rules(
+    reason: str, is_doubted: bool
+) -> None:
+    desk = Desk(exchange=AnsweringExchange(answer=Refused(reason, "no")))
+    doubted: list[str] = []
+    desk.executor = PlanExecutor(
+        desk.exchange, desk.store, desk.lease, desk.failpoints, lambda: doubted.append(reason)
+    )
+    await desk.place(desk.exchange.answer)
+    assert doubted == [reason] * is_doubted
