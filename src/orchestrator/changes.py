@@ -45,6 +45,8 @@ VENUE_PATIENCE_S = 60.0
 VENUE_RETRY_S = 1.0
 #: Tries to see the account's balances and trades at one and the same moment.
 CONSISTENT_READS = 20
+#: A wallet is written down only when nothing but trades moved it for so long.
+QUIET_MS = 5_000
 
 
 class Verb(StrEnum):
@@ -149,12 +151,14 @@ class Changes:
         if price is None:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
-        balances, last_trade_id = await self._opening(instrument)
+        leverage = await self._exchange.prepare_symbol(symbol)
+        balances, last_trade_id = await self._opening(instrument, quote.exchange_ms)
         free = balances[instrument.quote]
-        if spec.budget_quote > free:
+        if spec.budget_quote > free * leverage:
             raise ConfigurationError(
                 field="budget_quote",
-                rule=f"must be covered by the account, which holds {free} {instrument.quote}",
+                rule=f"must be covered by the account, which holds {free} {instrument.quote}"
+                + (f" at leverage {leverage}" if leverage > 1 else ""),
                 value=spec.budget_quote,
                 remedy="lower the budget or fund the account",
             )
@@ -165,16 +169,22 @@ class Changes:
             "instrument": _instrument_document(instrument),
             "balances": {asset: str(amount) for asset, amount in balances.items()},
             "last_trade_id": last_trade_id,
+            "income_ms": quote.exchange_ms if instrument.kind is MarketKind.LINEAR else 0,
             "check": _document(report),
         }
 
-    async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
-        """Balances of both assets and the last trade before them, with no trade in between."""
+    async def _opening(
+        self, instrument: Instrument, now_ms: int
+    ) -> tuple[dict[str, Decimal], str | None]:
+        """Balances of the assets and the last trade before them, with no trade in between."""
+        is_spot = instrument.kind is MarketKind.SPOT
+        assets = (instrument.base, instrument.quote) if is_spot else (instrument.quote,)
         for _ in range(CONSISTENT_READS):
             before = await self._exchange.fetch_last_trade_id(instrument.symbol)
             balances = await self._exchange.fetch_balances()
             if before == await self._exchange.fetch_last_trade_id(instrument.symbol):
-                assets = (instrument.base, instrument.quote)
+                if not is_spot and await self._exchange.fetch_income(now_ms - QUIET_MS):
+                    raise TransientVenueError(f"{instrument.quote}: the wallet is just moving")
                 return {asset: balances.get(asset, Decimal(0)) for asset in assets}, before
         raise TransientVenueError(f"{instrument.symbol}: the account trades without a pause")
 
@@ -286,6 +296,7 @@ def _new_symbol(
         instrument=_instrument(prepared["instrument"]),
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
+        income_ms=prepared["income_ms"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
     )
 

@@ -15,7 +15,7 @@ from domain.instrument import Instrument
 from domain.orders import Order
 from domain.plans import CommittedPlan, Place
 from grid.spec import GridSpec
-from ports.store import Changes, Claim, ClosedPair, Decision, Loaded, Ownership, Status
+from ports.store import Changes, Claim, ClosedPair, Decision, Held, Loaded, Ownership, Status
 from store import statements as sql
 from store.engine import transaction
 from store.rows import (
@@ -29,6 +29,7 @@ from store.rows import (
     order_values,
     phase_document,
     phase_of,
+    position_values,
     slot_of,
     slot_values,
     trade_of,
@@ -172,16 +173,7 @@ class Repository:
                         "detail": json.dumps(dict(finding.detail)),
                     },
                 )
-            if changes.ladder:
-                await connection.execute(sql.RECORD_LADDER, ladder_values(changes.ladder, shard))
-            if changes.phase:
-                await connection.execute(
-                    sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
-                )
-            if changes.is_reconciled:
-                await connection.execute(
-                    sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
-                )
+            await _record_course(connection, shard, changes)
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         async with transaction(self._engine) as connection:
@@ -202,6 +194,14 @@ class Repository:
             held = await connection.execute(sql.HELD_INVENTORY, {"account": account, "base": base})
             return Decimal(held.scalar_one())
 
+    async def held_position(self, account: str, symbol: str) -> Held:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                sql.HELD_POSITION, {"account": account, "symbol": symbol}
+            )
+            row = found.one()
+            return Held(Decimal(row.slots), Decimal(row.others))
+
     @asynccontextmanager
     async def _owned(self, ownership: Ownership) -> AsyncIterator[AsyncConnection]:
         async with transaction(self._engine) as connection:
@@ -211,6 +211,22 @@ class Repository:
             if locked.one_or_none() is None:
                 raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
             yield connection
+
+
+async def _record_course(connection: AsyncConnection, shard: int, changes: Changes) -> None:
+    """Where the grid stands, and what a comparison found."""
+    if changes.ladder:
+        await connection.execute(sql.RECORD_LADDER, ladder_values(changes.ladder, shard))
+    if changes.phase:
+        await connection.execute(
+            sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
+        )
+    if changes.position:
+        await connection.execute(sql.RECORD_POSITION, position_values(changes.position, shard))
+    if changes.is_reconciled:
+        await connection.execute(
+            sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
+        )
 
 
 def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, object]:
@@ -263,6 +279,7 @@ def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
         "price": str(instrument.ticks_to_price(intent.price_ticks)),
         "quantity": str(instrument.lots_to_quantity(intent.quantity_lots)),
         "post_only": intent.post_only,
+        "reduce_only": intent.reduce_only,
         "reason": place.reason,
     }
 
