@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from audit.database import Opening
-from audit.exchange import ExchangeTrade
+from audit.exchange import SPOT, ExchangeTrade
 from audit.invariants.evidence import Evidence, SlotKey, slot_name
 from audit.report import Result, Violation
 
@@ -17,7 +17,12 @@ OPENING = {"entry", "initial"}
 
 def check_balances(evidence: Evidence) -> Result:
     """I8: every asset, every slot's cash and every pair add up to the last unit."""
-    violations = (*_assets(evidence), *_cash(evidence), *_pairs(evidence))
+    violations = (
+        *_assets(evidence),
+        *_fundings(evidence),
+        *_cash(evidence),
+        *_pairs(evidence),
+    )
     checked = {
         "assets": len(evidence.database.openings),
         "slots": len(evidence.database.slots),
@@ -52,14 +57,17 @@ def _assets(evidence: Evidence) -> list[Violation]:
 
 
 def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
-    """Transfers, and a person's trades where no shard was, since the balance was written down.
+    """Transfers on spot, and a person's trades where no shard was, since the balance was taken.
 
-    A transfer in the moment between the reading of that balance and its commit is on neither side.
+    Those of a wallet are booked like its funding. A transfer in the moment between the reading of
+    that balance and its commit is on neither side.
     """
     transfers = (
         transfer.amount
         for transfer in evidence.exchange.transfers
-        if transfer.asset == opening.asset and transfer.transferred_ms > opening.recorded_ms
+        if evidence.exchange.market == SPOT
+        and transfer.asset == opening.asset
+        and transfer.transferred_ms > opening.recorded_ms
     )
     trades = (
         trade.movement(opening.asset)
@@ -69,6 +77,21 @@ def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
         and not evidence.must_be_recorded(trade)
     )
     return sum(transfers, Decimal(0)) + sum(trades, Decimal(0))
+
+
+def _fundings(evidence: Evidence) -> list[Violation]:
+    """Of each symbol, since the wallet was written down."""
+    since_ms = {opening.asset: opening.income_ms for opening in evidence.database.openings}
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    for funding in evidence.exchange.fundings:
+        if funding.asset in since_ms and funding.paid_ms > since_ms[funding.asset]:
+            paid[funding.symbol] += funding.amount
+    booked = evidence.database.funding
+    return [
+        Violation("I8", f"funding of {symbol}", f"{paid[symbol]}", f"{found}")
+        for symbol in sorted(paid.keys() | booked.keys())
+        if paid[symbol] != (found := booked.get(symbol, Decimal(0)))
+    ]
 
 
 def _cash(evidence: Evidence) -> list[Violation]:
