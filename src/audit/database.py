@@ -185,7 +185,7 @@ _PAIRS = """
 _OPENINGS = "SELECT asset, amount, recorded_at, income_ms FROM opening_balances ORDER BY asset"
 _BOOKED = "SELECT asset, sum(amount) AS amount FROM ledger GROUP BY asset"
 _FUNDING = "SELECT symbol, sum(amount) AS amount FROM ledger WHERE kind = 'funding' GROUP BY symbol"
-_MARKETS = "SELECT DISTINCT symbol LIKE '%:%' AS is_futures FROM shards"
+_MARKETS = "SELECT DISTINCT strpos(symbol, ':') > 0 AS is_futures FROM shards"
 _KILLED = "SELECT EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed"
 _ACCOUNTS = """
     SELECT account FROM shards UNION SELECT account FROM opening_balances
