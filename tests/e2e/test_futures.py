@@ -25,6 +25,9 @@ SPEC: dict[str, object] = {
 FILLED = """
     SELECT 1 FROM orders WHERE purpose = :purpose AND side = :side AND filled > 0
 """
+RESTING = """
+    SELECT 1 FROM orders WHERE purpose = :purpose AND side = :side AND status = 'open'
+"""
 
 
 @pytest_asyncio.fixture
@@ -67,14 +70,14 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
 ) -> None:
     await add(trading)
     await move(trading, "-0.12")
-    await trading.until_rows(
-        "SELECT 1 FROM orders WHERE purpose = 'exit' AND side = 'sell' AND status = 'open'"
-    )
+    await trading.until_rows(RESTING, purpose="exit", side="sell")
     # What it misses while it is dead is all in the history.
     await trading.system.kill_node()
     await move(trading, "0.12")
     await trading.system.start_node()
     await trading.until_rows(FILLED, purpose="exit", side="sell")
+    await trading.until_rows(RESTING, purpose="entry", side="sell")
+    await move(trading, "0.3")
     await trading.until_rows(FILLED, purpose="entry", side="sell")
     await trading.until_trading()
 
