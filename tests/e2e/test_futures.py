@@ -59,9 +59,10 @@ async def account(trading: RunningSystem) -> Any:
 
 
 async def move(trading: RunningSystem, percent: str) -> None:
-    """Move the price to so much above the grid's anchor; the market itself stands still."""
-    anchor = await trading.value("SELECT anchor FROM ladders")
-    price = (anchor * (1 + Decimal(percent) / 100)).quantize(Decimal("0.1"))
+    """Raise the price by so much of what it is; the market itself stands still."""
+    state: Any = await trading.system.control("/control/state")
+    mark = Decimal(state["futures"]["mark_prices"]["BTCUSDT"])
+    price = (mark * (1 + Decimal(percent) / 100)).quantize(Decimal("0.1"))
     await control(trading, "price", symbol="BTCUSDT", price=str(price))
 
 
@@ -73,11 +74,11 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
     await trading.until_rows(RESTING, purpose="exit", side="sell")
     # What it misses while it is dead is all in the history.
     await trading.system.kill_node()
-    await move(trading, "0.12")
+    await move(trading, "0.24")
     await trading.system.start_node()
     await trading.until_rows(FILLED, purpose="exit", side="sell")
     await trading.until_rows(RESTING, purpose="entry", side="sell")
-    await move(trading, "0.3")
+    await move(trading, "0.18")
     await trading.until_rows(FILLED, purpose="entry", side="sell")
     await trading.until_trading()
 
@@ -104,14 +105,14 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
 
 async def test_margin_refused_stops_entries_and_keeps_exits(trading: RunningSystem) -> None:
     await add(trading, mode="long")
-    await move(trading, "-0.07")
+    await move(trading, "-0.08")
     await trading.until_rows(FILLED, purpose="entry", side="buy")
     wallet = Decimal((await account(trading))["wallets"]["USDT"])
 
-    # Enough for what rests and a little more: a level ties up half of its 185 USDT.
-    left = Decimal(560)
+    # A level ties up half of its 185 USDT: enough for one or two filled ones and three bids.
+    left = Decimal(510)
     await control(trading, "deposit", account="main", asset="USDT", amount=str(left - wallet))
-    await move(trading, "-0.27")
+    await move(trading, "-0.2")
     await trading.until_rows(
         "SELECT 1 FROM orders WHERE purpose = 'entry' AND status = 'rejected'"
         " AND status_reason LIKE 'insufficient_funds%'"
