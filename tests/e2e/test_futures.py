@@ -17,7 +17,7 @@ SYMBOL = "BTC/USDT:USDT"
 SPEC: dict[str, object] = {
     "mode": "neutral",
     "spacing": {"kind": "geometric", "ratio": "1.0005"},
-    "range": {"kind": "window", "buy_window": 3, "sell_window": 3},
+    "range": {"kind": "window", "buy_window": 8, "sell_window": 8},
     "order_size": {"kind": "quote", "amount": "200"},
     "budget_quote": "5000",
 }
@@ -58,11 +58,9 @@ async def account(trading: RunningSystem) -> Any:
     return state["futures"]["accounts"]["main"]
 
 
-async def move(trading: RunningSystem, percent: str) -> None:
-    """Raise the price by so much of what it is; the market itself stands still."""
-    state: Any = await trading.system.control("/control/state")
-    mark = Decimal(state["futures"]["mark_prices"]["BTCUSDT"])
-    price = (mark * (1 + Decimal(percent) / 100)).quantize(Decimal("0.1"))
+async def move(trading: RunningSystem, start: Decimal, percent: str) -> None:
+    """Bring the price to so much above a start; the market itself stands still."""
+    price = (start * (1 + Decimal(percent) / 100)).quantize(Decimal("0.1"))
     await control(trading, "price", symbol="BTCUSDT", price=str(price))
 
 
@@ -70,15 +68,16 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
     trading: RunningSystem,
 ) -> None:
     await add(trading)
-    await move(trading, "-0.12")
+    anchor = await trading.value("SELECT anchor FROM ladders")
+    await move(trading, anchor, "-0.22")
     await trading.until_rows(RESTING, purpose="exit", side="sell")
     # What it misses while it is dead is all in the history.
     await trading.system.kill_node()
-    await move(trading, "0.24")
+    await move(trading, anchor, "0.12")
     await trading.system.start_node()
     await trading.until_rows(FILLED, purpose="exit", side="sell")
     await trading.until_rows(RESTING, purpose="entry", side="sell")
-    await move(trading, "0.18")
+    await move(trading, anchor, "0.4")
     await trading.until_rows(FILLED, purpose="entry", side="sell")
     await trading.until_trading()
 
@@ -104,15 +103,18 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
 
 
 async def test_margin_refused_stops_entries_and_keeps_exits(trading: RunningSystem) -> None:
-    await add(trading, mode="long")
-    await move(trading, "-0.08")
+    few = {"kind": "window", "buy_window": 3, "sell_window": 8}
+    await add(trading, mode="long", range=few)
+    state: Any = await trading.system.control("/control/state")
+    mark = Decimal(state["futures"]["mark_prices"]["BTCUSDT"])
+    await move(trading, mark, "-0.08")
     await trading.until_rows(FILLED, purpose="entry", side="buy")
     wallet = Decimal((await account(trading))["wallets"]["USDT"])
 
     # A level ties up half of its 185 USDT: enough for one or two filled ones and three bids.
     left = Decimal(510)
     await control(trading, "deposit", account="main", asset="USDT", amount=str(left - wallet))
-    await move(trading, "-0.2")
+    await move(trading, mark, "-0.3")
     await trading.until_rows(
         "SELECT 1 FROM orders WHERE purpose = 'entry' AND status = 'rejected'"
         " AND status_reason LIKE 'insufficient_funds%'"
