@@ -109,11 +109,15 @@ async def test_margin_refused_stops_entries_and_keeps_exits(trading: RunningSyst
     mark = Decimal(state["futures"]["mark_prices"]["BTCUSDT"])
     await move(trading, mark, "-0.08")
     await trading.until_rows(FILLED, purpose="entry", side="buy")
-    wallet = Decimal((await account(trading))["wallets"]["USDT"])
-
-    # A level ties up half of its 185 USDT: enough for one or two filled ones and three bids.
-    left = Decimal(510)
-    await control(trading, "deposit", account="main", asset="USDT", amount=str(left - wallet))
+    # A level ties up half of its 185 USDT: leave less than that beside what is tied up now.
+    now = await account(trading)
+    used = abs(Decimal(now["positions"][0]["notional"])) + sum(
+        Decimal(order["price"]) * Decimal(order["origQty"])
+        for order in now["open_orders"]
+        if order["side"] == "BUY"
+    )
+    left = round(used / 2) + 50 - Decimal(now["wallets"]["USDT"])
+    await control(trading, "deposit", account="main", asset="USDT", amount=str(left))
     await move(trading, mark, "-0.3")
     await trading.until_rows(
         "SELECT 1 FROM orders WHERE purpose = 'entry' AND status = 'rejected'"
@@ -125,8 +129,8 @@ async def test_margin_refused_stops_entries_and_keeps_exits(trading: RunningSyst
         return bool(resting) and all(order["reduceOnly"] for order in resting)
 
     await eventually(only_exits_rest, "only exits rest at the exchange")
-    assert (
-        await trading.value("SELECT status_reason FROM shards") == "entries wait: funds are short"
+    await trading.until_rows(
+        "SELECT 1 FROM shards WHERE status_reason = 'entries wait: funds are short'"
     )
     report = await trading.audit()
     assert report.ok, "\n".join(map(str, report.violations))
