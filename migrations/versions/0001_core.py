@@ -133,17 +133,25 @@ def upgrade() -> None:
         sa.Column("entry", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("amount", sa.Numeric(), nullable=False, comment="signed change of the balance"),
-        sa.Column("symbol", sa.Text(), nullable=False),
-        sa.Column("trade_id", sa.Text(), nullable=False),
         sa.Column(
-            "booked_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="venue time of the trade",
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="trade and fee; of contracts realised, fee, funding and transfer",
         ),
-        sa.CheckConstraint("kind IN ('trade', 'fee')", name=op.f("ledger_kind_check")),
+        sa.Column("amount", sa.Numeric(), nullable=False, comment="signed change of the balance"),
+        sa.Column("symbol", sa.Text(), nullable=False, comment="empty for a transfer"),
+        sa.Column(
+            "trade_id",
+            sa.Text(),
+            nullable=False,
+            comment="of funding and transfers the venue's transaction id",
+        ),
+        sa.Column("booked_at", sa.DateTime(timezone=True), nullable=True, comment="venue time"),
+        sa.CheckConstraint(
+            "kind IN ('trade', 'fee', 'realised', 'funding', 'transfer')",
+            name=op.f("ledger_kind_check"),
+        ),
         sa.PrimaryKeyConstraint("entry", name=op.f("ledger_pkey")),
         sa.UniqueConstraint(
             "account",
@@ -154,6 +162,13 @@ def upgrade() -> None:
             name=op.f("ledger_account_symbol_trade_id_asset_kind_key"),
         ),
         comment="balance now - opening balance = sum of the amounts, for each asset",
+    )
+    op.create_index(
+        "ledger_income",
+        "ledger",
+        ["account", "booked_at"],
+        unique=False,
+        postgresql_where=sa.text("kind IN ('funding', 'transfer')"),
     )
     op.create_table(
         "nodes",
@@ -210,7 +225,19 @@ def upgrade() -> None:
         "opening_balances",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
-        sa.Column("amount", sa.Numeric(), nullable=False, comment="free plus locked"),
+        sa.Column(
+            "amount",
+            sa.Numeric(),
+            nullable=False,
+            comment="free plus locked; of contracts the wallet",
+        ),
+        sa.Column(
+            "income_ms",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="of contracts: funding and transfers up to here are part of it, ms since 1970",
+        ),
         sa.Column(
             "recorded_at",
             sa.DateTime(timezone=True),
@@ -237,7 +264,12 @@ def upgrade() -> None:
     op.create_table(
         "shards",
         sa.Column("shard", sa.Integer(), sa.Identity(always=False, maxvalue=65535), nullable=False),
-        sa.Column("symbol_key", sa.Text(), nullable=False, comment="account-BASE-QUOTE"),
+        sa.Column(
+            "symbol_key",
+            sa.Text(),
+            nullable=False,
+            comment="account-BASE-QUOTE, of a perpetual with -perp",
+        ),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("symbol", sa.Text(), nullable=False),
         sa.Column(
@@ -530,6 +562,40 @@ def upgrade() -> None:
         comment="matched pairs: a slot's round trip from flat to flat",
     )
     op.create_table(
+        "positions",
+        sa.Column("shard", sa.Integer(), nullable=False),
+        sa.Column(
+            "quantity", sa.Numeric(), nullable=False, comment="net, in base; short: negative"
+        ),
+        sa.Column(
+            "entry_price", sa.Numeric(), nullable=False, comment="average, as the venue reckons it"
+        ),
+        sa.Column("mark_price", sa.Numeric(), nullable=False),
+        sa.Column(
+            "liquidation_price",
+            sa.Numeric(),
+            nullable=True,
+            comment="null where no price would end it",
+        ),
+        sa.Column(
+            "initial_margin",
+            sa.Numeric(),
+            nullable=False,
+            comment="of position and orders, in quote",
+        ),
+        sa.Column("maintenance_margin", sa.Numeric(), nullable=False, comment="in quote"),
+        sa.Column(
+            "seen_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when the venue showed it",
+        ),
+        sa.ForeignKeyConstraint(["shard"], ["shards.shard"], name=op.f("positions_shard_fkey")),
+        sa.PrimaryKeyConstraint("shard", name=op.f("positions_pkey")),
+        comment="contracts: a symbol's position as the last comparison found it",
+    )
+    op.create_table(
         "slots",
         sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("ladder_version", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -624,6 +690,13 @@ def upgrade() -> None:
         sa.Column("price", sa.Numeric(), nullable=False),
         sa.Column("quantity", sa.Numeric(), nullable=False, comment="in base"),
         sa.Column("post_only", sa.Boolean(), nullable=False),
+        sa.Column(
+            "reduce_only",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="of contracts: it may close a position and never open one",
+        ),
         sa.Column("reason", sa.Text(), nullable=False, comment="why it was decided"),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("status_reason", sa.Text(), server_default="", nullable=False),
@@ -730,6 +803,13 @@ def upgrade() -> None:
         sa.Column("fee", sa.Numeric(), nullable=False),
         sa.Column("fee_asset", sa.Text(), nullable=False),
         sa.Column("is_maker", sa.Boolean(), nullable=False),
+        sa.Column(
+            "realised",
+            sa.Numeric(),
+            server_default="0",
+            nullable=False,
+            comment="of contracts: profit of what it closed, as the venue reckons it",
+        ),
         sa.Column("traded_at", sa.DateTime(timezone=True), nullable=True, comment="venue time"),
         sa.Column(
             "recorded_at",
@@ -795,6 +875,7 @@ def downgrade() -> None:
     op.drop_table("orders")
     op.drop_table("specs")
     op.drop_table("slots")
+    op.drop_table("positions")
     op.drop_table("pairs")
     op.drop_table("ladders")
     op.drop_table("findings")
@@ -809,6 +890,11 @@ def downgrade() -> None:
     op.drop_table("rate_pauses")
     op.drop_table("opening_balances")
     op.drop_table("nodes")
+    op.drop_index(
+        "ledger_income",
+        table_name="ledger",
+        postgresql_where=sa.text("kind IN ('funding', 'transfer')"),
+    )
     op.drop_table("ledger")
     op.drop_index(op.f("kill_switch_log_changed_at_index"), table_name="kill_switch_log")
     op.drop_table("kill_switch_log")

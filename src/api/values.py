@@ -16,11 +16,13 @@ Exact = Annotated[
     Field(examples=["61750.10"]),
 ]
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T12:00:00.123456Z"])]
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$", examples=["BTC/USDT"])]
+Symbol = Annotated[
+    str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$", examples=["BTC/USDT"])
+]
 #: A path has no room for a slash: there BTC/USDT is BTC-USDT.
 SymbolInAddress = Annotated[
     str,
-    Field(pattern=r"^[A-Z0-9]{1,20}[-/][A-Z0-9]{1,20}$", examples=["BTC-USDT"]),
+    Field(pattern=r"^[A-Z0-9]{1,20}[-/][A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$", examples=["BTC-USDT"]),
     AfterValidator(lambda dashed: dashed.replace("-", "/")),
 ]
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from audit.database import read_database
-from audit.exchange import LedgerFold
+from audit.database import read_database, trades_futures
+from audit.exchange import FUTURES, SPOT, LedgerFold
 from audit.invariants import HEALABLE, Evidence, check_all
 from audit.report import Report, Result, Violation
 from audit.simulator import SimulatorAccess
@@ -49,7 +49,8 @@ async def audit(
 async def _look_until_settled(
     dsn: str, simulator: SimulatorAccess, settle_s: float, acknowledged: tuple[str, ...]
 ) -> Report:
-    fold = LedgerFold(simulator.account)
+    market = FUTURES if await trades_futures(dsn) else SPOT
+    fold = LedgerFold(simulator.account, market)
     offset = 0
     permanent: dict[_Subject, Violation] = {}
     standing: dict[_Subject, Violation] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -69,6 +69,7 @@ class Intent:
     generation: int
     price: Decimal
     quantity: Decimal
+    reduce_only: bool = False
     status: str
     filled: Decimal
     #: When it was committed where Postgres keeps that (`track_commit_timestamp`), else inserted.
@@ -88,6 +89,7 @@ class Fill:
     quantity: Decimal
     fee: Decimal
     fee_asset: str
+    realised: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ class Opening:
     asset: str
     amount: Decimal
     recorded_ms: int
+    #: Of a wallet: funding up to here is part of it, on the exchange's clock.
+    income_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,8 @@ class Database:
     openings: tuple[Opening, ...]
     #: Sum of the ledger's amounts, by asset.
     booked: Mapping[str, Decimal]
+    #: Of these what is funding, by symbol.
+    funding: Mapping[str, Decimal] = field(default_factory=dict)
     #: Those of the acknowledged requests that exist, by id.
     workflows: Mapping[str, Workflow]
     adoptions: tuple[Adoption, ...] = ()
@@ -171,7 +177,7 @@ _LADDERS = """
 #: A decision's row is written once, by the statement that writes its intents.
 _INTENTS = """
     SELECT client_order_id, orders.shard, ladder_version, slot, purpose, side, generation, price,
-           quantity, status, filled,
+           quantity, reduce_only, status, filled,
            CASE WHEN current_setting('track_commit_timestamp')::boolean
                 THEN greatest(intended_at, pg_xact_commit_timestamp(decisions.xmin))
                 ELSE intended_at END AS committed_at
@@ -180,7 +186,7 @@ _INTENTS = """
 """
 _FILLS = """
     SELECT symbol, trade_id, shard, venue_order_id, client_order_id, origin, side, price, quantity,
-           fee, fee_asset
+           fee, fee_asset, realised
       FROM fills ORDER BY symbol, traded_at, trade_id
 """
 _SLOTS = """
@@ -194,8 +200,10 @@ _ADOPTIONS = """
 _PAIRS = """
     SELECT pair, shard, ladder_version, slot, cost, proceeds, profit FROM pairs ORDER BY pair
 """
-_OPENINGS = "SELECT asset, amount, recorded_at FROM opening_balances ORDER BY asset"
+_OPENINGS = "SELECT asset, amount, recorded_at, income_ms FROM opening_balances ORDER BY asset"
 _BOOKED = "SELECT asset, sum(amount) AS amount FROM ledger GROUP BY asset"
+_FUNDING = "SELECT symbol, sum(amount) AS amount FROM ledger WHERE kind = 'funding' GROUP BY symbol"
+_MARKETS = "SELECT DISTINCT strpos(symbol, ':') > 0 AS is_futures FROM shards"
 _KILLED = "SELECT EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed"
 _ACCOUNTS = """
     SELECT account FROM shards UNION SELECT account FROM opening_balances
@@ -234,12 +242,32 @@ async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
             pairs=tuple(Pair(**row) for row in await _all(connection, _PAIRS)),
             openings=tuple(_opening(row) for row in await _all(connection, _OPENINGS)),
             booked={row["asset"]: row["amount"] for row in await _all(connection, _BOOKED)},
+            funding={
+                exchange_symbol(row["symbol"]): row["amount"]
+                for row in await _all(connection, _FUNDING)
+            },
             workflows=await _workflows(connection, acknowledged),
         )
 
 
+async def trades_futures(dsn: str) -> bool:
+    """Whether the account trades perpetuals.
+
+    Raises
+    ------
+    UnauditableDatabaseError
+        If it trades spot as well.
+    """
+    connection = await psycopg.AsyncConnection.connect(dsn, row_factory=dict_row)
+    async with connection:
+        kinds = [row["is_futures"] for row in await _all(connection, _MARKETS)]
+    if len(kinds) > 1:
+        raise UnauditableDatabaseError("one kind of market expected, found spot and futures")
+    return kinds == [True]
+
+
 def exchange_symbol(symbol: str) -> str:
-    return symbol.replace("/", "")
+    return symbol.partition(":")[0].replace("/", "")
 
 
 async def _all(
@@ -261,7 +289,7 @@ async def _workflows(
 
 
 def _shard(row: Mapping[str, Any]) -> Shard:
-    base, quote = row["symbol"].split("/")
+    base, quote = row["symbol"].partition(":")[0].split("/")
     return Shard(
         shard=row["shard"],
         symbol=exchange_symbol(row["symbol"]),
@@ -298,6 +326,7 @@ def _opening(row: Mapping[str, Any]) -> Opening:
         asset=row["asset"],
         amount=row["amount"],
         recorded_ms=_milliseconds(row["recorded_at"]),
+        income_ms=row["income_ms"],
     )
 
 

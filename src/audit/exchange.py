@@ -1,4 +1,4 @@
-"""The exchange's side: its ledger folded into spot orders, trades and transfers of one account.
+"""The exchange's side: its ledger folded into the orders, trades and wallet of one account.
 
 Times are when a record was written, on the clock of the host: faults may shift the exchange's own.
 """
@@ -10,8 +10,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-#: Orders that a person places carry ids with this start.
-PERSON_PREFIX = "web_"
+#: Orders that a person places carry ids with this start, and those that liquidate a position.
+FOREIGN_PREFIXES = ("web_", "autoclose-")
+#: The ledger's names of its two markets.
+SPOT, FUTURES = "spot", "futures"
+#: Records that move nothing and end nothing.
+_SILENT = frozenset(
+    {"order_rejected", "rules_changed", "position_configured", "funding_settled", "countdown_set"}
+)
 
 
 class LedgerUnreadableError(Exception):
@@ -28,6 +34,8 @@ class ExchangeOrder:
     side: str
     price: Decimal
     quantity: Decimal
+    #: Futures only.
+    reduce_only: bool = False
     filled: Decimal = Decimal(0)
     accepted_ms: int
     accepted_seq: int
@@ -40,7 +48,7 @@ class ExchangeOrder:
 
     @property
     def is_persons(self) -> bool:
-        return self.client_order_id.startswith(PERSON_PREFIX)
+        return self.client_order_id.startswith(FOREIGN_PREFIXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +66,13 @@ class ExchangeTrade:
     notional: Decimal
     fee: Decimal
     fee_asset: str
+    #: Futures: profit of what it closed, which is all that moves beside the fee.
+    realised: Decimal | None = None
     traded_ms: int
+
+    @property
+    def signed_quantity(self) -> Decimal:
+        return self.quantity if self.side == "buy" else -self.quantity
 
     @property
     def base_fee(self) -> Decimal:
@@ -72,9 +86,11 @@ class ExchangeTrade:
         """What the trade did to the account's balance of an asset."""
         sign = 1 if self.side == "buy" else -1
         moved = Decimal(0)
-        if asset == self.base:
+        if self.realised is not None:
+            moved += self.realised if asset == self.quote else 0
+        elif asset == self.base:
             moved += sign * self.quantity
-        if asset == self.quote:
+        elif asset == self.quote:
             moved -= sign * self.notional
         if asset == self.fee_asset:
             moved -= self.fee
@@ -91,6 +107,17 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """What a position got, or paid where the amount is negative."""
+
+    symbol: str
+    asset: str
+    amount: Decimal
+    #: On the exchange's own clock, as it tells its clients.
+    paid_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """The account as the exchange has it after record `seq`."""
 
@@ -98,26 +125,29 @@ class Exchange:
     orders: tuple[ExchangeOrder, ...]
     trades: tuple[ExchangeTrade, ...]
     transfers: tuple[Transfer, ...]
+    market: str = SPOT
+    fundings: tuple[Funding, ...] = ()
 
     def balance(self, asset: str) -> Decimal:
-        """Free plus locked."""
-        transferred = sum(
-            (transfer.amount for transfer in self.transfers if transfer.asset == asset), Decimal(0)
-        )
-        return sum((trade.movement(asset) for trade in self.trades), transferred)
+        """Free plus locked; of futures the wallet."""
+        moves: tuple[Transfer | Funding, ...] = (*self.transfers, *self.fundings)
+        moved = sum((move.amount for move in moves if move.asset == asset), Decimal(0))
+        return sum((trade.movement(asset) for trade in self.trades), moved)
 
 
 class LedgerFold:
     """Takes records in order; `snapshot` is the account after the last of them."""
 
-    def __init__(self, account: str | None = None) -> None:
+    def __init__(self, account: str | None = None, market: str = SPOT) -> None:
         """`account` is the exchange's name for it; the only one there is by default."""
         self._wanted = account
+        self._market = market
         self._accounts: set[str] = set()
         self._seq = 0
         self._orders: dict[tuple[str, str], ExchangeOrder] = {}
         self._trades: list[ExchangeTrade] = []
         self._transfers: list[Transfer] = []
+        self._fundings: list[Funding] = []
 
     @property
     def seq(self) -> int:
@@ -136,9 +166,7 @@ class LedgerFold:
                 raise LedgerUnreadableError(f"record {record['seq']} follows {self._seq}")
             self._seq = record["seq"]
             # Ledgers from before there were two markets do not name theirs.
-            if record.get("market", "spot") != "spot":
-                continue
-            if record["kind"] == "rules_changed":
+            if record.get("market", SPOT) != self._market or record["kind"] in _SILENT:
                 continue
             if self._wanted is None:
                 self._accounts.add(record["account"])
@@ -154,6 +182,8 @@ class LedgerFold:
             orders=tuple(self._orders.values()),
             trades=tuple(self._trades),
             transfers=tuple(self._transfers),
+            market=self._market,
+            fundings=tuple(self._fundings),
         )
 
     def _add(self, record: Mapping[str, Any]) -> None:
@@ -171,16 +201,27 @@ class LedgerFold:
                 self._orders[order.symbol, order.order_id] = order
             case "order_filled":
                 self._fill(record)
+            case "order_amended":
+                key = record["symbol"], str(record["order_id"])
+                price, quantity = Decimal(record["price"]), Decimal(record["quantity"])
+                self._orders[key] = replace(self._orders[key], price=price, quantity=quantity)
+            case "funding_paid":
+                self._fundings.append(
+                    Funding(
+                        symbol=record["symbol"],
+                        asset=record["asset"],
+                        amount=Decimal(record["amount"]),
+                        paid_ms=record["time_ms"],
+                    )
+                )
             case "order_cancelled" | "order_expired":
                 key = record["symbol"], str(record["order_id"])
                 self._orders[key] = replace(self._orders[key], ended_seq=record["seq"])
-            case "order_rejected":
-                pass
             case kind:
                 raise LedgerUnreadableError(f"record {record['seq']} is of unknown kind {kind!r}")
 
     def _fill(self, record: Mapping[str, Any]) -> None:
-        trade = _trade(record)
+        trade = _trade(record, self._market)
         self._trades.append(trade)
         key = trade.symbol, trade.order_id
         order = self._orders[key]
@@ -197,15 +238,16 @@ def _order(record: Mapping[str, Any]) -> ExchangeOrder:
         side=record["side"].lower(),
         price=Decimal(record["price"]),
         quantity=Decimal(record["quantity"]),
+        reduce_only=record.get("reduce_only", False),
         accepted_ms=record["written_ms"],
         accepted_seq=record["seq"],
     )
 
 
-def _trade(record: Mapping[str, Any]) -> ExchangeTrade:
-    """The exchange takes a buy's fee in base and a sell's in quote, which tells the two apart."""
+def _trade(record: Mapping[str, Any], market: str) -> ExchangeTrade:
+    """The fee tells base and quote apart: it is in base for a buy on spot, else in quote."""
     symbol, side, fee_asset = record["symbol"], record["side"].lower(), record["fee_asset"]
-    if side == "buy":
+    if side == "buy" and market == SPOT:
         base, quote = fee_asset, symbol.removeprefix(fee_asset)
     else:
         base, quote = symbol.removesuffix(fee_asset), fee_asset
@@ -226,5 +268,6 @@ def _trade(record: Mapping[str, Any]) -> ExchangeTrade:
         notional=Decimal(record["quote"]),
         fee=Decimal(record["fee"]),
         fee_asset=fee_asset,
+        realised=Decimal(record["realised"]) if market == FUTURES else None,
         traded_ms=record["written_ms"],
     )

@@ -243,6 +243,7 @@ _MARKETS = {
     "SOL/USDT": ("SOL", "0.01", "0.001", "160.00", "15"),
     "BNB/USDT": ("BNB", "0.01", "0.001", "520.00", "5"),
     "XRP/USDT": ("XRP", "0.0001", "0.1", "0.6100", "2000"),
+    "BTC/USDT:USDT": ("BTC", "0.1", "0.001", "61800.0", "2"),
 }
 
 
@@ -253,8 +254,9 @@ def _simulator_config(market: Market) -> str:
         parts.append(f'[replay]\npaths = [{paths}]\nspeed = "{market.speed}"')
     for symbol in market.symbols:
         base, tick, lot, price, shown = _MARKETS[symbol]
+        section = "perpetuals" if ":" in symbol else "symbols"
         parts.append(
-            f'[[symbols]]\nname = "{base}USDT"\nbase = "{base}"\nquote = "USDT"\n'
+            f'[[{section}]]\nname = "{base}USDT"\nbase = "{base}"\nquote = "USDT"\n'
             f'tick_size = "{tick}"\nstep_size = "{lot}"\nstart_price = "{price}"\n'
             f'displayed_quantity = "{shown}"\nmaker_fee = "{market.fee}"\n'
             f'taker_fee = "{market.fee}"\nticks_per_s = {market.ticks_per_s}'

@@ -20,6 +20,7 @@ _COLUMNS: tuple[Column[ProfitRecord], ...] = (
     Column("grid", lambda profit: profit.grid),
     Column("unpaired", lambda profit: profit.unpaired, is_detail=True),
     Column("floating", lambda profit: profit.floating),
+    Column("funding", lambda profit: profit.funding, is_detail=True),
     Column("total", lambda profit: profit.total),
     Column("fees paid", lambda profit: profit.fees, is_detail=True),
     Column("inventory", lambda profit: profit.inventory),
@@ -35,7 +36,7 @@ def pnl(
     watch: Watch = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show grid profit, unpaired and floating profit, fees and their total, in quote.
+    """Show grid profit, unpaired and floating profit, funding, fees and the total, in quote.
 
     All are after fees. The mark is the middle of the book that the symbol's last decision saw.
     """

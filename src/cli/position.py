@@ -32,6 +32,16 @@ _COLUMNS: tuple[Column[PositionRecord], ...] = (
     Column("slots", lambda position: len(position.slots), is_detail=True),
     Column("reconciled (UTC)", lambda position: position.reconciled_at, is_detail=True),
 )
+#: As the venue showed them at the last comparison.
+_CONTRACTS: tuple[Column[PositionRecord], ...] = (
+    Column("contract", lambda position: position.symbol),
+    Column("at the venue", lambda position: position.venue_quantity),
+    Column("entry price", lambda position: position.entry_price),
+    Column("mark", lambda position: position.mark_price),
+    Column("liquidation", lambda position: position.liquidation_price),
+    Column("margin", lambda position: position.initial_margin),
+    Column("maintenance", lambda position: position.maintenance_margin),
+)
 _SLOTS: tuple[Column[SlotRecord], ...] = (
     Column("slot", lambda slot: slot.slot),
     Column("inventory", lambda slot: slot.inventory),
@@ -59,6 +69,9 @@ def show(
 
     def show_all(found: Sequence[PositionRecord]) -> None:
         show_rows(found, _COLUMNS, output, empty="no symbols")
+        contracts = [each for each in found if each.venue_quantity is not None]
+        if contracts and output is Format.TABLE:
+            show_rows(contracts, _CONTRACTS, output, empty="")
         if symbol is not None and output is Format.TABLE:
             for each in found:
                 show_rows(each.slots, _SLOTS, output, empty="every slot is flat")

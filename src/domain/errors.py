@@ -76,7 +76,8 @@ class OrderRejected(VenueError):
 
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
-        #: ``would_cross``, ``insufficient_funds``, ``filter``, ``duplicate`` or ``other``
+        #: ``would_cross``, ``insufficient_funds``, ``reduce_only``, ``filter``, ``duplicate`` or
+        #: ``other``
         self.reason = reason
 
 

@@ -13,7 +13,7 @@ from domain.errors import ConfigurationError
 #: The id as the venue sees it.
 ClientOrderId = NewType("ClientOrderId", str)
 VenueOrderId = NewType("VenueOrderId", str)
-#: ``{account}-{base}-{quote}``; holds neither ``/`` nor ``:``.
+#: ``{account}-{base}-{quote}``, of a perpetual with ``-perp``; holds neither ``/`` nor ``:``.
 SymbolKey = NewType("SymbolKey", str)
 #: ``{symbol key}:{epoch}:{sequence}``; also the id of the plan's workflow.
 DecisionId = NewType("DecisionId", str)
@@ -23,7 +23,8 @@ _SLOT_OFFSET = 1 << 15
 #: Bits of each part, most significant first; 104 in all with the checksum.
 _WIDTHS = (4, 20, 16, 8, 16, 4, 20)
 _CHECKSUM_BITS = 16
-_SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}")
+#: A perpetual is settled in its quote: ``BTC/USDT:USDT``.
+_SYMBOL = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{1,20})(:\2)?")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_]{0,30}")
 
 MAX_NONCE = (1 << 20) - 1
@@ -147,14 +148,16 @@ def symbol_key(account: str, symbol: str) -> SymbolKey:
             value=repr(account[:40]),
             remedy="name an account of the configuration, such as sim",
         )
-    if not _SYMBOL.fullmatch(symbol):
+    parts = _SYMBOL.fullmatch(symbol)
+    if parts is None:
         raise ConfigurationError(
             field="symbol",
-            rule="must be BASE/QUOTE in capitals",
+            rule="must be BASE/QUOTE, or BASE/QUOTE:QUOTE of a perpetual, in capitals",
             value=repr(symbol[:40]),
-            remedy="write it as BTC/USDT",
+            remedy="write it as BTC/USDT or BTC/USDT:USDT",
         )
-    return SymbolKey(f"{account}-{symbol.replace('/', '-')}")
+    base, quote, settle = parts.groups()
+    return SymbolKey(f"{account}-{base}-{quote}{'-perp' if settle else ''}")
 
 
 def decision_id(key: SymbolKey, epoch: int, sequence: int) -> DecisionId:

@@ -114,6 +114,8 @@ class Intent:
     price_ticks: int
     quantity_lots: int
     post_only: bool = True
+    #: The venue lets it close a position and never open one.
+    reduce_only: bool = False
 
     @property
     def side(self) -> Side:
@@ -188,6 +190,8 @@ class Trade:
     is_maker: bool
     #: Venue time, ms since the epoch.
     traded_ms: int
+    #: Of a contract: profit of the part of the position that it closed, as the venue reckons it.
+    realised: Decimal = Decimal(0)
 
 
 def status_of(state: OrderState) -> OrderStatus:

@@ -8,7 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from domain.contracts import MarginMode
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 
 
 class Mode(StrEnum):
@@ -25,6 +27,11 @@ class AccountConfig:
 
     name: str
     venue: str = "binance"
+    #: What it trades: an account trades one kind of market.
+    market: MarketKind = MarketKind.SPOT
+    #: Of contracts: what each symbol is set to when it is added.
+    leverage: int = 1
+    margin_mode: MarginMode = MarginMode.CROSS
     mode: Mode
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
@@ -72,6 +79,9 @@ class AccountConfig:
         timeout_ms: int,
         clock_skew_ms: int,
         native_quotes: bool = True,
+        market: MarketKind = MarketKind.SPOT,
+        leverage: int = 1,
+        margin_mode: MarginMode = MarginMode.CROSS,
     ) -> Self:
         """From settings; a key file wins over keys given beside it.
 
@@ -92,6 +102,9 @@ class AccountConfig:
         return cls(
             name=name,
             venue=venue,
+            market=market,
+            leverage=leverage,
+            margin_mode=margin_mode,
             mode=Mode(mode),
             api_key=api_key,
             api_secret=api_secret,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.rate_budget import Cost, RateLimits
 from ports.exchange import Capabilities, ClientIdCodec
@@ -32,13 +33,10 @@ class Call(StrEnum):
     CANDLES = "candles"
     TIME = "time"
     MARKETS = "markets"
-
-
-class Kind(StrEnum):
-    """What is traded; futures of other kinds are refused, with the reason, wherever they show."""
-
-    SPOT = "spot"
-    LINEAR = "linear"
+    #: Of contracts: leverage and margin mode, a position, what moved the wallet.
+    PREPARE = "prepare"
+    POSITION = "position"
+    INCOME = "income"
 
 
 class Proof(StrEnum):
@@ -102,6 +100,8 @@ class UserStream(StrEnum):
 
     ORDERS = "orders"
     TRADES = "trades"
+    #: Movements of the balances; of use where they move without a trade.
+    WALLETS = "wallets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,7 @@ class Venue:
     #: ccxt's name of it.
     ccxt_id: str
     proof: Proof
-    kinds: tuple[Kind, ...] = (Kind.SPOT,)
+    market: MarketKind = MarketKind.SPOT
     #: All its hosts end so; a simulator answers for these and for no other.
     domains: tuple[str, ...]
     sandbox: Sandbox
@@ -208,6 +208,11 @@ class Venue:
     #: What people must know before they trade here.
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Of the record: a venue has one for each kind of market."""
+        return record_name(self.ccxt_id, self.market)
+
     def capabilities(self, account: AccountConfig) -> Capabilities:
         return Capabilities(
             request_expiry_ms=self.request_expiry_ms(account.recv_window_ms),
@@ -220,6 +225,10 @@ class Venue:
     def request_expiry_ms(self, recv_window_ms: int) -> int | None:
         """When a signed request is dead at the venue; `None` where nothing expires."""
         return None if self.expiry is None else max(recv_window_ms, self.expiry.least_ms)
+
+
+def record_name(ccxt_id: str, market: MarketKind) -> str:
+    return ccxt_id if market is MarketKind.SPOT else f"{ccxt_id}-{market}"
 
 
 def plain_costs() -> Mapping[Call, Cost]:

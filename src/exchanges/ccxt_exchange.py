@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from domain.contracts import Income, Position
 from domain.errors import (
     AuthenticationRefused,
     ConfigurationError,
@@ -22,14 +23,22 @@ from domain.errors import (
     VenueError,
 )
 from domain.ids import ClientOrderId, VenueOrderId
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import Address, BookCall, Call, Kind, Reply
+from exchanges.capabilities import Address, BookCall, Call, Reply
 from exchanges.connection import DEFAULT_RETRY_AFTER_S, Connection, dispatching
-from exchanges.contracts import refuse_hedge_mode
+from exchanges.contracts import (
+    INCOME_KINDS,
+    INCOME_PAGE,
+    fetch_income,
+    fetch_position,
+    fetch_wallets,
+    refuse_hedge_mode,
+    set_margin,
+)
 from exchanges.conversions import (
     Structure,
     reason_untradable,
@@ -142,7 +151,7 @@ class CcxtExchange:
 
     async def _load_instruments(self) -> Mapping[str, Instrument]:
         async with self._asking(Call.MARKETS) as client:
-            if Kind.LINEAR in self._venue.kinds:
+            if self._trades_contracts:
                 await refuse_hedge_mode(client)
             markets = await client.load_markets(True)
             # Binance's testnet has no such endpoint; ccxt's table of the venue's fees serves there.
@@ -150,7 +159,7 @@ class CcxtExchange:
             fees = await client.fetch_trading_fees() if has_fees else {}
         instruments = {}
         for symbol, market in markets.items():
-            reason = reason_untradable(market)
+            reason = reason_untradable(market, self._config.market)
             if reason is not None:
                 log.debug("market_refused", symbol=symbol, reason=reason)
                 continue
@@ -224,8 +233,42 @@ class CcxtExchange:
 
     async def _fetch_balances(self) -> Mapping[str, Decimal]:
         async with self._asking(Call.BALANCES) as client:
+            if self._trades_contracts:
+                return await fetch_wallets(client)
             balances = (await client.fetch_balance())["total"]
             return {asset: to_decimal(amount) for asset, amount in balances.items()}
+
+    async def prepare_symbol(self, symbol: str) -> int:
+        if not self._trades_contracts:
+            return 1
+        leverage, mode = self._config.leverage, self._config.margin_mode
+        try:
+            async with self._asking(Call.PREPARE) as client:
+                await set_margin(client, symbol, leverage, mode)
+        except OrderRejected as error:
+            raise ConfigurationError(
+                field="account.leverage",
+                rule=f"and account.margin_mode must be what the venue sets {symbol} to",
+                value=f"{leverage} and {mode.value}: {error}",
+                remedy="close the symbol's position and orders, or keep what they were opened with",
+            ) from error
+        return leverage
+
+    async def fetch_position(self, symbol: str) -> Position:
+        async with self._asking(Call.POSITION) as client:
+            return await fetch_position(client, symbol)
+
+    async def fetch_income(self, after_ms: int) -> Sequence[Income]:
+        found: list[Income] = []
+        for kind in INCOME_KINDS:
+            page = 0
+            told: Sequence[Income] = ()
+            while page == 0 or len(told) == INCOME_PAGE:
+                page += 1
+                async with self._asking(Call.INCOME) as client:
+                    told = await fetch_income(client, kind, after_ms, page)
+                found += told
+        return sorted(found, key=lambda income: income.booked_ms)
 
     def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         return self._quotes.watch(symbol)
@@ -238,6 +281,10 @@ class CcxtExchange:
             if self._connection is not None:
                 await self._connection.close()
                 self._connection = None
+
+    @property
+    def _trades_contracts(self) -> bool:
+        return self._config.market is MarketKind.LINEAR
 
     async def _fetch_order(
         self, symbol: str, client_order_id: ClientOrderId, tier: Tier
@@ -255,6 +302,8 @@ class CcxtExchange:
         params: dict[str, object] = {venue.ids.create: intent.client_order_id}
         if intent.post_only:
             params[venue.post_only] = True
+        if intent.reduce_only:
+            params["reduceOnly"] = True
 
         async def place(client: Any) -> Structure:
             _check_kept(price, client.price_to_precision(symbol, f"{price:f}"))

@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from domain.ids import ClientOrderId, Side, VenueOrderId
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade, VenueStatus
 
@@ -61,6 +61,7 @@ def to_trade(trade: Structure) -> Trade:
     symbol = _text(trade["symbol"])
     side = Side(trade["side"])
     base, _, quote = symbol.partition("/")
+    quote, _, settle = quote.partition(":")
     return Trade(
         symbol=symbol,
         trade_id=_text(trade["id"]),
@@ -70,9 +71,11 @@ def to_trade(trade: Structure) -> Trade:
         quantity=to_decimal(trade["amount"]),
         fee=to_decimal(trade["fee"]["cost"]),
         # Where nothing was charged the venue may name no asset.
-        fee_asset=trade["fee"]["currency"] or (base if side is Side.BUY else quote),
+        fee_asset=trade["fee"]["currency"] or (base if side is Side.BUY and not settle else quote),
         is_maker=trade["takerOrMaker"] == "maker",
         traded_ms=int(trade["timestamp"]),
+        # Under the names of Binance's history and of its stream.
+        realised=to_decimal(trade["info"].get("realizedPnl") or trade["info"].get("rp") or "0"),
     )
 
 
@@ -109,12 +112,19 @@ def to_candle(row: Sequence[object]) -> Candle:
     return Candle(open_ms=int(str(open_ms)), open=first, high=high, low=low, close=close)
 
 
-def reason_untradable(market: Structure) -> str | None:
-    """Why a market is none of ours, or `None` if it is."""
+def reason_untradable(market: Structure, kind: MarketKind = MarketKind.SPOT) -> str | None:
+    """Why an account of a kind does not trade a market, or `None` if it does."""
     if market["inverse"]:
         return "an inverse contract is settled in its base: profit in quote is no sum of integers"
-    if not market["spot"]:
-        return f"a {market['type']} is traded as a contract, which this adapter does not do"
+    if kind is MarketKind.SPOT and not market["spot"]:
+        return f"a {market['type']} is a contract, which accounts of market linear trade"
+    if kind is MarketKind.LINEAR:
+        if not market["swap"]:
+            return f"a {market['type']} is no perpetual"
+        if market["settle"] != market["quote"]:
+            return f"it is settled in {market['settle']}, not in its quote"
+        if to_decimal(market["contractSize"]) != 1:
+            return f"a contract of {market['contractSize']} {market['base']}: only those of one are"
     if not market["active"]:
         return "the venue does not trade it now"
     return None
@@ -136,6 +146,7 @@ def to_instrument(account: str, market: Structure, fee: Structure) -> Instrument
         symbol=market["symbol"],
         base=market["base"],
         quote=market["quote"],
+        kind=MarketKind.SPOT if market["spot"] else MarketKind.LINEAR,
         tick_size=_step(market["precision"]["price"]),
         lot_size=lot_size,
         min_quantity_lots=max(1, int(min_lots)),

@@ -17,22 +17,24 @@ from domain.errors import VenueError
 from domain.ids import ClientOrderId
 from domain.market import Quote
 from domain.orders import OrderReport, Trade, VenueStatus
-from exchanges.capabilities import Venue
+from exchanges.capabilities import UserStream, Venue
 from exchanges.channel import Channel, relay
 from exchanges.connection import Connection
 from exchanges.conversions import Structure, to_order_report, to_quote, to_trade
 from exchanges.look_up import client_id_of
 from exchanges.translate import MALFORMED, CcxtError, understanding
-from ports.exchange import StreamLost, StreamRestored
+from ports.exchange import StreamLost, StreamRestored, WalletMoved
 
 RECONNECT_FIRST_S = 0.1
 RECONNECT_LONGEST_S = 5.0
 POLL_EVERY_S = 5.0
+#: ccxt's options of the account stream of contracts; it holds the stream's key.
+LISTEN_KEY = "linear"
 #: What ends a connection's service; anything else is a defect of ours and goes to the reader.
 _FAILURES = (CcxtError, VenueError, OSError, *MALFORMED)
 
 QuoteEvent = Quote | StreamLost | StreamRestored
-AccountEvent = OrderReport | Trade | StreamLost | StreamRestored
+AccountEvent = OrderReport | Trade | WalletMoved | StreamLost | StreamRestored
 OpenConnection = Callable[[], Awaitable[Connection]]
 
 log = structlog.get_logger("exchanges")
@@ -204,6 +206,8 @@ class AccountStream:
         client = connection.client
         try:
             if self._venue.signs_in:
+                # A key that ccxt holds may have ended with what ended the stream.
+                client.options.pop(LISTEN_KEY, None)
                 async with asyncio.timeout(self._silence_s):
                     await client.authenticate()
             self._expected.clear()
@@ -211,6 +215,8 @@ class AccountStream:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(_pump(self._pump_orders(client, channel)))
                 pumps.create_task(_pump(self._pump_trades(client, channel)))
+                if UserStream.WALLETS in self._venue.user_streams:
+                    pumps.create_task(_pump(self._pump_wallets(client, channel)))
                 pumps.create_task(self._await_expected())
         finally:
             # ccxt would take a half-open subscription for a working one.
@@ -234,6 +240,15 @@ class AccountStream:
                 with understanding("trade event"):
                     event = to_trade(trade)
                 channel.put(event)
+
+    async def _pump_wallets(self, client: Any, channel: Channel[AccountEvent]) -> None:
+        while True:
+            balance = await client.watch_balance()
+            with understanding("balance event"):
+                reason = balance["info"]["a"]["m"]
+            # Trades say themselves what they moved.
+            if reason != "ORDER":
+                channel.put(WalletMoved())
 
     async def _await_expected(self) -> None:
         while True:

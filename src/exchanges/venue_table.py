@@ -35,9 +35,9 @@ def facts_of(venue: Venue) -> dict[str, str]:
     """One venue's row, by column."""
     ids = venue.ids
     return {
-        "venue": venue.ccxt_id,
+        "venue": venue.name,
         "proof": venue.proof.value,
-        "trades": ", ".join(venue.kinds),
+        "trades": venue.market.value,
         "sandbox": _sandbox(venue),
         "client id": f"{ids.create}: {ids.pattern}",
         "look-up": _look_up(venue),

@@ -18,6 +18,7 @@ from domain.market import BookTop
 from domain.orders import Order
 from ext.ladder import DENIED, LIVE, PLACEABLE, VACANT, WANTED, grant_entries
 from grid.grid import Desired, Grid, SlotSide
+from grid.reduce_only import with_reduce_only
 from grid.sizing import round_trip_profit_units
 from grid.slots import Slot
 from grid.view import View
@@ -61,14 +62,25 @@ def desired_orders(
     most_orders = grid.spec.max_open_orders // len(views)
     if stance is Stance.FLATTEN:
         closing = [order for view in views for order in _flattening(view, most_orders)]
-        return _uncrossed(closing, book.mid_ticks)
+        return _marked(closing, grid, slots, book, live)
     exits = [_exits(view, most_orders) for view in views]
     desired = [order for orders in exits for order in orders]
     if stance is Stance.TRADE:
         levels = _skew_levels(views)
         for view, own_exits in zip(views, exits, strict=True):
             desired += _entries(view, own_exits, most_orders, view.role * levels)
-    return _uncrossed(desired, book.mid_ticks)
+    return _marked(desired, grid, slots, book, live)
+
+
+def _marked(
+    desired: list[Desired],
+    grid: Grid,
+    slots: Mapping[SlotId, Slot],
+    book: BookTop,
+    live: Mapping[SlotSide, Order],
+) -> tuple[Desired, ...]:
+    uncrossed = _uncrossed(desired, book.mid_ticks)
+    return with_reduce_only(uncrossed, slots.values(), live, grid.instrument)
 
 
 def _exits(view: View, most_orders: int) -> list[Desired]:

@@ -43,6 +43,8 @@ class Desired:
     placeable: bool
     #: False for an order that is meant to be filled at once.
     post_only: bool = True
+    #: Of an order about to be placed on contracts: whether it may only close.
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ class IntentFactory:
             price_ticks=desired.price_ticks,
             quantity_lots=desired.quantity_lots,
             post_only=desired.post_only,
+            reduce_only=desired.reduce_only,
         )
 
 

@@ -16,8 +16,10 @@ from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.venues import require_access
+from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.requests import Requests
@@ -39,6 +41,7 @@ from store.migrate import migrate, sqlalchemy_url
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
+from store.wallets import Wallets
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
 from telemetry.clock import SystemClock
@@ -115,6 +118,9 @@ def _account_of(settings: Settings) -> AccountConfig:
     config = AccountConfig.load(
         name=account.name,
         venue=account.venue,
+        market=account.market,
+        leverage=account.leverage,
+        margin_mode=account.margin_mode,
         mode=account.mode.value,
         api_key=account.api_key.get_secret_value(),
         api_secret=account.api_secret.get_secret_value(),
@@ -146,7 +152,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
-        await registry.bind_exchange(f"{settings.account.venue} {settings.account.mode.value}")
+        await registry.bind_exchange(_name_of_exchange(settings))
         clock = SystemClock()
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
@@ -178,6 +184,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 lease=lease,
                 membership=membership,
                 failpoints=failpoints,
+                bookkeeper=_bookkeeper(settings, database.engine, exchange),
             ),
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))
@@ -204,6 +211,22 @@ def _say_what_is_at_stake(settings: Settings) -> None:
         log.warning("trades_real_money", venue=account.venue, account=account.name)
     if account.unverified:
         log.warning("venue_is_unverified", venue=account.venue, account=account.name)
+
+
+def _name_of_exchange(settings: Settings) -> str:
+    account = settings.account
+    market = "" if account.market is MarketKind.SPOT else f" {account.market}"
+    return f"{account.venue} {account.mode}{market}"
+
+
+def _bookkeeper(
+    settings: Settings, engine: AsyncEngine, exchange: ExchangePort
+) -> Bookkeeper | None:
+    """Where balances move only by trades there is nothing else to book."""
+    if settings.account.market is MarketKind.SPOT:
+        return None
+    wallets = Wallets(engine, settings.account.name)
+    return Bookkeeper(exchange, wallets, settings.reconcile_every_s)
 
 
 def new_request_id() -> str:

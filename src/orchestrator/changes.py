@@ -17,7 +17,7 @@ from domain.errors import (
     VenueError,
 )
 from domain.ids import SymbolKey, symbol_key
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from grid.check import check_spec
 from grid.ladder import LadderVersion
 from grid.phase import first_phase
@@ -49,6 +49,8 @@ VENUE_PATIENCE_S = 300.0
 VENUE_RETRY_S = 1.0
 #: Tries to see the account's balances and trades at one and the same moment.
 CONSISTENT_READS = 20
+#: A wallet is written down only when nothing but trades moved it for so long.
+QUIET_MS = 5_000
 
 
 class Verb(StrEnum):
@@ -159,7 +161,8 @@ class Changes:
         if price is None:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
-        balances, last_trade_id = await self._opening(instrument)
+        leverage = await self._exchange.prepare_symbol(symbol)
+        balances, last_trade_id = await self._opening(instrument, quote.exchange_ms)
         adoption = await self._adoption(change, instrument, spec, price, balances)
         return {
             "outcome": "prepared",
@@ -168,6 +171,8 @@ class Changes:
             "instrument": instrument_document(instrument),
             "balances": {asset: str(amount) for asset, amount in balances.items()},
             "last_trade_id": last_trade_id,
+            "leverage": leverage,
+            "income_ms": quote.exchange_ms if instrument.kind is MarketKind.LINEAR else 0,
             "check": report_document(report),
             "adoption": adoption and adoption.document(),
         }
@@ -194,13 +199,18 @@ class Changes:
             quantity=None if asked["quantity"] is None else Decimal(asked["quantity"]),
         )
 
-    async def _opening(self, instrument: Instrument) -> tuple[dict[str, Decimal], str | None]:
-        """Balances of both assets and the last trade before them, with no trade in between."""
+    async def _opening(
+        self, instrument: Instrument, now_ms: int
+    ) -> tuple[dict[str, Decimal], str | None]:
+        """Balances of the assets and the last trade before them, with no trade in between."""
+        is_spot = instrument.kind is MarketKind.SPOT
+        assets = (instrument.base, instrument.quote) if is_spot else (instrument.quote,)
         for _ in range(CONSISTENT_READS):
             before = await self._exchange.fetch_last_trade_id(instrument.symbol)
             balances = await self._exchange.fetch_balances()
             if before == await self._exchange.fetch_last_trade_id(instrument.symbol):
-                assets = (instrument.base, instrument.quote)
+                if not is_spot and await self._exchange.fetch_income(now_ms - QUIET_MS):
+                    raise TransientVenueError(f"{instrument.quote}: the wallet is just moving")
                 return {asset: balances.get(asset, Decimal(0)) for asset in assets}, before
         raise TransientVenueError(f"{instrument.symbol}: the account trades without a pause")
 
@@ -328,6 +338,8 @@ def _new_symbol(
         instrument=instrument,
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
+        leverage=prepared["leverage"],
+        income_ms=prepared["income_ms"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
         adopted=slots_of(adoption, ladder.version, instrument) if adoption else (),
     )

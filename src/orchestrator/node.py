@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
+from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.guard import Guard
 from orchestrator.membership import Membership
@@ -26,7 +27,7 @@ from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
-from ports.exchange import ExchangePort, StreamLost, StreamRestored
+from ports.exchange import ExchangePort, StreamLost, StreamRestored, WalletMoved
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
 from risk.reservations import PortfolioLimits
@@ -86,6 +87,8 @@ class NodePorts:
     lease: Lease
     membership: Membership
     failpoints: Failpoints
+    #: Where balances move without trades.
+    bookkeeper: Bookkeeper | None = None
 
 
 class Node:
@@ -178,6 +181,8 @@ class Node:
             tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
             tasks.create_task(self._rules.keep(), name="trading rules")
+            if self._ports.bookkeeper is not None:
+                tasks.create_task(self._ports.bookkeeper.keep(), name="bookkeeper")
 
     async def stop(self) -> int:
         """End every shard's current plan, cancel its orders if so configured, hand the shards on.
@@ -353,6 +358,10 @@ class Node:
         async with aclosing(self._ports.exchange.watch_account()) as events:
             async for event in events:
                 self._note_stream(event)
+                if isinstance(event, WalletMoved):
+                    if self._ports.bookkeeper is not None:
+                        self._ports.bookkeeper.ask_now()
+                    continue
                 for runner in self._recipients(event):
                     runner.mailbox.put_order_event(event)
 

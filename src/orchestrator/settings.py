@@ -18,7 +18,9 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from domain.contracts import MarginMode
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 from exchanges.venues import VENUES
 from risk.reservations import PortfolioLimits
 
@@ -74,6 +76,11 @@ class AccountSettings(BaseModel):
     #: Short name; part of every symbol's key.
     name: str = Field(default="sim", pattern=r"^[a-z0-9][a-z0-9_]{0,30}$")
     venue: str = "binance"
+    #: What it trades: spot pairs, or perpetuals settled in quote.
+    market: MarketKind = MarketKind.SPOT
+    #: Of perpetuals: what a symbol is set to at the venue when it is added.
+    leverage: int = Field(default=1, ge=1, le=125)
+    margin_mode: MarginMode = MarginMode.CROSS
     #: Trade at a venue of which no record says what it guarantees.
     unverified: bool = False
     #: The simulator, where it speaks the venue's language, else the testnet.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from domain.contracts import Income, Position
 from domain.ids import ClientOrderId, OrderTag, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
@@ -84,6 +85,11 @@ class StreamLost:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class WalletMoved:
+    """Something else than a trade changed a balance, such as funding."""
+
+
 class ClientIdCodec(Protocol):
     """How a venue's client order id spells the 104-bit integer of a tag."""
 
@@ -142,7 +148,7 @@ class ExchangePort(Protocol):
     def ids(self) -> ClientIdCodec: ...
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        """All spot markets by unified symbol, freshly loaded."""
+        """All markets of the account's kind by unified symbol, freshly loaded."""
         ...
 
     async def submit(
@@ -184,7 +190,27 @@ class ExchangePort(Protocol):
         ...
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
-        """Free plus locked, by asset."""
+        """Free plus locked, by asset; of contracts the wallet, without what positions earned."""
+        ...
+
+    async def prepare_symbol(self, symbol: str) -> int:
+        """Set margin mode and leverage as the account is to have them; the leverage, 1 on spot.
+
+        Done again it changes nothing.
+
+        Raises
+        ------
+        ConfigurationError
+            If the venue refuses them, as while a position is open.
+        """
+        ...
+
+    async def fetch_position(self, symbol: str) -> Position:
+        """The net position; only where contracts are traded."""
+        ...
+
+    async def fetch_income(self, after_ms: int) -> Sequence[Income]:
+        """What moved the account's wallets beside trades from that venue time on, oldest first."""
         ...
 
     def watch_quotes(
@@ -195,7 +221,7 @@ class ExchangePort(Protocol):
 
     def watch_account(
         self,
-    ) -> AsyncGenerator[OrderReport | Trade | StreamLost | StreamRestored, None]:
+    ) -> AsyncGenerator[OrderReport | Trade | WalletMoved | StreamLost | StreamRestored, None]:
         """Endless order and trade events of the whole account; none is dropped."""
         ...
 

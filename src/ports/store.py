@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from domain.contracts import Position
 from domain.ids import ClientOrderId, DecisionId, SlotId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import BookTop
@@ -132,6 +133,8 @@ class Changes:
     instrument: Instrument | None = None
     reconciled_trade_id: str | None = None
     is_reconciled: bool = False
+    #: Of contracts: the position that a comparison found.
+    position: Position | None = None
 
     def __bool__(self) -> bool:
         return bool(
@@ -145,6 +148,16 @@ class Changes:
             or self.instrument
             or self.is_reconciled
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What all recorded trades of a contract add up to, in base, signed."""
+
+    #: Inventory of all slots of the symbol.
+    slots: Decimal
+    #: What trades that are not ours, or not known to be, made of it beside them.
+    others: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,4 +227,8 @@ class ShardStore(Protocol):
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         """Base that all slots of the account's symbols hold."""
+        ...
+
+    async def held_position(self, account: str, symbol: str) -> Held:
+        """What a contract's recorded trades make its position."""
         ...

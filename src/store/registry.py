@@ -96,6 +96,9 @@ class NewSymbol:
     instrument: Instrument
     requested_by: str
     last_trade_id: str | None
+    leverage: int = 1
+    #: Of contracts: movements beside trades up to this venue time are part of the balances.
+    income_ms: int = 0
     #: Free plus locked, for base and quote at least.
     balances: Mapping[str, Decimal]
     #: Slots that begin with inventory the account held already.
@@ -252,10 +255,15 @@ class Registry:
             for asset, amount in new.balances.items():
                 await connection.execute(
                     text("""
-                        INSERT INTO opening_balances (account, asset, amount)
-                        VALUES (:account, :asset, :amount) ON CONFLICT DO NOTHING
+                        INSERT INTO opening_balances (account, asset, amount, income_ms)
+                        VALUES (:account, :asset, :amount, :income_ms) ON CONFLICT DO NOTHING
                     """),
-                    {"account": new.account, "asset": asset, "amount": amount},
+                    {
+                        "account": new.account,
+                        "asset": asset,
+                        "amount": amount,
+                        "income_ms": new.income_ms,
+                    },
                 )
             await connection.execute(
                 _ENQUEUE,
@@ -438,6 +446,7 @@ def _reserving(new: NewSymbol) -> Reserving:
             quote=instrument.quote,
         ),
         spec=GridSpec.model_validate(new.spec),
+        leverage=Decimal(new.leverage),
     )
 
 

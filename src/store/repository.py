@@ -15,7 +15,7 @@ from domain.instrument import Instrument
 from domain.orders import Order
 from domain.plans import CommittedPlan, Place
 from grid.spec import GridSpec
-from ports.store import Changes, Claim, ClosedPair, Decision, Loaded, Ownership, Status
+from ports.store import Changes, Claim, ClosedPair, Decision, Held, Loaded, Ownership, Status
 from store import statements as sql
 from store.engine import transaction
 from store.rows import (
@@ -31,6 +31,7 @@ from store.rows import (
     order_values,
     phase_document,
     phase_of,
+    position_values,
     slot_of,
     slot_values,
     trade_of,
@@ -149,6 +150,14 @@ class Repository:
             held = await connection.execute(sql.HELD_INVENTORY, {"account": account, "base": base})
             return Decimal(held.scalar_one())
 
+    async def held_position(self, account: str, symbol: str) -> Held:
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                sql.HELD_POSITION, {"account": account, "symbol": symbol}
+            )
+            row = found.one()
+            return Held(Decimal(row.slots), Decimal(row.others))
+
     @asynccontextmanager
     async def _owned(
         self, ownership: Ownership, spec_version: int | None
@@ -223,6 +232,8 @@ async def _record_terms(connection: AsyncConnection, shard: int, changes: Change
         await connection.execute(
             sql.RECORD_PHASE, {"shard": shard, "phase": phase_document(changes.phase)}
         )
+    if changes.position:
+        await connection.execute(sql.RECORD_POSITION, position_values(changes.position, shard))
     if changes.is_reconciled:
         await connection.execute(
             sql.MARK_RECONCILED, {"shard": shard, "trade_id": changes.reconciled_trade_id}
@@ -296,6 +307,7 @@ def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
         "price": str(instrument.ticks_to_price(intent.price_ticks)),
         "quantity": str(instrument.lots_to_quantity(intent.quantity_lots)),
         "post_only": intent.post_only,
+        "reduce_only": intent.reduce_only,
         "reason": place.reason,
     }
 

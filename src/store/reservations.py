@@ -33,7 +33,7 @@ from store.engine import transaction
 _LOCK_SPACE = 730_551
 
 _SYMBOLS = text("""
-    SELECT s.symbol, i.kind, i.base, i.quote, s.spec, held.*
+    SELECT s.symbol, i.kind, i.base, i.quote, s.spec, s.leverage, held.*
       FROM shards s
       JOIN instruments i
         ON (i.account, i.symbol, i.version) = (s.account, s.symbol, s.instrument_version)
@@ -95,6 +95,7 @@ async def reserving_symbols(connection: AsyncConnection, account: str) -> tuple[
                 base_owed=row.base_owed,
                 quote_received=row.quote_received,
             ),
+            leverage=Decimal(row.leverage),
         )
         for row in found
     )

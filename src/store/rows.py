@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Row
 
+from domain.contracts import Position
 from domain.ids import ClientOrderId, OrderTag, Purpose, Side, SlotId, VenueOrderId
 from domain.instrument import Instrument, MarketKind, Rounding
 from domain.orders import (
@@ -135,6 +136,7 @@ def order_of(row: AnyRow, nonce: int, made_under: Instrument, in_force: Instrume
             price_ticks=made_under.price_to_ticks(row.price),
             quantity_lots=made_under.quantity_to_lots(row.quantity),
             post_only=row.post_only,
+            reduce_only=row.reduce_only,
         ),
         state=_state_of(row, made_under),
         rules=None if made_under.has_steps_of(in_force) else made_under,
@@ -207,18 +209,27 @@ def fill_values(fill: Fill, account: str, shard: int) -> dict[str, object]:
         "fee": trade.fee,
         "fee_asset": trade.fee_asset,
         "is_maker": trade.is_maker,
+        "realised": trade.realised,
         "traded_at": moment(trade.traded_ms),
     }
 
 
 def ledger_values(trade: Trade, instrument: Instrument) -> list[dict[str, object]]:
-    """The three movements of a trade: base, quote and fee, signed as the balances change."""
+    """What a trade moved, signed as the balances change.
+
+    On spot base, quote and fee; of a contract only what it realised, and the fee.
+    """
+    fee = (trade.fee_asset, "fee", -trade.fee)
     sign = Decimal(1) if trade.side is Side.BUY else Decimal(-1)
-    movements = (
-        (instrument.base, "trade", sign * trade.quantity),
-        (instrument.quote, "trade", -sign * trade.quantity * trade.price),
-        (trade.fee_asset, "fee", -trade.fee),
-    )
+    match instrument.kind:
+        case MarketKind.SPOT:
+            movements = [
+                (instrument.base, "trade", sign * trade.quantity),
+                (instrument.quote, "trade", -sign * trade.quantity * trade.price),
+                fee,
+            ]
+        case MarketKind.LINEAR:
+            movements = [(instrument.quote, "realised", trade.realised), fee]
     return [
         {
             "account": instrument.account,
@@ -234,6 +245,10 @@ def ledger_values(trade: Trade, instrument: Instrument) -> list[dict[str, object
     ]
 
 
+def position_values(position: Position, shard: int) -> dict[str, object]:
+    return {"shard": shard, **asdict(position)}
+
+
 def trade_of(row: AnyRow) -> Trade:
     return Trade(
         symbol=row.symbol,
@@ -245,6 +260,7 @@ def trade_of(row: AnyRow) -> Trade:
         fee=row.fee,
         fee_asset=row.fee_asset,
         is_maker=row.is_maker,
+        realised=row.realised,
         traded_ms=milliseconds(row.traded_at),
     )
 

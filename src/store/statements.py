@@ -73,7 +73,8 @@ COMMIT_DECISION = text("""
     ), places AS (
         SELECT * FROM allowed, jsonb_to_recordset(CAST(:places AS jsonb)) AS place (
             client_order_id text, ladder_version smallint, slot integer, purpose text, side text,
-            generation integer, price numeric, quantity numeric, post_only boolean, reason text)
+            generation integer, price numeric, quantity numeric, post_only boolean,
+            reduce_only boolean, reason text)
     ), decision AS (
         INSERT INTO decisions (decision_id, shard, epoch, sequence, bid, ask, exchange_ms,
                                causes, cancels, places, refused)
@@ -84,9 +85,10 @@ COMMIT_DECISION = text("""
     ), intents AS (
         INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose,
                             side, generation, instrument_version, price, quantity, post_only,
-                            reason, status)
+                            reduce_only, reason, status)
         SELECT client_order_id, :decision_id, shard, ladder_version, slot, purpose, side,
-               generation, instrument_version, price, quantity, post_only, reason, 'intended'
+               generation, instrument_version, price, quantity, post_only, reduce_only, reason,
+               'intended'
           FROM places
     ), generations AS (
         INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost,
@@ -134,9 +136,9 @@ UPDATE_ORDER = text("""
 #: not known or taken for absent, or to somebody else.
 RECORD_FILL = text("""
     INSERT INTO fills (account, symbol, trade_id, shard, venue_order_id, client_order_id, origin,
-                       side, price, quantity, fee, fee_asset, is_maker, traded_at)
+                       side, price, quantity, fee, fee_asset, is_maker, realised, traded_at)
     VALUES (:account, :symbol, :trade_id, :shard, :venue_order_id, :client_order_id, :origin,
-            :side, :price, :quantity, :fee, :fee_asset, :is_maker, :traded_at)
+            :side, :price, :quantity, :fee, :fee_asset, :is_maker, :realised, :traded_at)
     ON CONFLICT (account, symbol, trade_id) DO UPDATE
        SET origin = excluded.origin, client_order_id = excluded.client_order_id
      WHERE fills.origin = 'parked' OR (fills.origin = 'external' AND excluded.origin = 'own')
@@ -238,6 +240,27 @@ ADD_SPEC = text("""
 ADD_ADOPTION = text("""
     INSERT INTO adoptions (shard, ladder_version, slot, quantity, cost)
     VALUES (:shard, :ladder_version, :slot, :inventory, :cost)
+""")
+
+#: Per account and symbol, over all shards that ever had it.
+HELD_POSITION = text("""
+    SELECT (SELECT coalesce(sum(inventory), 0) FROM slots JOIN shards USING (shard)
+             WHERE account = :account AND symbol = :symbol) AS slots,
+           (SELECT coalesce(sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END), 0)
+              FROM fills
+             WHERE account = :account AND symbol = :symbol AND origin <> 'own') AS others
+""")
+
+RECORD_POSITION = text("""
+    INSERT INTO positions (shard, quantity, entry_price, mark_price, liquidation_price,
+                           initial_margin, maintenance_margin)
+    VALUES (:shard, :quantity, :entry_price, :mark_price, :liquidation_price, :initial_margin,
+            :maintenance_margin)
+    ON CONFLICT (shard) DO UPDATE
+       SET quantity = excluded.quantity, entry_price = excluded.entry_price,
+           mark_price = excluded.mark_price, liquidation_price = excluded.liquidation_price,
+           initial_margin = excluded.initial_margin,
+           maintenance_margin = excluded.maintenance_margin, seen_at = clock_timestamp()
 """)
 
 ADD_INSTRUMENT = text("""

@@ -110,11 +110,20 @@ shards = Table(
     "shards",
     metadata,
     Column("shard", Integer, Identity(maxvalue=65535), primary_key=True),
-    Column("symbol_key", Text, nullable=False, comment="account-BASE-QUOTE"),
+    Column(
+        "symbol_key", Text, nullable=False, comment="account-BASE-QUOTE, of a perpetual with -perp"
+    ),
     Column("account", Text, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("spec", JSONB, nullable=False, comment="the grid as requested, in its current version"),
     Column("spec_version", Integer, nullable=False, server_default="1"),
+    Column(
+        "leverage",
+        Integer,
+        nullable=False,
+        server_default="1",
+        comment="of contracts: as the account was set at the venue when the symbol was added",
+    ),
     Column(
         "spec_ms",
         BigInteger,
@@ -281,6 +290,13 @@ orders = Table(
     Column("price", Numeric, nullable=False),
     Column("quantity", Numeric, nullable=False, comment="in base"),
     Column("post_only", Boolean, nullable=False),
+    Column(
+        "reduce_only",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="of contracts: it may close a position and never open one",
+    ),
     Column("reason", Text, nullable=False, comment="why it was decided"),
     Column("status", Text, nullable=False),
     Column("status_reason", Text, nullable=False, server_default=""),
@@ -339,6 +355,13 @@ fills = Table(
     Column("fee", Numeric, nullable=False),
     Column("fee_asset", Text, nullable=False),
     Column("is_maker", Boolean, nullable=False),
+    Column(
+        "realised",
+        Numeric,
+        nullable=False,
+        server_default="0",
+        comment="of contracts: profit of what it closed, as the venue reckons it",
+    ),
     _moment("traded_at", "venue time"),
     _moment("recorded_at", "when it was committed here", default=True),
     CheckConstraint("origin IN ('own', 'external', 'parked')", name="origin"),
@@ -376,13 +399,29 @@ ledger = Table(
     Column("entry", BigInteger, Identity(), primary_key=True),
     Column("account", Text, nullable=False),
     Column("asset", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        comment="trade and fee; of contracts realised, fee, funding and transfer",
+    ),
     Column("amount", Numeric, nullable=False, comment="signed change of the balance"),
-    Column("symbol", Text, nullable=False),
-    Column("trade_id", Text, nullable=False),
-    _moment("booked_at", "venue time of the trade"),
-    CheckConstraint("kind IN ('trade', 'fee')", name="kind"),
+    Column("symbol", Text, nullable=False, comment="empty for a transfer"),
+    Column(
+        "trade_id",
+        Text,
+        nullable=False,
+        comment="of funding and transfers the venue's transaction id",
+    ),
+    _moment("booked_at", "venue time"),
+    CheckConstraint("kind IN ('trade', 'fee', 'realised', 'funding', 'transfer')", name="kind"),
     UniqueConstraint("account", "symbol", "trade_id", "asset", "kind"),
+    Index(
+        "ledger_income",
+        "account",
+        "booked_at",
+        postgresql_where=text("kind IN ('funding', 'transfer')"),
+    ),
     comment="balance now - opening balance = sum of the amounts, for each asset",
 )
 
@@ -391,7 +430,14 @@ opening_balances = Table(
     metadata,
     Column("account", Text, primary_key=True),
     Column("asset", Text, primary_key=True),
-    Column("amount", Numeric, nullable=False, comment="free plus locked"),
+    Column("amount", Numeric, nullable=False, comment="free plus locked; of contracts the wallet"),
+    Column(
+        "income_ms",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of contracts: funding and transfers up to here are part of it, ms since 1970",
+    ),
     _moment("recorded_at", "before the first order was sent", default=True),
     comment="what the account held when it was first used",
 )
@@ -412,6 +458,20 @@ rate_pauses = Table(
     Column("account", Text, primary_key=True),
     _moment("paused_until", "no node asks the venue anything before", default=True),
     comment="the venue asked one node of the account for silence; all of them keep it",
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("shard", ForeignKey("shards.shard"), primary_key=True),
+    Column("quantity", Numeric, nullable=False, comment="net, in base; short: negative"),
+    Column("entry_price", Numeric, nullable=False, comment="average, as the venue reckons it"),
+    Column("mark_price", Numeric, nullable=False),
+    Column("liquidation_price", Numeric, comment="null where no price would end it"),
+    Column("initial_margin", Numeric, nullable=False, comment="of position and orders, in quote"),
+    Column("maintenance_margin", Numeric, nullable=False, comment="in quote"),
+    _moment("seen_at", "when the venue showed it", default=True),
+    comment="contracts: a symbol's position as the last comparison found it",
 )
 
 findings = Table(

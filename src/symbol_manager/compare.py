@@ -7,11 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 from domain.errors import AuthenticationRefused, VenueError
+from domain.instrument import MarketKind
 from ports.clock import Clock
 from ports.exchange import ExchangePort
 from ports.store import Changes, ShardStore
 from symbol_manager.doubts import Doubts
 from symbol_manager.reconcile import (
+    Survey,
     absorb_survey,
     base_shortfall,
     doubtful_orders,
@@ -19,6 +21,7 @@ from symbol_manager.reconcile import (
     other_installation,
     settle_parked,
     survey,
+    why_position_differs,
 )
 from symbol_manager.state import ShardState
 
@@ -59,7 +62,7 @@ class Comparison:
         self.halt_reason = ""
         self._due_ms = 0
         self._failed = 0
-        self._was_short = False
+        self._had_gap = False
         self._reconciled_trade_id = state.claim.reconciled_trade_id
 
     def ask_now(self) -> None:
@@ -87,28 +90,42 @@ class Comparison:
     async def make(self) -> None:
         """Ask the exchange first and change what is known only when all answers are there."""
         state, exchange, store = self._state, self._exchange, self._store
-        found = await survey(exchange, state.claim.symbol, self._reconciled_trade_id)
+        instrument = state.claim.instrument
+        found = await survey(
+            exchange, state.claim.symbol, self._reconciled_trade_id, instrument.kind
+        )
         changes = Changes(is_reconciled=True)
+        if instrument.kind is MarketKind.LINEAR:
+            changes.position = found.position
         await absorb_survey(found, state, self._doubts, exchange, store, changes)
         await settle_parked(state, self._doubts, store, changes)
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
-        base = state.claim.instrument.base
-        held = await store.held_inventory(state.claim.account, base)
-        missing = base_shortfall(found, held, base)
+        gap = await self._gap(found)
         nonce = other_installation(found, state, exchange)
         self.halt_reason = ""
         if nonce is not None:
             self.halt_reason = f"another installation ({nonce}) trades this symbol"
-        elif missing and self._was_short:
-            self.halt_reason = f"the account holds {missing} {base} less than the slots"
+        elif gap and self._had_gap:
+            self.halt_reason = gap
         self._due_ms = self._clock.boot_ms() + self._every_ms
-        if missing and not self._was_short:
+        if gap and not self._had_gap:
             # A fill between two of the answers looks the same: look again before halting.
             self.ask_soon()
-        self._was_short = bool(missing)
+        self._had_gap = bool(gap)
         self.is_made = True
         self._failed = 0
+
+    async def _gap(self, found: Survey) -> str:
+        """What the exchange holds otherwise than the slots would have it; empty if nothing."""
+        claim = self._state.claim
+        base = claim.instrument.base
+        if claim.instrument.kind is MarketKind.LINEAR:
+            position = await self._store.held_position(claim.account, claim.symbol)
+            return why_position_differs(found, position, base)
+        held = await self._store.held_inventory(claim.account, base)
+        missing = base_shortfall(found, held, base)
+        return f"the account holds {missing} {base} less than the slots" if missing else ""
 
     async def _look_up_doubtful(self) -> None:
         changes = Changes()

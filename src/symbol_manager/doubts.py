@@ -104,6 +104,7 @@ class Backoff:
         self._clock = clock
         self._funds_lock_ms = funds_lock_ms
         self._entries_locked_until_ms = 0
+        self._doubts_position = False
         self._pace: Pace[SlotSide] = Pace(
             clock, first_ms=FIRST_BACKOFF_MS, longest_ms=LONGEST_BACKOFF_MS
         )
@@ -118,6 +119,15 @@ class Backoff:
 
     def refuse(self, slot_side: SlotSide) -> None:
         self._pace.begin(slot_side)
+
+    def doubt_position(self) -> None:
+        """The venue says that there is nothing to reduce: look at what it holds."""
+        self._doubts_position = True
+
+    def take_position_doubt(self) -> bool:
+        """Whether the position was doubted since this was last asked."""
+        doubted, self._doubts_position = self._doubts_position, False
+        return doubted
 
     def succeed(self, slot_side: SlotSide) -> None:
         self._pace.reset(slot_side)

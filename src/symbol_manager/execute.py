@@ -179,6 +179,8 @@ def _apply_place(place: Place, outcome: Outcome, held: Held, into: Changes) -> N
             held.backoff.refuse(slot_side(order))
             if reason == "insufficient_funds":
                 held.backoff.lock_entries()
+            elif reason == "reduce_only":
+                held.backoff.doubt_position()
         case NotSent(message):
             held.state.set_state(client_order_id, Absent(f"not sent: {message}"), into)
             held.backoff.refuse(slot_side(order))

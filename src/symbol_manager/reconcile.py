@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from domain.contracts import Position
 from domain.errors import OrderNotFound
-from domain.ids import ClientOrderId
+from domain.ids import ClientOrderId, Side
+from domain.instrument import MarketKind
 from domain.orders import Absent, Order, OrderReport, OrderStatus, Trade
 from ports.exchange import ExchangePort
-from ports.store import Changes, Finding, ShardStore
+from ports.store import Changes, Finding, Held, ShardStore
 from symbol_manager.doubts import Doubts
 from symbol_manager.state import ShardState, venue_order_id_of
 
@@ -28,16 +30,32 @@ class Survey:
     open_orders: Sequence[OrderReport]
     #: Complete from the last reconciled trade on, oldest first.
     trades: Sequence[Trade]
-    balances: Mapping[str, Decimal]
+    #: On spot.
+    balances: Mapping[str, Decimal] = field(default_factory=dict)
+    #: Of a contract.
+    position: Position = field(default_factory=Position)
 
 
-async def survey(exchange: ExchangePort, symbol: str, reconciled_trade_id: str | None) -> Survey:
+async def survey(
+    exchange: ExchangePort,
+    symbol: str,
+    reconciled_trade_id: str | None,
+    kind: MarketKind = MarketKind.SPOT,
+) -> Survey:
     """Ask the exchange; trades come last, so that they cover every fill the orders show."""
-    open_orders, balances = await asyncio.gather(
-        exchange.fetch_open_orders(symbol), exchange.fetch_balances()
-    )
-    trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
-    return Survey(open_orders, trades, balances)
+    match kind:
+        case MarketKind.SPOT:
+            open_orders, balances = await asyncio.gather(
+                exchange.fetch_open_orders(symbol), exchange.fetch_balances()
+            )
+            trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
+            return Survey(open_orders, trades, balances=balances)
+        case MarketKind.LINEAR:
+            open_orders, position = await asyncio.gather(
+                exchange.fetch_open_orders(symbol), exchange.fetch_position(symbol)
+            )
+            trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
+            return Survey(open_orders, trades, position=position)
 
 
 async def absorb_survey(
@@ -184,6 +202,24 @@ async def settle_parked(
 def base_shortfall(found: Survey, held: Decimal, base: str) -> Decimal:
     """Base that the slots hold and the account does not: exits could not be covered."""
     return max(Decimal(0), held - found.balances.get(base, Decimal(0)))
+
+
+def why_position_differs(found: Survey, held: Held, base: str) -> str:
+    """Why a contract's slots cannot rely on its position; empty if they can.
+
+    The position was asked for before the trades, so the newest of these may not be in it.
+    """
+    expected = held.slots + held.others
+    known = [expected]
+    for trade in reversed(found.trades):
+        expected -= trade.quantity if trade.side is Side.BUY else -trade.quantity
+        known.append(expected)
+    if found.position.quantity not in known:
+        return f"the position is {found.position.quantity} {base}, its trades make {known[0]}"
+    if held.slots * held.others < 0:
+        # Exits would meet a smaller position than their slots', or one of the other sign.
+        return f"trades of others make {held.others} {base} against the slots' {held.slots}"
+    return ""
 
 
 async def _rests(order: Order, exchange: ExchangePort, symbol: str) -> bool:

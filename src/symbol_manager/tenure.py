@@ -378,6 +378,8 @@ class Tenure:
             await ports.run_plan(plan_record(committed, state))
         finally:
             await ports.executor.release(committed.decision_id)
+        if self._backoff.take_position_doubt():
+            self._comparison.ask_soon()
         ports.failpoints(Failpoint.PLAN_BEFORE_RETURN)
 
     def _guard(self, *, has_places: bool) -> Callable[[], None]:

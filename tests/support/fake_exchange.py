@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
+from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId, decode_tag, encode_tag
 from domain.instrument import Instrument
@@ -94,6 +95,10 @@ class FakeExchange:
     balances: dict[str, Decimal] = field(
         default_factory=lambda: {"USDT": Decimal(1_000_000), "BTC": Decimal(0)}
     )
+    #: Of contracts.
+    leverage: int = 1
+    position: Position = field(default_factory=Position)
+    income: list[Income] = field(default_factory=list)
     #: Replies to the next so many placed orders are lost; the order rests or not.
     lost_replies: int = 0
     lost_orders_rest: bool = True
@@ -217,6 +222,18 @@ class FakeExchange:
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         self._ask("fetch_balances")
         return dict(self.balances)
+
+    async def prepare_symbol(self, symbol: str) -> int:
+        self._ask("prepare_symbol")
+        return self.leverage
+
+    async def fetch_position(self, symbol: str) -> Position:
+        self._ask("fetch_position")
+        return self.position
+
+    async def fetch_income(self, after_ms: int) -> Sequence[Income]:
+        self._ask("fetch_income")
+        return [each for each in self.income if each.booked_ms >= after_ms]
 
     async def watch_quotes(
         self, symbol: str

@@ -28,7 +28,8 @@ class Profit(Record):
     grid: Exact = Field(description="Profit of closed round trips, after fees.")
     unpaired: Exact = Field(description="Sold in open round trips, less what that had cost.")
     floating: Exact | None = Field(description="Inventory at the mark, less its cost.")
-    total: Exact | None = Field(description="All three together.")
+    funding: Exact = Field(description="What a contract's position got, less what it paid.")
+    total: Exact | None = Field(description="All of these together.")
     fees: dict[str, Exact] = Field(
         description="Paid, by asset; the profits are after them.", examples=[{"USDT": "0.0123"}]
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from audit.database import Opening
-from audit.exchange import ExchangeTrade
+from audit.exchange import SPOT, ExchangeTrade
 from audit.invariants.evidence import Evidence, SlotKey, slot_name
 from audit.report import Result, Violation
 
@@ -20,6 +20,7 @@ def check_balances(evidence: Evidence) -> Result:
     violations = (
         *_assets(evidence),
         *_adopted(evidence),
+        *_fundings(evidence),
         *_cash(evidence),
         *_pairs(evidence),
     )
@@ -57,14 +58,17 @@ def _assets(evidence: Evidence) -> list[Violation]:
 
 
 def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
-    """Transfers, and a person's trades where no shard was, since the balance was written down.
+    """Transfers on spot, and a person's trades where no shard was, since the balance was taken.
 
-    A transfer in the moment between the reading of that balance and its commit is on neither side.
+    Those of a wallet are booked like its funding. A transfer in the moment between the reading of
+    that balance and its commit is on neither side.
     """
     transfers = (
         transfer.amount
         for transfer in evidence.exchange.transfers
-        if transfer.asset == opening.asset and transfer.transferred_ms > opening.recorded_ms
+        if evidence.exchange.market == SPOT
+        and transfer.asset == opening.asset
+        and transfer.transferred_ms > opening.recorded_ms
     )
     trades = (
         trade.movement(opening.asset)
@@ -88,6 +92,21 @@ def _adopted(evidence: Evidence) -> list[Violation]:
         Violation("I8", f"adopted {base}", f"slots that hold {balance} at most", f"{held[base]}")
         for base in sorted(bases)
         if held[base] > (balance := evidence.exchange.balance(base))
+    ]
+
+
+def _fundings(evidence: Evidence) -> list[Violation]:
+    """Of each symbol, since the wallet was written down."""
+    since_ms = {opening.asset: opening.income_ms for opening in evidence.database.openings}
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    for funding in evidence.exchange.fundings:
+        if funding.asset in since_ms and funding.paid_ms > since_ms[funding.asset]:
+            paid[funding.symbol] += funding.amount
+    booked = evidence.database.funding
+    return [
+        Violation("I8", f"funding of {symbol}", f"{paid[symbol]}", f"{found}")
+        for symbol in sorted(paid.keys() | booked.keys())
+        if paid[symbol] != (found := booked.get(symbol, Decimal(0)))
     ]
 
 

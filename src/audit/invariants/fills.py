@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 
 from audit.database import Fill, Intent
-from audit.exchange import ExchangeOrder, ExchangeTrade
+from audit.exchange import SPOT, ExchangeOrder, ExchangeTrade
 from audit.invariants.evidence import Evidence, differences, slot_name
 from audit.report import Result, Violation
 
 
 def check_fills(evidence: Evidence) -> Result:
     """I3: our fills, orders and slots equal the exchange's trades, by trade id."""
-    violations = (*_trades(evidence), *_orders(evidence), *_inventories(evidence))
+    violations = (
+        *_trades(evidence),
+        *_orders(evidence),
+        *_inventories(evidence),
+        *_positions(evidence),
+    )
     checked = {
         "trades": len(evidence.exchange.trades),
         "orders": len(evidence.intents),
@@ -57,6 +63,7 @@ def _as_traded(trade: ExchangeTrade, fill: Fill, intent: Intent | None) -> dict[
         "quantity": trade.quantity,
         "fee": trade.fee,
         "fee asset": trade.fee_asset,
+        "realised": trade.realised or 0,
         "origin": "external" if intent is None else "own",
         "client order id": None if intent is None else intent.client_order_id,
         "shard": fill.shard if intent is None else intent.shard,
@@ -71,6 +78,7 @@ def _as_recorded(fill: Fill) -> dict[str, object]:
         "quantity": fill.quantity,
         "fee": fill.fee,
         "fee asset": fill.fee_asset,
+        "realised": fill.realised,
         "origin": fill.origin,
         "client order id": fill.client_order_id,
         "shard": fill.shard,
@@ -125,6 +133,28 @@ def _inventories(evidence: Evidence) -> list[Violation]:
     return violations
 
 
+def _positions(evidence: Evidence) -> list[Violation]:
+    """A futures position is what our slots hold, together with what others made of it."""
+    if evidence.exchange.market == SPOT:
+        return []
+    symbols = {shard.shard: shard.symbol for shard in evidence.database.shards}
+    expected: dict[str, Decimal] = defaultdict(Decimal)
+    found: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in evidence.exchange.trades:
+        key = trade.symbol, trade.trade_id
+        if key in evidence.fills or evidence.must_be_recorded(trade):
+            expected[trade.symbol] += trade.signed_quantity
+    for slot in evidence.database.slots:
+        found[symbols[slot.shard]] += slot.inventory
+    for fill in evidence.database.fills:
+        if fill.origin != "own":
+            found[fill.symbol] += fill.quantity if fill.side == "buy" else -fill.quantity
+    return [
+        Violation("I3", f"position of {symbol}", f"{expected[symbol]}", f"{found[symbol]}")
+        for symbol in sorted(expected.keys() | found.keys())
+        if expected[symbol] != found[symbol]
+    ]
+
+
 def _to_inventory(trade: ExchangeTrade) -> Decimal:
-    moved = trade.quantity if trade.side == "buy" else -trade.quantity
-    return moved - trade.base_fee
+    return trade.signed_quantity - trade.base_fee

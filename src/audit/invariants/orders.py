@@ -114,6 +114,7 @@ def _as_intended(intent: Intent, shards: Mapping[int, Shard]) -> dict[str, objec
         "side": intent.side,
         "price": intent.price,
         "quantity": intent.quantity,
+        "reduce only": intent.reduce_only,
     }
 
 
@@ -123,4 +124,5 @@ def _as_accepted(order: ExchangeOrder) -> dict[str, object]:
         "side": order.side,
         "price": order.price,
         "quantity": order.quantity,
+        "reduce only": order.reduce_only,
     }

@@ -20,7 +20,7 @@ def native_quotes(
     config: AccountConfig, open_connection: Callable[[], Awaitable[Connection]], asking: Asking
 ) -> NativeQuotes | None:
     """The account's streams; `None` where ccxt's are to be used."""
-    dialect = DIALECTS.get((config.venue, "spot"))
+    dialect = DIALECTS.get((config.venue, config.market))
     if dialect is None or not config.native_quotes:
         return None
     return NativeQuotes(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from domain.instrument import MarketKind
 from exchanges.account import Mode
 
 #: Best bid and ask; a side that is empty is `None`.
@@ -79,10 +80,10 @@ class Dialect:
 _SPOT_URL = "wss://stream.binance.com:9443/stream"
 _USDM_URL = "wss://fstream.binance.com/public/stream"
 
-#: By ccxt's name of the venue and of the kind of market.
-DIALECTS: Mapping[tuple[str, str], Dialect] = MappingProxyType(
+#: By ccxt's name of the venue, and by the kind of market.
+DIALECTS: Mapping[tuple[str, MarketKind], Dialect] = MappingProxyType(
     {
-        ("binance", "spot"): Dialect(
+        ("binance", MarketKind.SPOT): Dialect(
             urls={
                 Mode.SIMULATOR: _SPOT_URL,
                 Mode.TESTNET: "wss://stream.testnet.binance.vision/stream",
@@ -93,7 +94,7 @@ DIALECTS: Mapping[tuple[str, str], Dialect] = MappingProxyType(
                 "trade": msgspec.json.Decoder(PublicTrade).decode,
             },
         ),
-        ("binance", "swap"): Dialect(
+        ("binance", MarketKind.LINEAR): Dialect(
             urls={
                 Mode.SIMULATOR: _USDM_URL,
                 Mode.TESTNET: "wss://fstream.binancefuture.com/public/stream",

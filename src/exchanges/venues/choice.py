@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 from exchanges.account import AccountConfig, Mode
-from exchanges.capabilities import Proof, Sandbox, Venue
+from exchanges.capabilities import Proof, Sandbox, Venue, record_name
 from exchanges.venues.binance import BINANCE
+from exchanges.venues.binance_linear import BINANCE_LINEAR
 from exchanges.venues.bitget import BITGET
 from exchanges.venues.bitvavo import BITVAVO
 from exchanges.venues.bybit import BYBIT
@@ -20,8 +22,8 @@ from exchanges.venues.unverified import unverified
 
 VENUES: Mapping[str, Venue] = MappingProxyType(
     {
-        venue.ccxt_id: venue
-        for venue in (BINANCE, BYBIT, OKX, KRAKEN, BITGET, GATE, BITVAVO, COINBASE)
+        venue.name: venue
+        for venue in (BINANCE, BINANCE_LINEAR, BYBIT, OKX, KRAKEN, BITGET, GATE, BITVAVO, COINBASE)
     }
 )
 
@@ -34,13 +36,21 @@ def venue_of(account: AccountConfig) -> Venue:
     ConfigurationError
         If there is none and the account does not say that it will do without.
     """
-    venue = VENUES.get(account.venue)
-    if venue is not None:
+    venue = VENUES.get(record_name(account.venue, account.market))
+    if venue is not None and venue.ccxt_id == account.venue:
         return venue
+    if account.market is not MarketKind.SPOT:
+        raise ConfigurationError(
+            field="account.market",
+            rule=f"must be spot for {account.venue}: contracts are traded on binance only",
+            value=account.market.value,
+            remedy="leave account.market out, or set account.venue to binance",
+        )
     if not account.unverified:
+        known = sorted({venue.ccxt_id for venue in VENUES.values()})
         raise ConfigurationError(
             field="account.venue",
-            rule=f"must be one of {', '.join(VENUES)}",
+            rule=f"must be one of {', '.join(known)}",
             value=account.venue,
             remedy="name one of these, or set account.unverified (--unverified): nothing proves "
             "then that orders are found by our ids, that requests expire or that errors are "

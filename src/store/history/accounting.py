@@ -48,6 +48,14 @@ class PositionRecord:
     dust: Decimal
     slots: tuple[SlotRecord, ...]
     reconciled_at: datetime | None
+    #: Of a contract what the venue showed at the last comparison; else `None`.
+    venue_quantity: Decimal | None = None
+    entry_price: Decimal | None = None
+    mark_price: Decimal | None = None
+    #: `None` as well where no price would end the position.
+    liquidation_price: Decimal | None = None
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,8 @@ class ProfitRecord:
     unpaired: Decimal
     #: Inventory at the mark, less its cost; `None` while no price is known.
     floating: Decimal | None
+    #: Of a contract: what its position got, or paid where it is negative.
+    funding: Decimal
     total: Decimal | None
     #: Fees paid, by asset.
     fees: Mapping[str, Decimal]
@@ -84,10 +94,13 @@ _POSITIONS = text("""
     SELECT s.shard, s.account, s.symbol, i.base, i.quote, s.status,
            held.inventory, held.cost, round(held.cost / nullif(held.inventory, 0), 8)
                AS average_price,
-           held.dust, held.slots, s.reconciled_at
+           held.dust, held.slots, s.reconciled_at, p.quantity AS venue_quantity,
+           p.entry_price, p.mark_price, p.liquidation_price, p.initial_margin,
+           p.maintenance_margin
       FROM shards s
       JOIN instruments i
         ON (i.account, i.symbol, i.version) = (s.account, s.symbol, s.instrument_version)
+      LEFT JOIN positions p ON p.shard = s.shard
       CROSS JOIN LATERAL (
           SELECT coalesce(sum(inventory), 0) AS inventory, coalesce(sum(cost), 0) AS cost,
                  coalesce(sum(mod(inventory, i.lot_size)), 0) AS dust,
@@ -110,8 +123,9 @@ _POSITIONS = text("""
 _PROFITS = text("""
     SELECT s.shard, s.account, s.symbol, i.base, i.quote, s.status,
            closed.pairs, closed.grid, held.unpaired,
-           held.inventory * mark.price - held.cost AS floating,
-           closed.grid + held.unpaired + held.inventory * mark.price - held.cost AS total,
+           held.inventory * mark.price - held.cost AS floating, moved.funding,
+           closed.grid + held.unpaired + held.inventory * mark.price - held.cost + moved.funding
+               AS total,
            paid.fees, held.inventory, held.cost, mark.price AS mark, mark.at AS mark_at
       FROM shards s
       JOIN instruments i
@@ -123,6 +137,13 @@ _PROFITS = text("""
           SELECT coalesce(sum(inventory), 0) AS inventory, coalesce(sum(cost), 0) AS cost,
                  coalesce(sum(proceeds - closed_cost), 0) AS unpaired
             FROM slots WHERE slots.shard = s.shard) held
+      CROSS JOIN LATERAL (
+          SELECT coalesce(sum(amount), 0) AS funding FROM ledger
+           WHERE ledger.account = s.account AND ledger.symbol = s.symbol AND kind = 'funding'
+             AND booked_at >= s.created_at AND booked_at < coalesce((
+                 SELECT min(created_at) FROM shards later
+                  WHERE later.symbol_key = s.symbol_key AND later.shard > s.shard), 'infinity')
+          ) moved
       CROSS JOIN LATERAL (
           SELECT coalesce(jsonb_object_agg(fee_asset, CAST(fee AS text)), '{}') AS fees
             FROM (SELECT fee_asset, sum(fee) AS fee FROM fills

@@ -100,6 +100,12 @@ def test_symbol_key_is_safe_in_ids_and_paths() -> None:
     assert decision_id(key, 3, 17) == "sim_2-1000SATS-USDT:3:17"
 
 
+def test_symbol_key_of_a_perpetual_differs_from_its_spot_pairs() -> None:
+    key = symbol_key("sim", "BTC/USDT:USDT")
+    assert key == "sim-BTC-USDT-perp"
+    assert key != symbol_key("sim", "BTC/USDT")
+
+
 @pytest.mark.parametrize(
     ("account", "symbol", "field"),
     [
@@ -110,7 +116,7 @@ def test_symbol_key_is_safe_in_ids_and_paths() -> None:
         pytest.param("s" * 32, "BTC/USDT", "account", id="long account"),
         pytest.param("sim", "btc/usdt", "symbol", id="small letters"),
         pytest.param("sim", "BTCUSDT", "symbol", id="no slash"),
-        pytest.param("sim", "BTC/USDT:USDT", "symbol", id="contract"),
+        pytest.param("sim", "BTC/USD:BTC", "symbol", id="contract settled in its base"),
         pytest.param("sim", "BTC/USDT\n", "symbol", id="line end"),
         pytest.param("sim", "../USDT", "symbol", id="path"),
         pytest.param("sim", "A" * 21 + "/USDT", "symbol", id="long base"),

@@ -31,11 +31,13 @@ TRADE: dict[str, Any] = {
     "fee": {"cost": "6.18000100", "currency": "USDT"},
     "takerOrMaker": "maker",
     "timestamp": 1_700_000_000_000,
+    "info": {},
 }
 MARKET: dict[str, Any] = {
     "symbol": "BTC/USDT",
     "base": "BTC",
     "quote": "USDT",
+    "spot": True,
     "precision": {"price": "0.01000000", "amount": "0.00001000"},
     "limits": {"amount": {"min": "0.00002500"}, "cost": {"min": "5.00000000"}},
 }
@@ -106,6 +108,17 @@ def test_trade_without_a_charge_names_the_asset_received() -> None:
     free = {**TRADE, "fee": {"cost": "0", "currency": None}}
     assert to_trade(free).fee_asset == "USDT"
     assert to_trade({**free, "side": "buy"}).fee_asset == "BTC"
+
+
+@pytest.mark.parametrize("name", ["realizedPnl", "rp"])
+def test_trade_of_a_contract_keeps_what_it_realised(name: str) -> None:
+    trade = to_trade({**TRADE, "symbol": "BTC/USDT:USDT", "info": {name: "-0.12345678"}})
+    assert trade.realised == Decimal("-0.12345678")
+
+
+def test_buy_of_a_contract_without_a_charge_names_the_quote() -> None:
+    free = {"side": "buy", "fee": {"cost": "0", "currency": None}}
+    assert to_trade({**TRADE, **free, "symbol": "BTC/USDT:USDT"}).fee_asset == "USDT"
 
 
 def test_quote_may_lack_a_side() -> None:

@@ -24,7 +24,7 @@ USDM_TRADE = b"""{"e":"trade","E":1723161304072,"T":1723161304071,"s":"BTCUSDT",
     ("kind", "message", "traded_ms"),
     [
         pytest.param("spot", SPOT_BOOK, None, id="spot"),
-        pytest.param("swap", USDM_BOOK, 1_568_014_460_891, id="usd-m"),
+        pytest.param("linear", USDM_BOOK, 1_568_014_460_891, id="usd-m"),
     ],
 )
 def test_book_ticker_is_decoded_by_its_markets_row(
@@ -40,7 +40,7 @@ def test_book_ticker_is_decoded_by_its_markets_row(
     ("kind", "message", "event_ms"),
     [
         pytest.param("spot", SPOT_TRADE, 1_672_515_782_136, id="spot"),
-        pytest.param("swap", USDM_TRADE, 1_723_161_304_072, id="usd-m"),
+        pytest.param("linear", USDM_TRADE, 1_723_161_304_072, id="usd-m"),
     ],
 )
 def test_trade_tells_the_venues_time(kind: str, message: bytes, event_ms: int) -> None:
@@ -51,7 +51,7 @@ def test_trade_tells_the_venues_time(kind: str, message: bytes, event_ms: int) -
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        pytest.param("swap", SPOT_BOOK, id="futures-without-time"),
+        pytest.param("linear", SPOT_BOOK, id="futures-without-time"),
         pytest.param("spot", SPOT_BOOK.replace(b"25.35190000", b"many"), id="price-of-words"),
         pytest.param("spot", SPOT_BOOK.replace(b'"u":400900217,', b""), id="no-sequence"),
         pytest.param("spot", SPOT_BOOK[:-1], id="cut-short"),

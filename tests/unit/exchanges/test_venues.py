@@ -10,6 +10,7 @@ import ccxt.pro
 import pytest
 
 from domain.errors import ConfigurationError
+from domain.instrument import MarketKind
 from exchanges.account import AccountConfig, Mode
 from exchanges.capabilities import Address, LookUp, Proof, Sandbox, Venue
 from exchanges.contracts import refuse_hedge_mode
@@ -17,6 +18,7 @@ from exchanges.conversions import reason_untradable
 from exchanges.venue_table import facts_of, guarantees_of, markdown
 from exchanges.venues import VENUES, require_access, venue_of
 
+_WATCHES = {"orders": "watchOrders", "trades": "watchMyTrades", "wallets": "watchBalance"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "venues.md"
 ACCOUNT = AccountConfig(name="main", venue="okx", mode=Mode.TESTNET, api_key="k", api_secret="s")
 WITH_PASSPHRASE = replace(ACCOUNT, api_passphrase="p")
@@ -35,7 +37,7 @@ def test_document_is_what_the_records_say() -> None:
 
 def test_every_column_of_a_record_has_a_word(venue: Venue) -> None:
     assert all(facts_of(venue).values())
-    assert venue.ccxt_id == facts_of(venue)["venue"]
+    assert venue.name == facts_of(venue)["venue"]
 
 
 def test_venue_that_expires_nothing_says_that_strays_are_possible(venue: Venue) -> None:
@@ -49,7 +51,7 @@ def test_record_agrees_with_what_ccxt_has(venue: Venue) -> None:
     assert client.requiredCredentials["password"] is venue.has_passphrase
     assert bool(venue.cancel_all != "none") is bool(client.has["cancelAllOrders"])
     for stream in venue.user_streams:
-        assert client.has[{"orders": "watchOrders", "trades": "watchMyTrades"}[stream]]
+        assert client.has[_WATCHES[stream]]
     if venue.has_account_fees:
         assert client.has["fetchTradingFees"]
     history = "".join(part.title() for part in venue.ids.history.split("_"))
@@ -129,6 +131,42 @@ def test_market_that_is_none_of_ours_is_refused_with_the_reason(
     market: dict[str, Any], words: str
 ) -> None:
     assert words in str(reason_untradable(market))
+
+
+PERPETUAL = {
+    "inverse": False,
+    "spot": False,
+    "swap": True,
+    "type": "swap",
+    "active": True,
+    "base": "BTC",
+    "quote": "USDT",
+    "settle": "USDT",
+    "contractSize": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("market", "words"),
+    [
+        ({"inverse": True}, "inverse"),
+        ({"swap": False, "type": "future"}, "no perpetual"),
+        ({"swap": False, "spot": True, "type": "spot"}, "no perpetual"),
+        ({"settle": "USDC"}, "settled in USDC"),
+        ({"contractSize": "0.001"}, "0.001 BTC"),
+        ({"active": False}, "now"),
+    ],
+)
+def test_contract_that_is_none_of_ours_is_refused_with_the_reason(
+    market: dict[str, Any], words: str
+) -> None:
+    assert reason_untradable(PERPETUAL, MarketKind.LINEAR) is None
+    assert words in str(reason_untradable({**PERPETUAL, **market}, MarketKind.LINEAR))
+
+
+def test_market_kind_that_a_venue_has_no_record_for_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must be spot for okx"):
+        venue_of(replace(WITH_PASSPHRASE, market=MarketKind.LINEAR))
 
 
 def test_spot_market_is_tradable() -> None:

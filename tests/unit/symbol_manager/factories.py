@@ -19,7 +19,7 @@ from grid.slots import Slot
 from grid.spec import GridSpec
 from ports.exchange import Capabilities
 from ports.failpoints import Failpoint
-from ports.store import Changes, Claim, Decision, Loaded, Ownership, Status
+from ports.store import Changes, Claim, Decision, Held, Loaded, Ownership, Status
 from support.fake_exchange import BTC, HexIds
 from symbol_manager.state import ShardState
 
@@ -223,6 +223,7 @@ class RecordingStore:
     forgotten: dict[ClientOrderId | VenueOrderId, tuple[Order, int]] = field(default_factory=dict)
     own_trades: dict[ClientOrderId, frozenset[str]] = field(default_factory=dict)
     held: Decimal = Decimal(0)
+    held_in_contracts: Held = field(default_factory=lambda: Held(Decimal(0), Decimal(0)))
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
         return make_claim()
@@ -269,6 +270,9 @@ class RecordingStore:
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         return self.held
+
+    async def held_position(self, account: str, symbol: str) -> Held:
+        return self.held_in_contracts
 
     def _check(self, ownership: Ownership) -> None:
         if ownership != self.current:

@@ -309,6 +309,15 @@ async def test_submit_place_outcome_decides_what_waits(
     assert (ENTRY.client_order_id in desk.doubts) is is_doubted
     assert (desk.backoff.waiting() == {ENTRY_SIDE}) is is_waiting
     assert desk.backoff.entries_locked is is_locked
+    assert not desk.backoff.take_position_doubt()
+
+
+async def test_submit_refusal_to_reduce_doubts_the_position_once(desk: Desk) -> None:
+    await desk.place(Refused("reduce_only", "ReduceOnly Order is rejected."))
+    assert desk.backoff.waiting() == {ENTRY_SIDE}
+    assert not desk.backoff.entries_locked
+    assert desk.backoff.take_position_doubt()
+    assert not desk.backoff.take_position_doubt()
 
 
 async def test_submit_accepted_place_ends_the_wait_of_its_slot_side(desk: Desk) -> None:
