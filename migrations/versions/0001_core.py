@@ -280,6 +280,20 @@ def upgrade() -> None:
         ),
         sa.Column("spec_version", sa.Integer(), server_default="1", nullable=False),
         sa.Column(
+            "leverage",
+            sa.Integer(),
+            server_default="1",
+            nullable=False,
+            comment="of contracts: as the account was set at the venue when the symbol was added",
+        ),
+        sa.Column(
+            "found_position",
+            sa.Numeric(),
+            server_default="0",
+            nullable=False,
+            comment="of contracts: what was there before the first trade that is recorded, in base",
+        ),
+        sa.Column(
             "spec_ms",
             sa.BigInteger(),
             server_default="0",

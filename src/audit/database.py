@@ -32,6 +32,8 @@ class Shard:
     stage: str
     created_ms: int
     ended_ms: int | None
+    #: Futures: what was there before the first recorded trade.
+    found_position: Decimal = Decimal(0)
 
     def watches(self, symbol: str, at_ms: int) -> bool:
         """Whether a trade at that moment is the shard's to record, whoever made it."""
@@ -164,7 +166,7 @@ class Database:
 
 _SHARDS = """
     SELECT shard, symbol, desired, status, status_reason, phase ->> 'stage' AS stage,
-           created_at, ended_at
+           created_at, ended_at, found_position
       FROM shards ORDER BY shard
 """
 _LADDERS = """
@@ -301,6 +303,7 @@ def _shard(row: Mapping[str, Any]) -> Shard:
         stage=row["stage"],
         created_ms=_milliseconds(row["created_at"]),
         ended_ms=None if row["ended_at"] is None else _milliseconds(row["ended_at"]),
+        found_position=row["found_position"],
     )
 
 

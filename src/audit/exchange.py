@@ -134,6 +134,11 @@ class Exchange:
         moved = sum((move.amount for move in moves if move.asset == asset), Decimal(0))
         return sum((trade.movement(asset) for trade in self.trades), moved)
 
+    def position(self, symbol: str) -> Decimal:
+        """Of futures: net, in base."""
+        own = (trade.signed_quantity for trade in self.trades if trade.symbol == symbol)
+        return sum(own, Decimal(0))
+
 
 class LedgerFold:
     """Takes records in order; `snapshot` is the account after the last of them."""

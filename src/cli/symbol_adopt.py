@@ -13,6 +13,7 @@ from grid.check import check_spec
 from grid.spec import GridSpec
 from orchestrator.adoption import AdoptedSlot, Adoption, find_adoption
 from orchestrator.bootstrap import Database, open_exchange
+from orchestrator.opening import adoptable_base
 from orchestrator.requests import AdoptRequest, checked_spec
 from store.registry import Registry
 
@@ -63,14 +64,13 @@ def preview_adoption(
             if price is None:
                 raise RequestRefused(f"{symbol} has no price now: its book is empty")
             check_spec(wanted, instrument, price)
-            balances = await exchange.fetch_balances()
             held = await Registry(database.engine).held_inventory(exchange.account, instrument.base)
             return await find_adoption(
                 exchange,
                 instrument,
                 wanted,
                 price,
-                free=balances.get(instrument.base, Decimal(0)) - held,
+                free=await adoptable_base(exchange, instrument, held),
                 quantity=asked.quantity,
             )
         finally:

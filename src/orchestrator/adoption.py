@@ -1,4 +1,4 @@
-"""What a symbol may take over when it is added: base that the account holds and nobody trades."""
+"""What a symbol may take over when it is added: base or a position that nobody trades."""
 
 from __future__ import annotations
 
@@ -63,46 +63,45 @@ async def find_adoption(
     free: Decimal,
     quantity: Decimal | None,
 ) -> Adoption:
-    """Build slots from base that the account holds.
+    """Build slots from base that the account holds, or from a contract's position.
 
     Parameters
     ----------
     free : Decimal
-        What of the account's base no symbol holds or was given to sell.
+        What of the account's base no symbol holds or was given to sell; of contracts the position.
     quantity : Decimal, optional
-        How much of that; all of it if not given.
+        How much of that; all of it if not given. A position is adopted whole.
 
     Raises
     ------
     ConfigurationError
         If there is not so much, or no slot that could take any of it.
     """
-    _check_market(instrument)
-    free -= spec.base_inventory or Decimal(0)
-    wanted = free if quantity is None else quantity
-    if not 0 < wanted <= free:
-        raise ConfigurationError(
-            field="adopt.quantity",
-            rule=f"must be covered by what no symbol holds: {max(free, Decimal(0))}"
-            f" {instrument.base}",
-            value=wanted,
-            remedy="adopt less, or remove what holds it",
-        )
+    wanted = _wanted(instrument, spec, free, quantity)
     grid = Grid.fresh(spec, instrument, price)
     price_ticks = instrument.price_to_ticks(price, Rounding.FLOOR)
     units = instrument.base_to_units(wanted)
     trades = await exchange.fetch_trades(instrument.symbol)
     cost = cost_of(trades, units, instrument, price_ticks)
     slots = adopt(grid, units, cost.cost_units, price_ticks)
+    way, beyond = ("long", "above") if wanted > 0 else ("short", "below")
     if not slots:
         raise ConfigurationError(
             field="adopt",
-            rule="must find a long slot above the price whose exit the venue takes and whose cost"
-            " the budget bears",
+            rule=f"must find a {way} slot {beyond} the price whose exit the venue takes and whose"
+            " cost the budget bears",
             value=f"{wanted} {instrument.base}",
-            remedy="use mode long, a range that reaches above the price, or a larger budget",
+            remedy=f"use mode {way}, a range that reaches {beyond} the price, or a larger budget",
         )
     held_units = sum(slot.inventory_units for slot in slots)
+    if instrument.kind is MarketKind.LINEAR and held_units != units:
+        raise ConfigurationError(
+            field="adopt",
+            rule="must find slots for the whole position: the venue nets what is left over with"
+            f" the grid's; they take {instrument.units_to_base(held_units)} {instrument.base}",
+            value=f"{wanted} {instrument.base}",
+            remedy="use a larger budget or order size, more levels, or reduce the position",
+        )
     sources = [OWN_TRADES] if cost.traded_units else []
     sources += [PRICE_NOW] if cost.traded_units < units else []
     return Adoption(
@@ -126,14 +125,30 @@ def slots_of(document: Document, ladder_version: int, instrument: Instrument) ->
     ]
 
 
-def _check_market(instrument: Instrument) -> None:
-    if instrument.kind is not MarketKind.SPOT:
+def _wanted(
+    instrument: Instrument, spec: GridSpec, free: Decimal, quantity: Decimal | None
+) -> Decimal:
+    """How much to adopt; negative of a short position."""
+    if instrument.kind is MarketKind.LINEAR:
+        if not free or (quantity is not None and quantity != abs(free)):
+            raise ConfigurationError(
+                field="adopt.quantity",
+                rule=f"must be the whole position, which is {free} {instrument.base}",
+                value=quantity,
+                remedy="leave it out" if free else "add the symbol without adopting",
+            )
+        return free
+    free -= spec.base_inventory or Decimal(0)
+    wanted = free if quantity is None else quantity
+    if not 0 < wanted <= free:
         raise ConfigurationError(
-            field="adopt",
-            rule="must be left out on a market that is not spot",
-            value=instrument.symbol,
-            remedy="close the position at the exchange first",
+            field="adopt.quantity",
+            rule=f"must be covered by what no symbol holds: {max(free, Decimal(0))}"
+            f" {instrument.base}",
+            value=wanted,
+            remedy="adopt less, or remove what holds it",
         )
+    return wanted
 
 
 def _adopted(slot: Slot, grid: Grid) -> AdoptedSlot:

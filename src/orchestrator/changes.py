@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ from grid.spec import GridSpec
 from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
 from orchestrator.edits import Edits
+from orchestrator.opening import Opening, read_opening, refuse_position
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -47,10 +48,6 @@ POLL_S = 0.1
 #: at once use up, before it is refused.
 VENUE_PATIENCE_S = 300.0
 VENUE_RETRY_S = 1.0
-#: Tries to see the account's balances and trades at one and the same moment.
-CONSISTENT_READS = 20
-#: A wallet is written down only when nothing but trades moved it for so long.
-QUIET_MS = 5_000
 
 
 class Verb(StrEnum):
@@ -161,18 +158,19 @@ class Changes:
         if price is None:
             raise RequestRefused(f"{symbol} has no price now: its book is empty")
         report = check_spec(spec, instrument, price)
+        opening = await read_opening(self._exchange, instrument, quote.exchange_ms)
+        adoption = await self._adoption(change, instrument, spec, price, opening)
         leverage = await self._exchange.prepare_symbol(symbol)
-        balances, last_trade_id = await self._opening(instrument, quote.exchange_ms)
-        adoption = await self._adoption(change, instrument, spec, price, balances)
         return {
             "outcome": "prepared",
             "price": str(price),
             "spec": spec.model_dump(mode="json"),
             "instrument": instrument_document(instrument),
-            "balances": {asset: str(amount) for asset, amount in balances.items()},
-            "last_trade_id": last_trade_id,
+            "balances": {asset: str(amount) for asset, amount in opening.balances.items()},
+            "last_trade_id": opening.last_trade_id,
+            "position": str(opening.position),
+            "income_ms": opening.income_ms,
             "leverage": leverage,
-            "income_ms": quote.exchange_ms if instrument.kind is MarketKind.LINEAR else 0,
             "check": report_document(report),
             "adoption": adoption and adoption.document(),
         }
@@ -183,36 +181,25 @@ class Changes:
         instrument: Instrument,
         spec: GridSpec,
         price: Decimal,
-        balances: Mapping[str, Decimal],
+        opening: Opening,
     ) -> Adoption | None:
         """What the symbol is to take over, if that was asked for."""
         asked = change.get("adopt")
         if asked is None:
+            refuse_position(instrument.symbol, opening.position)
             return None
-        held = await self._registry.held_inventory(instrument.account, instrument.base)
+        free = opening.position
+        if instrument.kind is MarketKind.SPOT:
+            held = await self._registry.held_inventory(instrument.account, instrument.base)
+            free = opening.balances[instrument.base] - held
         return await find_adoption(
             self._exchange,
             instrument,
             spec,
             price,
-            free=balances[instrument.base] - held,
+            free=free,
             quantity=None if asked["quantity"] is None else Decimal(asked["quantity"]),
         )
-
-    async def _opening(
-        self, instrument: Instrument, now_ms: int
-    ) -> tuple[dict[str, Decimal], str | None]:
-        """Balances of the assets and the last trade before them, with no trade in between."""
-        is_spot = instrument.kind is MarketKind.SPOT
-        assets = (instrument.base, instrument.quote) if is_spot else (instrument.quote,)
-        for _ in range(CONSISTENT_READS):
-            before = await self._exchange.fetch_last_trade_id(instrument.symbol)
-            balances = await self._exchange.fetch_balances()
-            if before == await self._exchange.fetch_last_trade_id(instrument.symbol):
-                if not is_spot and await self._exchange.fetch_income(now_ms - QUIET_MS):
-                    raise TransientVenueError(f"{instrument.quote}: the wallet is just moving")
-                return {asset: balances.get(asset, Decimal(0)) for asset in assets}, before
-        raise TransientVenueError(f"{instrument.symbol}: the account trades without a pause")
 
     async def _record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
         verb = Verb(change["verb"])
@@ -339,6 +326,7 @@ def _new_symbol(
         requested_by=workflow_id,
         last_trade_id=prepared["last_trade_id"],
         leverage=prepared["leverage"],
+        position=Decimal(prepared["position"]),
         income_ms=prepared["income_ms"],
         balances={asset: Decimal(amount) for asset, amount in prepared["balances"].items()},
         adopted=slots_of(adoption, ladder.version, instrument) if adoption else (),

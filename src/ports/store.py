@@ -154,9 +154,9 @@ class Changes:
 class Held:
     """What all recorded trades of a contract add up to, in base, signed."""
 
-    #: Inventory of all slots of the symbol.
+    #: Inventory of the symbol's slots.
     slots: Decimal
-    #: What trades that are not ours, or not known to be, made of it beside them.
+    #: What else its position is made of: trades of others, or what removed grids left behind.
     others: Decimal
 
 

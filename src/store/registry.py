@@ -49,11 +49,12 @@ _ADD_SHARD = text("""
     )
     INSERT INTO shards (symbol_key, account, symbol, spec, spec_ms, desired, desired_ms, status,
                         start_price, phase, epoch, instrument_version, requested_by,
-                        reconciled_trade_id)
+                        leverage, found_position, reconciled_trade_id)
     SELECT :symbol_key, :account, :symbol, CAST(:spec AS jsonb), (SELECT ms FROM asked), 'running',
            (SELECT ms FROM asked),
            'starting', :start_price, CAST(:phase AS jsonb), coalesce(max(epoch), 0),
-           :instrument_version, :requested_by,
+           :instrument_version, :requested_by, :leverage,
+           CASE count(*) WHEN 0 THEN CAST(:position AS numeric) ELSE 0 END,
            coalesce((array_agg(reconciled_trade_id ORDER BY shard DESC))[1], :reconciled_trade_id)
       FROM shards WHERE symbol_key = :symbol_key
     RETURNING shard
@@ -97,6 +98,8 @@ class NewSymbol:
     requested_by: str
     last_trade_id: str | None
     leverage: int = 1
+    #: Of contracts: the net position that was there already.
+    position: Decimal = Decimal(0)
     #: Of contracts: movements beside trades up to this venue time are part of the balances.
     income_ms: int = 0
     #: Free plus locked, for base and quote at least.
@@ -228,6 +231,8 @@ class Registry:
                     "phase": phase_document(new.phase),
                     "instrument_version": instrument_version,
                     "requested_by": new.requested_by,
+                    "leverage": new.leverage,
+                    "position": new.position,
                     "reconciled_trade_id": new.last_trade_id,
                 },
             )

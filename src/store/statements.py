@@ -242,13 +242,25 @@ ADD_ADOPTION = text("""
     VALUES (:shard, :ladder_version, :slot, :inventory, :cost)
 """)
 
-#: Per account and symbol, over all shards that ever had it.
+#: Trades that are not ours are netted with ours, and with what was there before both. What slots of
+#: a removed shard held on to is nobody's any more, unless another shard adopted it.
 HELD_POSITION = text("""
-    SELECT (SELECT coalesce(sum(inventory), 0) FROM slots JOIN shards USING (shard)
-             WHERE account = :account AND symbol = :symbol) AS slots,
-           (SELECT coalesce(sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END), 0)
-              FROM fills
-             WHERE account = :account AND symbol = :symbol AND origin <> 'own') AS others
+    WITH mine AS (
+        SELECT shard, status <> 'removed' AS is_live, found_position FROM shards
+         WHERE account = :account AND symbol = :symbol
+    ), held AS (
+        SELECT coalesce(sum(inventory), 0) AS ever,
+               coalesce(sum(inventory) FILTER (WHERE is_live), 0) AS live
+          FROM slots JOIN mine USING (shard)
+    )
+    SELECT held.live AS slots,
+           (SELECT coalesce(sum(found_position), 0) FROM mine)
+           + (SELECT coalesce(sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END), 0)
+                FROM fills
+               WHERE account = :account AND symbol = :symbol AND origin <> 'own')
+           - (SELECT coalesce(sum(quantity), 0) FROM adoptions JOIN mine USING (shard))
+           + held.ever - held.live AS others
+      FROM held
 """)
 
 RECORD_POSITION = text("""

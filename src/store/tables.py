@@ -125,6 +125,13 @@ shards = Table(
         comment="of contracts: as the account was set at the venue when the symbol was added",
     ),
     Column(
+        "found_position",
+        Numeric,
+        nullable=False,
+        server_default="0",
+        comment="of contracts: what was there before the first trade that is recorded, in base",
+    ),
+    Column(
         "spec_ms",
         BigInteger,
         nullable=False,

@@ -83,16 +83,21 @@ def _not_ours_to_book(evidence: Evidence, opening: Opening) -> Decimal:
 def _adopted(evidence: Evidence) -> list[Violation]:
     """Inventory that no trade brought must be at the exchange, beside all that others hold."""
     shards = {shard.shard: shard for shard in evidence.database.shards}
+    is_spot = evidence.exchange.market == SPOT
     held: dict[str, Decimal] = defaultdict(Decimal)
     for slot in evidence.database.slots:
-        if shards[slot.shard].ended_ms is None:
-            held[shards[slot.shard].base] += slot.inventory
-    bases = {shards[shard].base for shard, *_ in evidence.adoptions}
-    return [
-        Violation("I8", f"adopted {base}", f"slots that hold {balance} at most", f"{held[base]}")
-        for base in sorted(bases)
-        if held[base] > (balance := evidence.exchange.balance(base))
-    ]
+        shard = shards[slot.shard]
+        if shard.ended_ms is None:
+            held[shard.base if is_spot else shard.symbol] += slot.inventory
+    adopting = {shards[shard] for shard, *_ in evidence.adoptions}
+    violations: list[Violation] = []
+    for name in sorted({shard.base if is_spot else shard.symbol for shard in adopting}):
+        there = evidence.exchange.balance(name) if is_spot else evidence.exchange.position(name)
+        is_covered = held[name] <= there if there > 0 or is_spot else held[name] >= there
+        if not is_covered:
+            subject, most = f"adopted {name}", f"slots that hold {there} at most"
+            violations.append(Violation("I8", subject, most, f"{held[name]}"))
+    return violations
 
 
 def _fundings(evidence: Evidence) -> list[Violation]:

@@ -134,21 +134,22 @@ def _inventories(evidence: Evidence) -> list[Violation]:
 
 
 def _positions(evidence: Evidence) -> list[Violation]:
-    """A futures position is what our slots hold, together with what others made of it."""
+    """A futures position is what was found, and what recorded trades made of it since."""
     if evidence.exchange.market == SPOT:
         return []
-    symbols = {shard.shard: shard.symbol for shard in evidence.database.shards}
-    expected: dict[str, Decimal] = defaultdict(Decimal)
     found: dict[str, Decimal] = defaultdict(Decimal)
-    for trade in evidence.exchange.trades:
-        key = trade.symbol, trade.trade_id
-        if key in evidence.fills or evidence.must_be_recorded(trade):
-            expected[trade.symbol] += trade.signed_quantity
-    for slot in evidence.database.slots:
-        found[symbols[slot.shard]] += slot.inventory
+    since_ms: dict[str, int] = {}
+    for shard in evidence.database.shards:
+        found[shard.symbol] += shard.found_position
+        since_ms.setdefault(shard.symbol, shard.created_ms)
     for fill in evidence.database.fills:
-        if fill.origin != "own":
-            found[fill.symbol] += fill.quantity if fill.side == "buy" else -fill.quantity
+        found[fill.symbol] += fill.quantity if fill.side == "buy" else -fill.quantity
+    expected: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in evidence.exchange.trades:
+        is_earlier = trade.traded_ms < since_ms.get(trade.symbol, 0)
+        is_recorded = (trade.symbol, trade.trade_id) in evidence.fills
+        if is_earlier or is_recorded or evidence.must_be_recorded(trade):
+            expected[trade.symbol] += trade.signed_quantity
     return [
         Violation("I3", f"position of {symbol}", f"{expected[symbol]}", f"{found[symbol]}")
         for symbol in sorted(expected.keys() | found.keys())
