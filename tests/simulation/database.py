@@ -17,7 +17,18 @@ from domain.orders import Intended, Order
 from domain.plans import CommittedPlan, Place
 from grid.ladder import LadderVersion
 from grid.slots import Slot
-from ports.store import Changes, Claim, Decision, Desired, Fill, Loaded, Origin, Ownership, Status
+from ports.store import (
+    Changes,
+    Claim,
+    Decision,
+    Desired,
+    Fill,
+    Held,
+    Loaded,
+    Origin,
+    Ownership,
+    Status,
+)
 from simulation.registry import Registry
 from simulation.tables import (
     FillRow,
@@ -191,6 +202,23 @@ class Database(Registry):
                 )
                 held += instrument.units_to_base(units) + (row.spec.base_inventory or Decimal(0))
         return held
+
+    def held_position(self, account: str, symbol: str) -> Held:
+        live = others = Decimal(0)
+        for shard, row in self.shards.items():
+            if (row.account, row.symbol) != (account, symbol):
+                continue
+            units = sum(slot.inventory_units for (of, _), slot in self.slots.items() if of == shard)
+            held = row.instrument.units_to_base(units)
+            if row.status is Status.REMOVED:
+                others += held
+            else:
+                live += held
+        for (of, at, _), fill in self.fills.items():
+            if (of, at) == (account, symbol) and fill.fill.origin is not Origin.OWN:
+                trade = fill.fill.trade
+                others += trade.quantity if trade.side is Side.BUY else -trade.quantity
+        return Held(live, others)
 
     # Below here: one table each, inside a transaction.
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 from typing import TypeVar
 
+from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
@@ -196,6 +197,16 @@ class SimulatedExchange:
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         return await self._ask(self._venue.balances)
+
+    async def prepare_symbol(self, symbol: str) -> int:
+        return 1
+
+    async def fetch_position(self, symbol: str) -> Position:
+        return await self._ask(lambda: Position(quantity=self._venue.position))
+
+    async def fetch_income(self, after_ms: int) -> Sequence[Income]:
+        """No funding is paid here, and nothing is transferred."""
+        return ()
 
     async def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         while True:

@@ -11,7 +11,7 @@ from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Order
 from domain.plans import CommittedPlan
-from ports.store import Changes, Claim, Decision, Loaded, Ownership, Status
+from ports.store import Changes, Claim, Decision, Held, Loaded, Ownership, Status
 from simulation.database import Database
 from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
@@ -77,6 +77,9 @@ class SimulatedStore:
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         return await self._transact("held", lambda: self._database.held_inventory(account, base))
+
+    async def held_position(self, account: str, symbol: str) -> Held:
+        return await self._transact("held", lambda: self._database.held_position(account, symbol))
 
     async def ask(self, act: Callable[[], Answer]) -> Answer:
         """Any one transaction, at the database's end of the connection."""

@@ -142,6 +142,12 @@ class SimulatedVenue:
             for asset, balance in self._venue.state.balances[ACCOUNT].items()
         }
 
+    @property
+    def position(self) -> Decimal:
+        """What all trades of the account add up to, in base; sells are negative."""
+        signs = {CoreSide.BUY: 1, CoreSide.SELL: -1}
+        return sum((signs[each.side] * each.quantity for each in self.trades), Decimal(0))
+
     def candles(self, count: int) -> list[Candle]:
         """The last closed ones."""
         return self._chart.closed(self.now_ms(), count)
