@@ -102,7 +102,9 @@ class CcxtExchange:
     def __init__(self, config: AccountConfig) -> None:
         self._config = config
         self._venue = venue_of(config)
-        self._admission = Admission(RateBudget(self._venue.limits), _boot_s)
+        self._admission = Admission(
+            RateBudget(self._venue.limits.percent(config.limits_percent)), _boot_s
+        )
         terms = replace(self._venue.trades, page=min(self._venue.trades.page, config.trades_page))
         self._history = TradeHistory(terms, self._ask_trades, lambda: int(time.time() * 1000))
         self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)

@@ -129,6 +129,7 @@ def _account_of(settings: Settings) -> AccountConfig:
         key_file=account.key_file,
         simulator_file=settings.simulator_dir / "simulator.json",
         recv_window_ms=account.recv_window_ms,
+        limits_percent=account.limits_percent,
         timeout_ms=account.request_timeout_ms,
         clock_skew_ms=settings.clock_skew_ms,
         native_quotes=account.native_quotes,

@@ -98,6 +98,9 @@ class AccountSettings(BaseModel):
     #: Signed requests older than this are refused by the venue.
     recv_window_ms: int = Field(default=2_000, ge=100, le=60_000)
     request_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+    #: Of the venue's rate limits: what all nodes together may use; the rest is for your other
+    #: programs behind the same address.
+    limits_percent: int = Field(default=100, ge=1, le=100)
     #: Binance's quotes through our own decoder; false goes back to ccxt's streams.
     native_quotes: bool = True
 
