@@ -61,6 +61,7 @@ from exchanges.translate import (
     understanding,
 )
 from exchanges.venues import venue_of
+from ext.engine import Lull
 from grid.role import OPENING
 from ports.exchange import (
     Accepted,
@@ -227,8 +228,10 @@ class CcxtExchange:
             balances = (await client.fetch_balance())["total"]
             return {asset: to_decimal(amount) for asset, amount in balances.items()}
 
-    def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
-        return self._quotes.watch(symbol)
+    def watch_quotes(
+        self, symbol: str, lull: Lull | None = None
+    ) -> AsyncGenerator[QuoteEvent, None]:
+        return self._quotes.watch(symbol, lull)
 
     def watch_account(self) -> AsyncGenerator[AccountEvent, None]:
         return self._account_stream.watch()

@@ -192,14 +192,21 @@ async def test_quotes_that_make_no_sense_are_refused_and_counted(
     reader = watch()
     await reader.until(of)
     for update_id, (bid, ask) in enumerate(
-        [("102.00", "101.00"), ("-1", "101.00"), ("0", "101.00"), ("NaN", "1"), ("1", "Infinity")]
+        [
+            ("102.00", "101.00"),
+            ("-1", "101.00"),
+            ("0", "101.00"),
+            ("NaN", "1"),
+            ("1", "Infinity"),
+            ("many", "1"),
+        ]
     ):
         server.book("btcusdt", update_id, bid, ask)
     server.book("btcusdt", 9, "0.00", "103.00", B="0.00")
     await reader.until(lambda seen: of(seen)[-1].ask == Decimal("103.00"))
     assert of(reader.seen)[-1].bid is None
     assert set(bids(reader.seen)) == {"100.00", "None"}
-    assert quotes.counters.refused == 5
+    assert quotes.counters.refused == 6
 
 
 @pytest.mark.parametrize(
