@@ -72,22 +72,20 @@ class Market:
         if book.update_id < self.update_id:
             self.counters.backwards += 1
             return
-        if is_sound(book.bid, book.ask):
+        exchange_ms = venue_ms if book.traded_ms is None else book.traded_ms
+        is_kept = self._is_kept(book, exchange_ms)
+        if is_kept or is_sound(book.bid, book.ask):
             self._book = book
         elif not self._judge(book):
             return
         self.update_id = book.update_id
         self.updates += 1
-        if not self.is_up:
-            return
-        exchange_ms = venue_ms if book.traded_ms is None else book.traded_ms
-        # Messages that come in one go are worth one quote, the last.
-        if self._unpublished_ms is not None:
-            self._unpublished_ms = exchange_ms
-        elif self._is_kept(book, exchange_ms):
+        if is_kept:
             self.exchange_ms = exchange_ms
-        else:
-            asyncio.get_running_loop().call_soon(self._publish)
+        elif self.is_up:
+            # Messages that come in one go are worth one quote, the last.
+            if self._unpublished_ms is None:
+                asyncio.get_running_loop().call_soon(self._publish)
             self._unpublished_ms = exchange_ms
 
     def _judge(self, book: BookTicker) -> bool:
@@ -102,11 +100,13 @@ class Market:
         return True
 
     def _is_kept(self, book: BookTicker, exchange_ms: int) -> bool:
-        """Whether all readers know of a book without being told; it overtakes nothing unread."""
+        """Whether it changes nothing to any reader, and overtakes nothing they have not got yet."""
+        if self._unpublished_ms is not None or not self.is_up:
+            return False
         for reader, lull in self.readers.items():
             if reader.unread or not lull.keeps(book.bid, book.ask, exchange_ms):
                 return False
-        return True
+        return bool(self.readers)
 
     def confirm(self, exchange_ms: int) -> None:
         """The book was the venue's at `exchange_ms`."""
