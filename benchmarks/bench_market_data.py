@@ -72,7 +72,7 @@ async def _streams() -> Result:
         baseline="the same through ccxt.pro",
         baseline_s=median(baseline_s),
         repetitions=REPETITIONS,
-        aim=0.1,
+        aim=0.05,
     )
 
 

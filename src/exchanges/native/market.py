@@ -73,7 +73,7 @@ class Market:
             self.counters.backwards += 1
             return
         exchange_ms = venue_ms if book.traded_ms is None else book.traded_ms
-        is_kept = self._is_kept(book, exchange_ms)
+        is_kept = self.is_up and self._unpublished_ms is None and self._is_kept(book, exchange_ms)
         if is_kept or is_sound(book.bid, book.ask):
             self._book = book
         elif not self._judge(book):
@@ -100,9 +100,7 @@ class Market:
         return True
 
     def _is_kept(self, book: BookTicker, exchange_ms: int) -> bool:
-        """Whether it changes nothing to any reader, and overtakes nothing they have not got yet."""
-        if self._unpublished_ms is not None or not self.is_up:
-            return False
+        """Whether it changes nothing to any reader, and overtakes nothing that is still unread."""
         for reader, lull in self.readers.items():
             if reader.unread or not lull.keeps(book.bid, book.ask, exchange_ms):
                 return False
