@@ -70,6 +70,7 @@ from exchanges.translate import (
     understanding,
 )
 from exchanges.venues import venue_of
+from ext.engine import Lull
 from grid.role import OPENING
 from ports.exchange import (
     Accepted,
@@ -272,8 +273,10 @@ class CcxtExchange:
                 found += told
         return sorted(found, key=lambda income: income.booked_ms)
 
-    def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
-        return self._quotes.watch(symbol)
+    def watch_quotes(
+        self, symbol: str, lull: Lull | None = None
+    ) -> AsyncGenerator[QuoteEvent, None]:
+        return self._quotes.watch(symbol, lull)
 
     def watch_account(self) -> AsyncGenerator[AccountEvent, None]:
         return self._account_stream.watch()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from domain.instrument import Instrument
 from domain.market import Quote
 from domain.orders import OrderReport, Trade
+from ext.engine import Lull, QuietBand, TickScale
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Desired
 
@@ -46,9 +48,10 @@ class Mailbox:
 
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
+        #: Where quotes are left that change nothing while the shard waits.
+        self.lull = Lull()
         self._quote: Quote | None = None
-        #: The last one that came in, taken or not.
-        self.latest_quote: Quote | None = None
+        self._latest_quote: Quote | None = None
         self._order_events: list[OrderReport | Trade] = []
         self._must_reconcile = False
         self._instrument: Instrument | None = None
@@ -60,10 +63,17 @@ class Mailbox:
     def wishes(self) -> Wishes:
         return self._wishes
 
+    @property
+    def latest_quote(self) -> Quote | None:
+        """The last one that came in, taken or not."""
+        self._collect_quiet_quote()
+        return self._latest_quote
+
     def put_quote(self, event: Quote | StreamLost | StreamRestored) -> None:
         match event:
             case Quote():
-                self._quote = self.latest_quote = event
+                self.lull.take()  # older than this one
+                self._quote = self._latest_quote = event
                 self._news.set()
             case StreamLost() | StreamRestored():
                 pass  # the quote's own age tells: a lost stream goes stale, a restored does not
@@ -100,15 +110,25 @@ class Mailbox:
         """Let the shard look around although nothing came in."""
         self._news.set()
 
-    async def wait(self, at_most_s: float) -> None:
-        """Return when there is news, or after `at_most_s` seconds."""
+    async def wait(
+        self, at_most_s: float, quiet: tuple[TickScale, QuietBand] | None = None
+    ) -> None:
+        """Return when there is news, or after `at_most_s` seconds.
+
+        Quotes inside a `quiet` band are no news, only newer: the next batch has the last of them.
+        """
+        if quiet is not None:
+            self.lull.begin(*quiet)
         try:
             async with asyncio.timeout(at_most_s):
                 await self._news.wait()
         except TimeoutError:
             return
+        finally:
+            self.lull.end()
 
     def take(self) -> Batch:
+        self._collect_quiet_quote()
         batch = Batch(
             quote=self._quote,
             order_events=tuple(self._order_events),
@@ -121,3 +141,11 @@ class Mailbox:
         self._must_reconcile = False
         self._news.clear()
         return batch
+
+    def _collect_quiet_quote(self) -> None:
+        kept = self.lull.take()
+        if kept is not None and self._latest_quote is not None:
+            bid, ask, exchange_ms = kept
+            self._quote = self._latest_quote = replace(
+                self._latest_quote, bid=Decimal(bid), ask=Decimal(ask), exchange_ms=exchange_ms
+            )

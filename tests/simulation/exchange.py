@@ -16,6 +16,7 @@ from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 from exchanges.id_codecs import Base62Codec
+from ext.engine import Lull
 from ports.clock import Clock
 from ports.exchange import (
     Accepted,
@@ -33,7 +34,7 @@ from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
 from simulation.venue import Event, SimulatedVenue
 from simulator.errors import VenueError
-from support.fake_exchange import FakeRate
+from support.fake_exchange import FakeRate, keeps
 
 USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
@@ -208,9 +209,13 @@ class SimulatedExchange:
         """No funding is paid here, and nothing is transferred."""
         return ()
 
-    async def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
+    async def watch_quotes(
+        self, symbol: str, lull: Lull | None = None
+    ) -> AsyncGenerator[QuoteEvent, None]:
         while True:
             event = await self._quote_feed.queue.get()
+            if isinstance(event, Quote) and lull is not None and keeps(lull, event):
+                continue
             if isinstance(event, Quote | StreamLost | StreamRestored):
                 yield event
 

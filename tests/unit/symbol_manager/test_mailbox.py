@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from domain.market import Quote
 from domain.orders import OrderReport, Trade
+from ext.engine import QuietBand, TickScale
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Desired
 from symbol_manager import mailbox as mailbox_module
@@ -18,6 +20,8 @@ from unit.symbol_manager.factories import make_intent, make_report, make_trade
 RUNNING = Wishes(Desired.RUNNING, is_killed=False)
 KILLED = Wishes(Desired.RUNNING, is_killed=True)
 ENTRY = make_intent()
+#: Quotes of whole ticks whose middle lies between 10 and 20.
+QUIET = TickScale(Decimal(1)), QuietBand(10, 20, 20, 10)
 
 
 @pytest.fixture
@@ -120,3 +124,47 @@ async def test_mailbox_wait_ends_with_any_news_and_take_consumes_it(mailbox: Mai
 async def test_mailbox_wait_without_news_ends_by_itself(mailbox: Mailbox) -> None:
     async with asyncio.timeout(5):
         await mailbox.wait(0.01)
+
+
+async def test_mailbox_quiet_quote_is_no_news_and_in_the_next_batch(mailbox: Mailbox) -> None:
+    mailbox.put_quote(make_quote(15))
+    mailbox.take()
+    waiting = asyncio.ensure_future(mailbox.wait(60, QUIET))
+    await asyncio.sleep(0)
+    assert mailbox.lull.keeps("16", "17", 1)
+    assert mailbox.lull.keeps("17", "18", 2)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    newest = replace(make_quote(17), exchange_ms=2)
+    assert mailbox.latest_quote == newest
+    mailbox.wake()
+    await waiting
+    assert mailbox.take().quote == newest
+    assert mailbox.take().quote is None
+
+
+async def test_mailbox_keeps_quiet_quotes_only_while_it_is_waited_for(mailbox: Mailbox) -> None:
+    mailbox.put_quote(make_quote(15))
+    assert not mailbox.lull.keeps("16", "17", 1)
+    await mailbox.wait(60, QUIET)
+    assert not mailbox.lull.keeps("16", "17", 1)
+    mailbox.take()
+    waiting = asyncio.ensure_future(mailbox.wait(60, QUIET))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert not mailbox.lull.keeps("16", "17", 1)
+
+
+async def test_mailbox_quote_that_is_put_is_newer_than_the_quiet_one(mailbox: Mailbox) -> None:
+    mailbox.put_quote(make_quote(15))
+    mailbox.take()
+    waiting = asyncio.ensure_future(mailbox.wait(60, QUIET))
+    await asyncio.sleep(0)
+    assert mailbox.lull.keeps("16", "17", 1)
+    mailbox.put_quote(make_quote(30))
+    assert mailbox.latest_quote == make_quote(30)
+    # Until the reader looks, quiet ones may follow.
+    assert mailbox.lull.keeps("18", "19", 3)
+    await waiting
+    assert mailbox.take().quote == replace(make_quote(18), exchange_ms=3)
