@@ -79,12 +79,17 @@ def update(
     if grid.file is None and expected_version is None:
         expected_version = present.spec_version  # what is not given was read from this one
     if preview:
-        account = load(session).account.name
+        settings = load(session)
         wanted = GridSpec.model_validate(checked_spec(spec))
         shown = with_database(
             session,
             lambda database: preview_update(
-                database.engine, account, symbol, wanted, expected_version
+                database.engine,
+                settings.account.name,
+                symbol,
+                wanted,
+                expected_version,
+                settings.risk.portfolio,
             ),
         )
         show_preview(shown, output)

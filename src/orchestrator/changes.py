@@ -95,7 +95,8 @@ class Changes:
         self._kill_switch = kill_switch
         self._exchange = exchange
         self._failpoints = failpoints
-        self._limits = limits
+        #: Replaced where an operator changes them while the node runs.
+        self.limits = limits
         self._edits = Edits(registry.specs, exchange)
 
     async def prepare(self, change: Document) -> Document:
@@ -224,7 +225,7 @@ class Changes:
                     "app_name": APPLICATION_NAME,
                 },
                 run_id_prefix=f"{RUN_SHARD}:{key}",
-                limits=self._limits,
+                limits=self.limits,
             )
             return {
                 "outcome": "recorded",
@@ -234,7 +235,7 @@ class Changes:
                 "adoption": prepared.get("adoption"),
             }
         if verb in {Verb.UPDATE, Verb.REVERT}:
-            return await self._edits.record(change, prepared, workflow_id)
+            return await self._edits.record(change, prepared, workflow_id, self.limits)
         match verb:
             case Verb.RECONCILE:
                 registered = await self._registry.ask_reconcile(account, symbol)
