@@ -179,14 +179,18 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.construct_e
 
 
 def _spacing(options: GridOptions) -> dict[str, object]:
-    _exclusive(options, "step", "step_bp")
+    _exclusive(options, "step", "step_bp", "count")
+    if options.count is not None:
+        progression = options.spacing or Spacing.ARITHMETIC
+        return {"kind": "division", "count": options.count, "progression": progression.value}
     if options.step_bp is not None:
         kind, step_bp = Spacing.GEOMETRIC, _decimal(options, "step_bp")
         if not 0 < step_bp <= _BP:
             raise _wrong(f"--step-bp {options.step_bp}", f"give more than 0 and at most {_BP}")
         spacing: dict[str, object] = {"ratio": str(1 + step_bp / _BP)}
     else:
-        kind, spacing = Spacing.ARITHMETIC, {"step": _required(options, "step", "step_bp")}
+        step = _required(options, "step", "step_bp")
+        kind, spacing = Spacing.ARITHMETIC, {"step": step}
     if options.spacing not in {None, kind}:
         needed = "--step" if options.spacing is Spacing.ARITHMETIC else "--step-bp"
         raise _wrong(f"--spacing {options.spacing} without {needed}", f"give {needed}")
@@ -217,6 +221,8 @@ def _range(options: GridOptions) -> dict[str, object]:
             f"{_flags(trailing)} without --lower and --upper",
             "give a range: a window follows the price by itself",
         )
+    if options.count is not None:
+        raise _wrong("--count without --lower and --upper", "give the range that it divides")
     window: dict[str, object] = {
         "kind": "window",
         "buy_window": _required(options, "buy_window", "lower"),
