@@ -43,7 +43,7 @@ def grid_of(source: GridSource) -> GridSpec:
     try:
         return GridSpec.model_validate(spec_of(source.options, source.file))
     except ValidationError as error:
-        problems = [_problem(item, source) for item in error.errors()]
+        problems = [problem_of(item, source) for item in error.errors()]
         raise problems[0] if len(problems) == 1 else InvalidSettings(problems) from None
 
 
@@ -84,7 +84,7 @@ def read_spec(file: Path) -> Mapping[str, object]:
         document: object = (
             json.loads(text, parse_float=Decimal)
             if file.suffix == ".json"
-            else yaml.load(text, Loader=_ExactLoader)  # noqa: S506  # a subclass of the safe one
+            else yaml.load(text, Loader=ExactLoader)  # noqa: S506  # a subclass of the safe one
         )
     except (OSError, ValueError, InvalidOperation, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -130,7 +130,7 @@ class Wording:
         return _flags(given or options) or field
 
 
-def _problem(item: Any, source: GridSource) -> ConfigurationError:
+def problem_of(item: Any, source: GridSource) -> ConfigurationError:
     """One of pydantic's findings."""
     path = [str(part) for part in item["loc"]]
     if path and path[0] in _KINDS:
@@ -168,14 +168,14 @@ def _in_bp(ratio: str) -> str:
     return f"{plain((Decimal(ratio) - 1) * _BP)} bp"
 
 
-class _ExactLoader(yaml.SafeLoader):
+class ExactLoader(yaml.SafeLoader):
     """Floating-point numbers would lose their decimals before they are looked at."""
 
     def construct_exact(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(self.construct_scalar(node))
 
 
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.construct_exact)
+ExactLoader.add_constructor("tag:yaml.org,2002:float", ExactLoader.construct_exact)
 
 
 def _spacing(options: GridOptions) -> dict[str, object]:

@@ -24,7 +24,7 @@ from grid.phase import first_phase
 from grid.spec import GridSpec
 from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
-from orchestrator.edits import Edits
+from orchestrator.edits import Edits, price_now
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -149,16 +149,7 @@ class Changes:
     async def _prepare_add(self, change: Document) -> Document:
         spec = GridSpec.model_validate(change["spec"])
         symbol = str(change["symbol"])
-        instrument = (await self._exchange.load_instruments()).get(symbol)
-        if instrument is None:
-            raise RequestRefused(
-                f"{symbol} is not traded on account {self._exchange.account}: "
-                "see `gridkeeper symbol markets`"
-            )
-        quote = await self._exchange.fetch_quote(symbol)
-        price = quote.bid or quote.ask
-        if price is None:
-            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        instrument, price = await price_now(self._exchange, symbol)
         report = check_spec(spec, instrument, price)
         balances, last_trade_id = await self._opening(instrument)
         adoption = await self._adoption(change, instrument, spec, price, balances)

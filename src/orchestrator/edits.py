@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from domain.errors import ConfigurationError, RequestRefused
+from domain.instrument import Instrument
 from grid.edits import edit_grid
 from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
@@ -13,6 +14,26 @@ from ports.exchange import ExchangePort
 from risk.reservations import PortfolioLimits
 from store.reservations import Room
 from store.specs import Look, SpecRequest, Specs, check_version, not_traded
+
+
+async def price_now(exchange: ExchangePort, symbol: str) -> tuple[Instrument, Decimal]:
+    """A market and its price at this moment.
+
+    Raises
+    ------
+    RequestRefused
+        If the market is not traded, or has no price.
+    """
+    instrument = (await exchange.load_instruments()).get(symbol)
+    if instrument is None:
+        raise RequestRefused(
+            f"{symbol} is not traded on account {exchange.account}: see `gridkeeper symbol markets`"
+        )
+    quote = await exchange.fetch_quote(symbol)
+    price = quote.bid or quote.ask
+    if price is None:
+        raise RequestRefused(f"{symbol} has no price now: its book is empty")
+    return instrument, price
 
 
 class Edits:
@@ -38,13 +59,7 @@ class Edits:
             raise not_traded(str(change["account"]), symbol)
         check_version(symbol, now.claim.spec_version, change.get("expected_version"))
         wanted = await self._wanted(change, now)
-        instrument = (await self._exchange.load_instruments()).get(symbol)
-        if instrument is None:
-            raise RequestRefused(f"{symbol} is not traded on account {self._exchange.account}")
-        quote = await self._exchange.fetch_quote(symbol)
-        price = quote.bid or quote.ask
-        if price is None:
-            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        instrument, price = await price_now(self._exchange, symbol)
         edited = edit_grid(now.standing, wanted, instrument, price)
         balances = await self._exchange.fetch_balances()
         return {

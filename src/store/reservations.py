@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import RequestRefused
-from domain.instrument import MarketKind
+from domain.instrument import Instrument, MarketKind
 from grid.spec import GridSpec
 from risk.reservations import (
     AssetUse,
@@ -157,6 +157,32 @@ async def check_room_for_spec(
     wanted, others = replace(before, spec=spec), list(symbols.values())
     check_portfolio(wanted, others, room.limits, before)
     check_reservation(wanted, others, room.balances, before)
+
+
+async def account_room(
+    engine: AsyncEngine,
+    account: str,
+    limits: PortfolioLimits,
+    balances: Mapping[str, Decimal] | None = None,
+) -> tuple[dict[str, Reserving], Room]:
+    """Who reserves, by symbol, and what bounds them: by the balances that were told last, or these.
+
+    Nothing is locked: what is judged by it is judged again when it is written.
+    """
+    async with transaction(engine) as connection:
+        symbols = await reserving_symbols(connection, account)
+        if balances is None:
+            balances = await known_balances(connection, account)
+    return {each.market.symbol: each for each in symbols}, Room(balances=balances, limits=limits)
+
+
+def market_of(instrument: Instrument) -> Market:
+    return Market(
+        symbol=instrument.symbol,
+        kind=instrument.kind,
+        base=instrument.base,
+        quote=instrument.quote,
+    )
 
 
 async def known_balances(connection: AsyncConnection, account: str) -> dict[str, Decimal]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -36,6 +37,12 @@ _LOOK = text(f"""
       FROM shards {_TRADED}
 """)  # noqa: S608  # both parts are above
 
+_LIVES = text("""
+    SELECT DISTINCT ON (symbol) shard, symbol, spec, spec_version AS version,
+           status <> 'removed' AS is_traded, desired IN ('removed', 'closed') AS is_leaving
+      FROM shards WHERE account = :account
+     ORDER BY symbol, shard DESC
+""")
 _ASKED_MS = text("SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :id")
 _MADE_BY = text("SELECT shard, version, ladder_version FROM specs WHERE requested_by = :id")
 _VERSION = text("SELECT spec FROM specs WHERE shard = :shard AND version = :version")
@@ -80,6 +87,19 @@ class MadeVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A symbol from when it was added to when it is gone; its last one."""
+
+    shard: int
+    symbol: str
+    spec: Mapping[str, Any]
+    version: int
+    is_traded: bool
+    #: An operator wants it to end.
+    is_leaving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A symbol as Postgres knows it, read without claiming it."""
 
@@ -115,6 +135,12 @@ class Specs:
                 is_killed=row.is_killed,
                 book=_book(seen.one_or_none(), claim),
             )
+
+    async def lives(self, account: str) -> tuple[Life, ...]:
+        """Every symbol that the account has or had, by name."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(_LIVES, {"account": account})
+            return tuple(Life(**row._asdict()) for row in found)
 
     async def spec(self, shard: int, version: int) -> GridSpec | None:
         """What a symbol's grid was in some version; `None` if there is no such version."""
