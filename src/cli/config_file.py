@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.asking import KEPT, TimeoutS, Wait
+from cli.asking import TimeoutS, Wait
+from cli.config_apply import Applied, apply_all, exit_of, show_applied
 from cli.context import load, with_database
 from cli.declaration import Declaration, read_declaration
 from cli.exits import Exit
@@ -22,10 +21,8 @@ from cli.session import Format, Output, Session, session_of
 from cli.symbol_update import show_preview
 from domain.errors import ConfigurationError, VenueError
 from orchestrator.bootstrap import Database, open_exchange
-from orchestrator.declared import Action, Difference, ask_for, compare
-from orchestrator.requests import Progress
+from orchestrator.declared import Action, Difference, compare
 from orchestrator.settings import Settings
-from store import history
 
 #: `config diff` found some; as `diff` says it.
 DIFFERENT = Exit.FAILED
@@ -34,19 +31,6 @@ File = Annotated[
     Path, typer.Option("--file", "-f", help="YAML or JSON that declares the account's symbols.")
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what runs and is not declared.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What became of one change."""
-
-    symbol: str
-    action: Action
-    workflow_id: str
-    status: str
-    #: done, pending, refused or failed; `None` while nothing came of it yet.
-    outcome: str | None
-    reason: str
 
 
 def _changes(found: Difference) -> str:
@@ -64,13 +48,6 @@ _DIFFERENCES: tuple[Column[Difference], ...] = (
     Column("version", lambda each: each.version),
     Column("changes", _changes),
     Column("refused", lambda each: each.problem),
-)
-_APPLIED: tuple[Column[Applied], ...] = (
-    Column("symbol", lambda each: each.symbol),
-    Column("action", lambda each: each.action.value),
-    Column("outcome", lambda each: each.outcome or each.status.lower()),
-    Column("reason", lambda each: each.reason),
-    Column("workflow", lambda each: each.workflow_id, is_detail=True),
 )
 
 
@@ -149,14 +126,17 @@ def apply(
     if refused:
         _answer_refused(found, refused, output)
     if not changes:
-        _answer(declared, [], output, node_runs=None, code=Exit.OK)
+        show_applied(declared.account, [], output, node_runs=None, code=Exit.OK)
+        return
     _confirm(session, found, yes=yes, yes_prune=yes_prune)
 
     async def work(database: Database) -> tuple[list[Applied], bool, bool]:
-        return await _apply(database, settings, changes, wait, timeout_s)
+        return await apply_all(database, settings, changes, wait, timeout_s)
 
     applied, waited, node_runs = with_database(session, work)
-    _answer(declared, applied, output, node_runs=node_runs, code=_exit_of(applied, waited=waited))
+    code = exit_of(applied, waited=waited)
+    show_applied(declared.account, applied, output, node_runs=node_runs, code=code)
+    raise typer.Exit(code)
 
 
 def _read(settings: Settings, file: Path) -> Declaration:
@@ -192,7 +172,7 @@ async def _compare(
             exchange = open_exchange(settings)
             stack.push_async_callback(exchange.close)
             return await look(exchange)
-        except (ConfigurationError, VenueError) as error:
+        except VenueError as error:
             if must_judge:
                 raise
             sys.stderr.write(f"additions are not judged, since the exchange is away: {error}\n")
@@ -224,84 +204,6 @@ def _ask(flag: str, question: str, *, is_answered: bool) -> None:
             remedy=f"add {flag}: {question}",
         )
     typer.confirm(question, abort=True, err=True)
-
-
-async def _apply(
-    database: Database,
-    settings: Settings,
-    changes: Sequence[Difference],
-    wait: bool | None,
-    timeout_s: float,
-) -> tuple[list[Applied], bool, bool]:
-    """Ask for everything, what makes room first; where the result is waited for, kind by kind."""
-    nodes = await history.nodes(database.engine)
-    node_runs = any(node.silent_s < settings.dead_after_s for node in nodes)
-    if not node_runs:
-        sys.stderr.write(f"{KEPT}\n")
-    waits = node_runs if wait is None else wait
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    applied: list[Applied] = []
-    for action in (Action.REMOVE, Action.UPDATE, Action.ADD):
-        asked = [
-            (each, await ask_for(database.requests, settings.account.name, each))
-            for each in changes
-            if each.action is action
-        ]
-        for each, workflow_id in asked:
-            left_s = deadline - asyncio.get_running_loop().time() if waits else 0.0
-            progress = await database.requests.wait(workflow_id, max(left_s, 0.0))
-            applied.append(_applied(each, progress))
-            _tell(applied[-1], len(applied), len(changes))
-    return applied, waits, node_runs
-
-
-def _applied(wanted: Difference, progress: Progress) -> Applied:
-    result = progress.result or {}
-    return Applied(
-        symbol=wanted.symbol,
-        action=wanted.action,
-        workflow_id=progress.workflow_id,
-        status=progress.status,
-        outcome=result.get("outcome"),
-        reason=str(result.get("reason") or ""),
-    )
-
-
-def _tell(applied: Applied, number: int, of: int) -> None:
-    outcome = applied.outcome or applied.status.lower()
-    sys.stderr.write(f"{number} of {of}: {applied.action} {applied.symbol}: {outcome}\n")
-
-
-def _exit_of(applied: Sequence[Applied], *, waited: bool) -> Exit:
-    """The worst that happened."""
-    outcomes = {each.outcome for each in applied}
-    if outcomes - {"done", "refused", "pending", None}:
-        return Exit.FAILED
-    if "refused" in outcomes:
-        return Exit.REFUSED
-    return Exit.PENDING if waited and outcomes & {"pending", None} else Exit.OK
-
-
-def _answer(
-    declared: Declaration,
-    applied: Sequence[Applied],
-    output: Format,
-    *,
-    node_runs: bool | None,
-    code: Exit,
-) -> None:
-    if output is Format.JSON:
-        print_json(
-            {
-                "account": declared.account,
-                "changes": applied,
-                "node_runs": node_runs,
-                "exit_code": code,
-            }
-        )
-    else:
-        show_rows(applied, _APPLIED, output, empty="nothing to do: it is as declared")
-    raise typer.Exit(code)
 
 
 def _answer_refused(

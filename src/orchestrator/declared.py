@@ -77,6 +77,12 @@ class Difference:
     #: Why it would be refused; empty where nothing is known against it.
     problem: str = ""
 
+    @property
+    def makes_room(self) -> bool:
+        """Whether it leaves others more of the account's money."""
+        before, after = self.changes.get("budget_quote", (0, 0))
+        return self.action is Action.REMOVE or Decimal(after) < Decimal(before)
+
 
 async def compare(
     engine: AsyncEngine,
