@@ -44,10 +44,9 @@ def _changes(found: Difference) -> str:
 
 _DIFFERENCES: tuple[Column[Difference], ...] = (
     Column("symbol", lambda each: each.symbol),
-    Column("action", lambda each: each.action.value),
+    Column("action", lambda each: f"{each.action}{', refused' if each.problem else ''}"),
     Column("version", lambda each: each.version),
     Column("changes", _changes),
-    Column("refused", lambda each: each.problem),
 )
 
 
@@ -186,8 +185,11 @@ def _confirm(session: Session, found: Sequence[Difference], *, yes: bool, yes_pr
     if session.output is Format.TABLE:
         _show(found)
     if counts[Action.ADD] + counts[Action.UPDATE]:
-        question = f"Add {counts[Action.ADD]} and update {counts[Action.UPDATE]} symbols?"
-        _ask("--yes", question, is_answered=yes)
+        _ask(
+            "--yes",
+            f"Add {counts[Action.ADD]} symbols, update {counts[Action.UPDATE]}?",
+            is_answered=yes,
+        )
     if removed:
         question = f"Cancel all orders of {', '.join(removed)} and stop trading there?"
         _ask("--yes-prune", question, is_answered=yes_prune)
@@ -215,7 +217,6 @@ def _answer_refused(
         print_json({"error": error, "symbols": symbols, "exit_code": Exit.REFUSED})
     else:
         _show(found)
-        show_lines([f"{each.symbol}: {each.problem}" for each in refused])
         show_lines(["nothing was done"])
     raise typer.Exit(Exit.REFUSED)
 
@@ -224,10 +225,11 @@ def _show(found: Sequence[Difference]) -> None:
     counts = Counter(each.action for each in found)
     shown = [each for each in found if each.action is not Action.UNCHANGED]
     show_rows(shown, _DIFFERENCES, Format.TABLE, empty="no differences")
-    names = {Action.ADD: "to add", Action.UPDATE: "to update", Action.REMOVE: "to remove"}
-    show_lines(
-        [", ".join(f"{counts[each]} {names.get(each, each.value)}" for each in reversed(Action))]
-    )
+    if counts:
+        names = {Action.ADD: "to add", Action.UPDATE: "to update", Action.REMOVE: "to remove"}
+        present = [action for action in Action if counts[action]]
+        show_lines([", ".join(f"{counts[each]} {names.get(each, each)}" for each in present)])
+    show_lines([f"{each.symbol}: {each.problem}" for each in found if each.problem])
 
 
 def _document(found: Difference) -> Mapping[str, object]:

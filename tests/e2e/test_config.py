@@ -18,6 +18,11 @@ from orchestrator.bootstrap import new_request_id
 from support.system import PATIENCE_S, RunningSystem, eventually, running_system
 
 COMMAND_S = 90
+#: Its step is no whole number of ticks, and the auditor judges the levels that come of it.
+DIVIDED = {
+    "spacing": {"kind": "division", "count": 64},
+    "range": {"kind": "fixed", "lower": "2600", "upper": "2760"},
+}
 
 
 class File:
@@ -29,7 +34,9 @@ class File:
 
     def declare(self, **budgets: str) -> None:
         symbols = {
-            f"{base}/USDT": demo_spec() | {"budget_quote": budget}
+            f"{base}/USDT": demo_spec()
+            | {"budget_quote": budget}
+            | (DIVIDED if base == "ETH" else {})
             for base, budget in budgets.items()
         }
         self._path.write_text(yaml.safe_dump({"account": "sim", "symbols": symbols}))

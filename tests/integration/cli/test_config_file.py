@@ -75,7 +75,7 @@ def test_diff_shows_what_apply_would_do(sample: CommandLine, file: Path) -> None
     assert (add["symbol"], add["action"], add["problem"]) == ("ETH/USDT", "add", None)
     assert add["check"]["slots"] == 3
     said = sample("config", "diff", "-f", name, code=Exit.FAILED)
-    assert "1 to add, 1 to update" in said
+    assert "1 to update, 1 to add" in said
     assert "orders go" in said
     assert asked(sample) == []
 
