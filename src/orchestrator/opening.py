@@ -28,13 +28,8 @@ class Opening:
     income_ms: int = 0
 
 
-async def read_opening(exchange: ExchangePort, instrument: Instrument, now_ms: int) -> Opening:
+async def read_opening(exchange: ExchangePort, instrument: Instrument) -> Opening:
     """Balances, position and the last trade before them, with no trade in between.
-
-    Parameters
-    ----------
-    now_ms : int
-        A venue time of just now.
 
     Raises
     ------
@@ -42,6 +37,7 @@ async def read_opening(exchange: ExchangePort, instrument: Instrument, now_ms: i
         If the account trades without a pause, or its wallet is just moving.
     """
     symbol = instrument.symbol
+    now_ms = (await exchange.fetch_quote(symbol)).exchange_ms
     for _ in range(CONSISTENT_READS):
         before = await exchange.fetch_last_trade_id(symbol)
         balances = await exchange.fetch_balances()

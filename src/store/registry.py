@@ -19,9 +19,9 @@ from grid.phase import Phase
 from grid.slots import Slot
 from grid.spec import GridSpec
 from ports.store import Desired, Status
-from risk.reservations import Market, PortfolioLimits, Reserving
+from risk.reservations import PortfolioLimits, Reserving
 from store.engine import transaction
-from store.reservations import check_room, lock_account, note_balances
+from store.reservations import check_room, lock_account, market_of, note_balances
 from store.rows import instrument_values, ladder_values, phase_document, slot_values
 from store.specs import Specs
 from store.statements import (
@@ -442,14 +442,8 @@ async def _refuse_registered(connection: AsyncConnection, new: NewSymbol) -> Non
 
 
 def _reserving(new: NewSymbol) -> Reserving:
-    instrument = new.instrument
     return Reserving(
-        market=Market(
-            symbol=new.symbol,
-            kind=instrument.kind,
-            base=instrument.base,
-            quote=instrument.quote,
-        ),
+        market=market_of(new.instrument),
         spec=GridSpec.model_validate(new.spec),
         leverage=Decimal(new.leverage),
     )

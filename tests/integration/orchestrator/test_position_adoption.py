@@ -142,6 +142,7 @@ async def test_leverage_multiplies_what_the_wallet_covers(
 
 async def test_wallet_that_is_just_moving_is_looked_at_later(exchange: FakeExchange) -> None:
     now_ms = 1_000_000
+    exchange.set_price("99.49", "99.51", now_ms)
     exchange.income = [
         Income(
             kind=IncomeKind.FUNDING,
@@ -153,5 +154,6 @@ async def test_wallet_that_is_just_moving_is_looked_at_later(exchange: FakeExcha
         )
     ]
     with pytest.raises(TransientVenueError, match="just moving"):
-        await read_opening(exchange, LINEAR, now_ms)
-    assert (await read_opening(exchange, LINEAR, now_ms + 1)).income_ms == now_ms + 1
+        await read_opening(exchange, LINEAR)
+    exchange.set_price("99.49", "99.51", now_ms + 1)
+    assert (await read_opening(exchange, LINEAR)).income_ms == now_ms + 1
