@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from domain.plans import CommittedPlan, Place
 from grid.spec import GridSpec
 from ports.store import Changes, Claim, ClosedPair, Decision, Loaded, Ownership, Status
 from store import statements as sql
-from store.engine import transaction
+from store.engine import Alone, transaction
 from store.rows import (
     AnyRow,
     fill_values,
@@ -45,6 +45,7 @@ class Repository:
 
     def __init__(self, engine: AsyncEngine, executor_id: str) -> None:
         self._engine = engine
+        self._alone = Alone(engine)
         self._executor_id = executor_id
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
@@ -74,16 +75,15 @@ class Repository:
             return None if row is None else (await _order(connection, row, claim), row.settled)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
-        async with transaction(self._engine) as connection:
-            result = await connection.execute(
-                sql.COMMIT_DECISION, _decision_values(decision, instrument)
-            )
-            row = result.one()
-            if not row.is_owned:
-                raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
-            plan = decision.approved.plan
-            if not row.is_allowed:
-                raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
+        result = await self._alone.execute(
+            sql.COMMIT_DECISION, _decision_values(decision, instrument)
+        )
+        row = result.one()
+        if not row.is_owned:
+            raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
+        plan = decision.approved.plan
+        if not row.is_allowed:
+            raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
         return CommittedPlan(
             decision_id=decision.decision_id,
             shard=decision.ownership.shard,
@@ -100,6 +100,9 @@ class Repository:
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
+        if changes == Changes(orders=changes.orders):
+            await self._record_outcomes(ownership, instrument, changes.orders.values())
+            return
         async with self._owned(ownership, changes.spec_version) as connection:
             for fill in changes.fills.values():
                 recorded = await connection.execute(
@@ -127,6 +130,22 @@ class Repository:
                     },
                 )
             await _record_terms(connection, shard, changes)
+
+    async def _record_outcomes(
+        self, ownership: Ownership, instrument: Instrument, orders: Iterable[Order]
+    ) -> None:
+        """What is recorded after every decision, without the round trips of a transaction."""
+        outcomes = [order_values(order, instrument) for order in orders]
+        recorded = await self._alone.execute(
+            sql.RECORD_OUTCOMES,
+            {
+                "shard": ownership.shard,
+                "epoch": ownership.epoch,
+                "outcomes": json.dumps(outcomes, default=str),
+            },
+        )
+        if not recorded.scalar_one():
+            raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         async with transaction(self._engine) as connection:
