@@ -6,7 +6,7 @@ The same comparison serves a start after a crash, a stream that was lost, and ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -26,18 +26,47 @@ class Survey:
     """The exchange's side of one symbol at one moment."""
 
     open_orders: Sequence[OrderReport]
-    #: Complete from the last reconciled trade on, oldest first.
-    trades: Sequence[Trade]
+    #: All from the last reconciled trade on, oldest first; `None` if they were not asked for.
+    trades: Sequence[Trade] | None
     balances: Mapping[str, Decimal]
 
+    @property
+    def is_complete(self) -> bool:
+        return self.trades is not None
 
-async def survey(exchange: ExchangePort, symbol: str, reconciled_trade_id: str | None) -> Survey:
+
+async def survey(
+    exchange: ExchangePort,
+    symbol: str,
+    reconciled_trade_id: str | None,
+    needs_trades: Callable[[Sequence[OrderReport]], bool],
+) -> Survey:
     """Ask the exchange; trades come last, so that they cover every fill the orders show."""
     open_orders, balances = await asyncio.gather(
         exchange.fetch_open_orders(symbol), exchange.fetch_balances()
     )
-    trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
+    trades = None
+    if needs_trades(open_orders):
+        trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
     return Survey(open_orders, trades, balances)
+
+
+def hints_at_trades(
+    open_orders: Sequence[OrderReport], state: ShardState, exchange: ExchangePort
+) -> bool:
+    """Whether the orders shown tell of own trades that are not known yet.
+
+    Where each of our orders rests as it is known, only somebody else's trades can be missing.
+    """
+    shown = {report.client_order_id: report for report in open_orders}
+    if state.parked or state.strays:
+        return True
+    for order in state.active_orders():
+        report = shown.pop(order.intent.client_order_id, None)
+        if report is None or state.lacks_trades_of(report):
+            return True
+    tags = [exchange.ids.decode(client_order_id) for client_order_id in shown]
+    return any(tag is not None and tag.nonce == state.claim.nonce for tag in tags)
 
 
 async def absorb_survey(
@@ -65,7 +94,7 @@ async def absorb_survey(
             if order.cancel_requested:
                 # No cancel is on its way now: the one asked for was lost, with its tenure perhaps.
                 state.retry_cancel(report.client_order_id, into)
-    for trade in found.trades:
+    for trade in found.trades or ():
         state.absorb_trade(trade, into)
     if found.trades:
         into.reconciled_trade_id = found.trades[-1].trade_id
