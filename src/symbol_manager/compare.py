@@ -28,8 +28,8 @@ from symbol_manager.state import ShardState
 LOOK_UPS_A_ROUND = 4
 #: How soon to compare again what may only have been in flight, or what was not answered.
 COMPARE_AGAIN_MS = 2_000
-#: Trades, by far the dearest question, are asked for as a matter of course only while so much of the
-#: rate budget is at hand; the rest is for what cannot wait.
+#: Trades are by far the dearest question: asked for as a matter of course only while so much of the
+#: rate budget is at hand. The rest is for what cannot wait.
 PLENTY = 0.5
 #: Comparisons without them that may follow one another.
 INCOMPLETE_MAX = 5
