@@ -104,19 +104,16 @@ class Repository:
             await self._record_outcomes(ownership, instrument, changes.orders.values())
             return
         async with self._owned(ownership, changes.spec_version) as connection:
-            for fill in changes.fills.values():
-                recorded = await connection.execute(
-                    sql.RECORD_FILL, fill_values(fill, instrument.account, shard)
-                )
-                if recorded.one_or_none() is None:
-                    raise InvariantViolation(f"trade {fill.trade.trade_id} is already recorded")
-                await connection.execute(sql.RECORD_LEDGER, ledger_values(fill.trade, instrument))
+            await _record_fills(connection, shard, instrument, changes)
             # After the fills: whether an order is settled is read from them.
             # Ended ones first: they make room for others on their slot and side.
-            for order in sorted(changes.orders.values(), key=lambda order: order.is_live):
-                await connection.execute(sql.UPDATE_ORDER, order_values(order, instrument))
-            for slot in changes.slots.values():
-                await connection.execute(sql.RECORD_SLOT, slot_values(slot, shard, instrument))
+            orders = sorted(changes.orders.values(), key=lambda order: order.is_live)
+            if orders:
+                values = [order_values(order, instrument) for order in orders]
+                await connection.execute(sql.UPDATE_ORDER, values)
+            if changes.slots:
+                slots = [slot_values(slot, shard, instrument) for slot in changes.slots.values()]
+                await connection.execute(sql.RECORD_SLOT, slots)
             for closed in changes.pairs:
                 await connection.execute(sql.RECORD_PAIR, _pair_values(closed, shard, instrument))
             for finding in changes.findings:
@@ -227,6 +224,23 @@ async def load_shard(connection: AsyncConnection, claim: Claim) -> Loaded:
         settled={ClientOrderId(row.client_order_id): row.settled for row in orders},
         parked=[trade_of(row) for row in parked],
         trade_ids=frozenset(row.trade_id for row in trade_ids),
+    )
+
+
+async def _record_fills(
+    connection: AsyncConnection, shard: int, instrument: Instrument, changes: Changes
+) -> None:
+    """Many at once: a list of values goes to the server in one pipeline."""
+    fills = changes.fills.values()
+    if not fills:
+        return
+    values = [fill_values(fill, instrument.account, shard) for fill in fills]
+    recorded = await connection.execute(sql.RECORD_FILL, values)
+    if recorded.rowcount != len(values):
+        raise InvariantViolation(f"trades {', '.join(changes.fills)}: one is already recorded")
+    await connection.execute(
+        sql.RECORD_LEDGER,
+        [entry for fill in fills for entry in ledger_values(fill.trade, instrument)],
     )
 
 
