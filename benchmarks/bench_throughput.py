@@ -46,8 +46,10 @@ SLICE = "0.00001"
 WAIT_S = 60.0
 POLL_S = 0.01
 
-#: Beyond the window of the last decision: it cancels two orders and places two.
+#: Beyond the window of the last decision: it cancels two orders and places two. Up and down over so
+#: many moves, so that a grid has no more slots than a day's trading gives it.
 LEVELS_A_MOVE = 5
+MOVES_UP = 8
 SPEC: dict[str, object] = {
     "spacing": {"kind": "arithmetic", "step": "1"},
     "range": {"kind": "window", "buy_window": 2, "sell_window": 2},
@@ -80,7 +82,7 @@ class BusyExchange(FakeExchange):
         }
         self.balances["USDT"] = Decimal(1_000_000_000)
         self.balances |= {i.base: Decimal(0) for i in self.instruments.values()}
-        self._prices = dict.fromkeys(self.instruments, Decimal(60_000))
+        self._moves = dict.fromkeys(self.instruments, 0)
         self._markets: dict[str, asyncio.Queue[Quote]] = {
             symbol: asyncio.Queue() for symbol in self.instruments
         }
@@ -88,7 +90,7 @@ class BusyExchange(FakeExchange):
             self.move(symbol)
 
     def move(self, symbol: str) -> None:
-        self._prices[symbol] += LEVELS_A_MOVE
+        self._moves[symbol] += 1
         self._markets[symbol].put_nowait(self._quote_of(symbol))
 
     def fill(self, symbol: str, count: int) -> int:
@@ -106,7 +108,8 @@ class BusyExchange(FakeExchange):
         return [order for order in self.open_orders() if order.symbol == symbol]
 
     def _quote_of(self, symbol: str) -> Quote:
-        bid = self._prices[symbol]
+        height = MOVES_UP - abs(self._moves[symbol] % (2 * MOVES_UP) - MOVES_UP)
+        bid = Decimal(60_000 + LEVELS_A_MOVE * height)
         now_ms = time.time_ns() // 1_000_000
         return Quote(symbol=symbol, bid=bid, ask=bid + BTC.tick_size, exchange_ms=now_ms)
 
