@@ -41,6 +41,8 @@ class Batch:
     instrument: Instrument | None
     #: Events may have been missed: compare with the exchange before deciding.
     must_reconcile: bool
+    #: By all that the exchange can tell, whatever that costs.
+    must_be_complete: bool
 
 
 class Mailbox:
@@ -53,7 +55,7 @@ class Mailbox:
         self._quote: Quote | None = None
         self._latest_quote: Quote | None = None
         self._order_events: list[OrderReport | Trade] = []
-        self._must_reconcile = False
+        self._must_reconcile = self._must_be_complete = False
         self._instrument: Instrument | None = None
         #: The trading rules as they were last shown, taken or not.
         self.latest_instrument: Instrument | None = None
@@ -84,7 +86,7 @@ class Mailbox:
                 if len(self._order_events) < MAX_ORDER_EVENTS:
                     self._order_events.append(event)
                 else:
-                    self._must_reconcile = True
+                    self._must_reconcile = self._must_be_complete = True
             case StreamRestored():
                 self._must_reconcile = True
             case StreamLost():
@@ -102,8 +104,8 @@ class Mailbox:
             self._news.set()
 
     def ask_reconcile(self) -> None:
-        """Have the shard compare with the exchange before its next decision."""
-        self._must_reconcile = True
+        """Have the shard compare with the exchange, wholly, before its next decision."""
+        self._must_reconcile = self._must_be_complete = True
         self._news.set()
 
     def wake(self) -> None:
@@ -135,10 +137,11 @@ class Mailbox:
             wishes=self._wishes,
             instrument=self._instrument,
             must_reconcile=self._must_reconcile,
+            must_be_complete=self._must_be_complete,
         )
         self._quote = self._instrument = None
         self._order_events = []
-        self._must_reconcile = False
+        self._must_reconcile = self._must_be_complete = False
         self._news.clear()
         return batch
 

@@ -232,7 +232,7 @@ class Tenure:
             self._comparison.ask_soon()
         await self._record(changes)
         if batch.must_reconcile:
-            self._comparison.ask_now()
+            self._comparison.ask_now(must_be_complete=batch.must_be_complete)
 
     async def _advance(self) -> None:
         """Enter the grid's next phase, once it is durable."""

@@ -123,7 +123,8 @@ class SimulatedExchange:
 
     @property
     def rate(self) -> FakeRate:
-        """Never short: what a venue refuses for its rate is among the faults."""
+        """Lets everything pass, and says now and then that little is left."""
+        self._rate.level = self._fate.dice.random()
         return self._rate
 
     def hear(self, event: Event) -> None:

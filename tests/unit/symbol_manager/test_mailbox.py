@@ -74,6 +74,7 @@ def test_mailbox_overflow_keeps_the_first_and_asks_for_reconciliation(
     batch = mailbox.take()
     assert list(batch.order_events) == trades[:2]
     assert batch.must_reconcile
+    assert batch.must_be_complete
     assert not mailbox.take().must_reconcile
 
 
@@ -81,14 +82,20 @@ def test_mailbox_restored_order_stream_asks_for_reconciliation(mailbox: Mailbox)
     mailbox.put_order_event(StreamLost("closed"))
     assert not mailbox.take().must_reconcile
     mailbox.put_order_event(StreamRestored())
-    assert mailbox.take().must_reconcile
+    batch = mailbox.take()
+    assert batch.must_reconcile
+    assert not batch.must_be_complete
 
 
 async def test_mailbox_asked_to_reconcile_wakes_and_says_so_once(mailbox: Mailbox) -> None:
     mailbox.ask_reconcile()
     assert await has_news(mailbox)
-    assert mailbox.take().must_reconcile
-    assert not mailbox.take().must_reconcile
+    batch = mailbox.take()
+    assert batch.must_reconcile
+    assert batch.must_be_complete
+    batch = mailbox.take()
+    assert not batch.must_reconcile
+    assert not batch.must_be_complete
 
 
 async def test_mailbox_quote_stream_news_is_no_news(mailbox: Mailbox) -> None:
