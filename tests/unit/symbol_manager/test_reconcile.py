@@ -41,6 +41,7 @@ from symbol_manager.reconcile import (
 )
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
+    BTC,
     CAPABILITIES,
     ENTRY_LOTS,
     NONCE,
@@ -240,7 +241,7 @@ async def test_absorb_survey_order_that_outlives_its_cancel_may_be_cancelled_aga
 async def test_survey_asks_for_trades_after_the_last_reconciled_one() -> None:
     exchange = FakeExchange(trades=[make_trade(ENTRY, str(number), 1) for number in (1, 2, 3)])
     exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)
-    found = await survey(exchange, "BTC/USDT", "1", needs_trades=bool)
+    found = await survey(exchange, BTC, "1", needs_trades=bool)
     assert [trade.trade_id for trade in found.trades or ()] == ["2", "3"]
     assert list(found.open_orders) == [make_report(ENTRY)]
 
