@@ -41,7 +41,6 @@ from symbol_manager.reconcile import (
 )
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
-    BTC,
     CAPABILITIES,
     ENTRY_LOTS,
     NONCE,
