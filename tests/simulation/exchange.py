@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
@@ -32,7 +32,7 @@ from ports.exchange import (
 from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
 from simulation.venue import Event, SimulatedVenue
-from simulator.errors import VenueError
+from simulator.errors import FuturesError, VenueError
 from support.fake_exchange import FakeRate
 
 USUAL_WAY_S = 0.02
@@ -45,6 +45,21 @@ LEAVING = 8.0
 OUTAGE_MAX_S = 6.0
 #: The venue refuses requests stamped this far ahead of its clock.
 AHEAD_MAX_MS = 1_000
+
+#: What the venues' words mean; the first that is among them.
+_REFUSALS = (
+    ("-2011", "not_found"),
+    ("immediately match", "would_cross"),
+    ("-5022", "would_cross"),
+    ("insufficient balance", "insufficient_funds"),
+    ("-2019", "insufficient_funds"),
+    ("-2027", "insufficient_funds"),
+    ("-2022", "reduce_only"),
+    ("Duplicate", "duplicate"),
+    ("-4116", "duplicate"),
+    *((code, "filter") for code in ("-1013", "-1111", "-4003", "-4014", "-4016", "-4023")),
+    *((code, "filter") for code in ("-4024", "-4164")),
+)
 
 Answer = TypeVar("Answer")
 AccountEvent = Event | StreamLost | StreamRestored
@@ -93,24 +108,24 @@ class SimulatedExchange:
     def __init__(
         self,
         fate: Fate,
-        venue: SimulatedVenue,
+        venue: SimulatedVenue[Any],
         clock: Clock,
         capabilities: Capabilities,
-        instrument: Instrument,
+        instruments: Mapping[str, Instrument],
     ) -> None:
         self._fate = fate
         self._venue = venue
         self._clock = clock
         self._capabilities = capabilities
-        self._instrument = instrument
+        self._instruments = instruments
         self._account_feed = _Feed(fate)
-        self._quote_feed = _Feed(fate)
+        self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
         self._rate = FakeRate()
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
     def account(self) -> str:
-        return self._instrument.account
+        return next(iter(self._instruments.values())).account
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,7 +155,7 @@ class SimulatedExchange:
         weather = self._fate.weather()
         if self._fate.strikes(weather.quote_senseless):
             quote = _distorted(quote, self._fate.dice)
-        self._quote_feed.tell(
+        self._quote_feeds[quote.symbol].tell(
             quote,
             lost=1.0 if self.link.is_cut else weather.quote_lost,
             repeated=0.0,
@@ -149,13 +164,14 @@ class SimulatedExchange:
         )
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        return await self._ask(lambda: {self._instrument.symbol: self._instrument})
+        return await self._ask(lambda: self._instruments)
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
         def cancel(name: ClientOrderId) -> Coroutine[None, None, Outcome]:
-            return self._send(f"cancel {name}", lambda: self._venue.cancel(name), guard)
+            symbol = instrument.symbol
+            return self._send(f"cancel {name}", lambda: self._venue.cancel(symbol, name), guard)
 
         async with asyncio.TaskGroup() as sending:
             cancels = [
@@ -171,10 +187,10 @@ class SimulatedExchange:
         )
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
-        return await self._ask(self._venue.open_orders)
+        return await self._ask(lambda: self._venue.open_orders(symbol))
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
-        return await self._ask(lambda: self._venue.order(client_order_id))
+        return await self._ask(lambda: self._venue.order(symbol, client_order_id))
 
     async def fetch_trades(
         self,
@@ -183,17 +199,19 @@ class SimulatedExchange:
         after_trade_id: str | None = None,
         venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[Trade]:
-        return await self._ask(lambda: self._venue.trades_after(after_trade_id, venue_order_id))
+        return await self._ask(
+            lambda: self._venue.trades_after(symbol, after_trade_id, venue_order_id)
+        )
 
     async def fetch_last_trade_id(self, symbol: str) -> str | None:
-        trades = await self._ask(lambda: self._venue.trades_after(None, None))
+        trades = await self._ask(lambda: self._venue.trades_after(symbol))
         return trades[-1].trade_id if trades else None
 
     async def fetch_quote(self, symbol: str) -> Quote:
-        return await self._ask(lambda: self._venue.quote)
+        return await self._ask(lambda: self._venue.quote(symbol))
 
     async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
-        return await self._ask(lambda: self._venue.candles(count))
+        return await self._ask(lambda: self._venue.candles(symbol, count))
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         return await self._ask(self._venue.balances)
@@ -202,15 +220,14 @@ class SimulatedExchange:
         return 1
 
     async def fetch_position(self, symbol: str) -> Position:
-        return await self._ask(lambda: Position(quantity=self._venue.position))
+        return await self._ask(lambda: self._venue.position(symbol))
 
     async def fetch_income(self, after_ms: int) -> Sequence[Income]:
-        """No funding is paid here, and nothing is transferred."""
-        return ()
+        return await self._ask(lambda: self._venue.income(after_ms))
 
     async def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         while True:
-            event = await self._quote_feed.queue.get()
+            event = await self._quote_feeds[symbol].queue.get()
             if isinstance(event, Quote | StreamLost | StreamRestored):
                 yield event
 
@@ -254,7 +271,7 @@ class SimulatedExchange:
 
         def place() -> OrderReport:
             if self._fate.strikes(self._fate.weather().no_funds):
-                raise VenueError(-2010, "Account has insufficient balance for requested action.")
+                raise _no_funds(instrument.kind)
             return self._venue.place(intent, instrument)
 
         return await self._send(f"place {intent.client_order_id}", place, guard)
@@ -303,21 +320,18 @@ class SimulatedExchange:
             raise ExpiredError(f"stamped {age_ms} ms ago")
 
 
+def _no_funds(kind: MarketKind) -> VenueError:
+    if kind is MarketKind.LINEAR:
+        return FuturesError.MARGIN_INSUFFICIENT.error()
+    return VenueError(-2010, "Account has insufficient balance for requested action.")
+
+
 def _refusal(error: VenueError) -> Outcome:
-    match error.code:
-        case -1003:
-            return NotSent(error.message)
-        case -2011:
-            return Refused("not_found", error.message)
-        case -1013:
-            return Refused("filter", error.message)
-    if "immediately match" in error.message:
-        return Refused("would_cross", error.message)
-    if "insufficient balance" in error.message:
-        return Refused("insufficient_funds", error.message)
-    if "Duplicate" in error.message:
-        return Refused("duplicate", error.message)
-    return Refused("other", error.message)
+    if error.code == -1003:
+        return NotSent(error.message)
+    said = f"{error.code} {error.message}"
+    reason = next((reason for words, reason in _REFUSALS if words in said), "other")
+    return Refused(reason, error.message)
 
 
 def _distorted(quote: Quote, dice: Random) -> Quote:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from domain.instrument import Instrument
 from ports.exchange import Capabilities
@@ -33,8 +34,9 @@ class Site:
     weather: Callable[[], Weather]
     is_calm: Callable[[], bool]
     database: Database
-    venue: SimulatedVenue
-    instrument: Instrument
+    venue: SimulatedVenue[Any]
+    instruments: Mapping[str, Instrument]
+    keeps_books: bool
     fail: Callable[[str], None]
     #: Executors whose process is dead.
     ended: set[str] = field(default_factory=set)
@@ -66,9 +68,10 @@ class Machine:
                 host=self._host,
                 database=site.database,
                 store=SimulatedStore(fate, site.database, executor),
-                exchange=SimulatedExchange(fate, site.venue, clock, CAPABILITIES, site.instrument),
+                exchange=SimulatedExchange(fate, site.venue, clock, CAPABILITIES, site.instruments),
                 clock=clock,
                 fate=fate,
+                keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
                 fail=site.fail,
             )

@@ -11,10 +11,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from domain.errors import OwnershipLost, StoreUnavailable
+from domain.orders import OrderReport, Trade
+from orchestrator.bookkeeper import Bookkeeper
 from ports.clock import Clock
+from ports.exchange import WalletMoved
 from ports.failpoints import Failpoint
 from simulation.database import Database
 from simulation.exchange import SimulatedExchange
@@ -22,6 +25,7 @@ from simulation.fate import Fate
 from simulation.loop import Process
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow, ShardRow
+from store.wallets import Wallets
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -65,6 +69,8 @@ class NodePorts:
     exchange: SimulatedExchange
     clock: Clock
     fate: Fate
+    #: Whether wallets move without trades.
+    keeps_books: bool
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
     fail: Callable[[str], None]
@@ -80,6 +86,9 @@ class Node:
         self._ports = ports
         self._lease = Lease(ports.clock, LEASE_MS)
         self._executor = PlanExecutor(ports.exchange, ports.store, self._lease, no_failpoints)
+        self._bookkeeper = Bookkeeper(
+            ports.exchange, cast("Wallets", ports.store), SETTINGS.reconcile_every_ms / 1000
+        )
         self._shards: dict[int, Shard] = {}
         #: Workflows that were started here, with their turns.
         self._taken: set[tuple[int, int]] = set()
@@ -101,6 +110,8 @@ class Node:
             self._watch_account,
         ):
             self._spawn(work)
+        if self._ports.keeps_books:
+            self._spawn(self._bookkeeper.keep)
         await self._stopping.wait()
         await self._leave()
 
@@ -218,8 +229,15 @@ class Node:
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():
+            if isinstance(event, WalletMoved):
+                self._bookkeeper.ask_now()
+                continue
             for shard in self._shards.values():
-                shard.mailbox.put_order_event(event)
+                is_of_another = isinstance(event, OrderReport | Trade) and (
+                    event.symbol != shard.symbol
+                )
+                if not is_of_another:
+                    shard.mailbox.put_order_event(event)
 
     async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -16,28 +16,45 @@ from grid import volatility
 from grid.ladder import LadderVersion, anchor_for
 from grid.phase import first_phase
 from ports.store import Desired
-from simulation.invariants import Kill, audit, check_kills, check_rest, check_self_trades
+from simulation.invariants import (
+    Kill,
+    audit,
+    check_contracts,
+    check_kills,
+    check_rest,
+    check_self_trades,
+)
 from simulation.loop import START_S, StuckError, VirtualLoop
 from simulation.machine import CAPABILITIES, Machine, Site
+from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS, Node
-from simulation.symbol import START, Symbol, draw_symbol
+from simulation.portfolio import draw_portfolio
+from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
 from simulation.trace import Trace
-from simulation.venue import CANDLE_MS, Event, SimulatedVenue
+from simulation.venue import Event
+from simulation.venues import PerpetualsExchange, open_venue
 from simulation.watch import Watch, WatchedDatabase
 from simulation.weather import CALM, storm
-from symbol_manager import candles
+from symbol_manager import candles, doubts
 
-SHARD = 3
+#: Number of the first symbol; the others follow.
+FIRST_SHARD = 3
 NONCE = 0x5EED
 STEPS_MAX = 2_000_000
-#: Virtual runs are minutes: candles close sooner, and ladder versions are used again sooner.
+#: Virtual runs are minutes: candles close sooner, ladder versions are used again sooner, and what
+#: the venue refused is asked for again before the run ends.
 LADDER_VERSIONS = 4
+LONGEST_BACKOFF_MS = 4_000
 
 #: Within this time after the last fault everything must be as it should (I7).
-CALM_S = 30.0
-#: The market moves on for this part of it.
-MOVING_S = 24.0
+CALM_S = 36.0
+#: The market moves on for this part of it; the rest has room for two comparisons.
+MOVING_S = 22.0
+#: When in the calm funding is paid.
+FUNDING_AT_S = 20.0
+#: Funding rates lie between minus and plus this.
+RATE_MAX_E8 = 300_000
 #: When in the calm the kill switch is thrown, and when nothing may rest any more (I6).
 KILL_AT_S = 18.0
 EMPTY_AFTER_S = 5.0
@@ -66,6 +83,7 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Outcome:
     with (
         patch.dict(candles.TIMEFRAMES_MS, {"1m": CANDLE_MS}),
         patch.object(volatility, "VERSIONS", LADDER_VERSIONS),
+        patch.object(doubts, "LONGEST_BACKOFF_MS", LONGEST_BACKOFF_MS),
     ):
         world = World(seed, keep_trace=keep_trace)
         try:
@@ -87,14 +105,16 @@ class World:
         self._is_calm = False
         self._failures: list[str] = []
         self._kills: list[Kill] = []
-        self._symbol = draw_symbol(Random(f"{seed}:symbol"))
-        self._trace.note(f"{self._symbol.instrument.kind} {self._symbol.spec.model_dump_json()}")
-        self._venue = SimulatedVenue(self._loop, self._trace, self._symbol, seed=seed)
+        self._portfolio = draw_portfolio(Random(f"{seed}:symbol"))
+        for symbol in self._portfolio.symbols:
+            self._trace.note(f"{symbol.name} {symbol.spec.model_dump_json()}")
+        self._venue = open_venue(self._loop, self._trace, self._portfolio, seed=seed)
         self._venue.on_event = self._tell
         self._venue.on_quote = self._show
-        watch = Watch(quote=lambda: self._venue.quote, fail=self._failures.append)
+        watch = Watch(quote=self._venue.quote, fail=self._failures.append)
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
-        self._add_symbol(self._symbol)
+        for number, symbol in enumerate(self._portfolio.symbols):
+            self._add_symbol(FIRST_SHARD + number, symbol)
         self._site = Site(
             seed=seed,
             dice=self._dice,
@@ -104,7 +124,8 @@ class World:
             is_calm=lambda: self._is_calm,
             database=self._database,
             venue=self._venue,
-            instrument=self._symbol.instrument,
+            instruments={each.name: each.instrument for each in self._portfolio.symbols},
+            keeps_books=isinstance(self._venue, PerpetualsExchange),
             fail=self._failures.append,
         )
         hosts = self._dice.choice((("box", "box"), ("east", "west")))
@@ -125,6 +146,7 @@ class World:
         violations += audit(self._database, self._venue)
         violations += check_kills(self._kills, self._venue.ledger)
         violations += check_self_trades(self._venue.ledger)
+        violations += check_contracts(self._database, self._venue, self._portfolio.margin)
         violations += self._database.unfinished()
         violations += check_rest(self._database, self._venue, SETTINGS.orders_per_minute)
         return Outcome(
@@ -134,7 +156,7 @@ class World:
             steps=self._loop.steps,
             virtual_s=self._loop.time() - START_S,
             orders=len(self._database.orders),
-            trades=len(self._venue.trades),
+            trades=sum(record["kind"] == "order_filled" for record in self._venue.ledger),
             deaths=len(self._site.ended),
             trace=tuple(self._trace.lines),
         )
@@ -166,6 +188,7 @@ class World:
             machine.go_on()
             machine.mend()
         self._wish(self._finale or Desired.RUNNING)
+        self._loop.later(FUNDING_AT_S, self._pay_funding)
         if self._finale is None:
             self._loop.later(KILL_AT_S, self._kill)
             self._loop.later(KILL_AT_S + EMPTY_AFTER_S, self._expect_nothing_open)
@@ -189,6 +212,10 @@ class World:
             self._pause_for_a_while,
         )
         weights = {kind: self._dice.random() for kind in kinds if self._dice.random() < 0.66}
+        if isinstance(self._venue, PerpetualsExchange):
+            weights[self._pay_funding] = 0.3
+            if self._portfolio.margin.liquidates:
+                weights[self._spike] = 0.5
         if self._finale is Desired.REMOVED:
             weights[self._remove] = 0.1
         if self._finale is Desired.CLOSED:
@@ -196,6 +223,7 @@ class World:
         if self._finale in {Desired.CLOSED, Desired.REMOVED}:
             # Whether a trade falls into the symbol's last second is nobody's to know.
             weights.pop(self._venue.person_trades, None)
+            weights.pop(self._spike, None)
         return weights or {self._crash: 1.0}
 
     # Accidents of processes.
@@ -227,26 +255,39 @@ class World:
     # Accidents of the market and of people.
 
     def _jump(self) -> None:
-        self._venue.jump(self._dice.randint(-4, 4) * self._symbol.step)
+        self._venue.jump(self._any_symbol(), self._dice.randint(-4, 4))
 
-    def _wish(self, desired: Desired) -> None:
-        self._trace.note(f"operator wants it {desired.value}")
-        self._database.wish(SHARD, desired)
+    def _pay_funding(self) -> None:
+        if isinstance(self._venue, PerpetualsExchange):
+            for symbol in self._venue.markets:
+                self._venue.pay_funding(symbol, self._dice.randint(-RATE_MAX_E8, RATE_MAX_E8))
+
+    def _spike(self) -> None:
+        if isinstance(self._venue, PerpetualsExchange):
+            self._venue.spike_mark(self._any_symbol())
+
+    def _wish(self, desired: Desired, *shards: int) -> None:
+        """Of some symbols, or of all."""
+        for shard in shards or self._database.shards:
+            self._trace.note(f"operator wants {shard} {desired.value}")
+            self._database.wish(shard, desired)
 
     def _remove(self) -> None:
-        self._wish(Desired.REMOVED)
+        self._wish(Desired.REMOVED, self._any_shard())
 
     def _close_for_a_while(self) -> None:
-        self._wish(Desired.CLOSED)
-        self._loop.later(self._dice.uniform(0.5, 10.0), self._resume)
+        shard = self._any_shard()
+        self._wish(Desired.CLOSED, shard)
+        self._loop.later(self._dice.uniform(0.5, 10.0), self._resume, shard)
 
     def _pause_for_a_while(self) -> None:
-        self._wish(Desired.PAUSED)
-        self._loop.later(self._dice.uniform(0.5, 10.0), self._resume)
+        shard = self._any_shard()
+        self._wish(Desired.PAUSED, shard)
+        self._loop.later(self._dice.uniform(0.5, 10.0), self._resume, shard)
 
-    def _resume(self) -> None:
+    def _resume(self, shard: int) -> None:
         if not self._is_calm:
-            self._wish(Desired.RUNNING)
+            self._wish(Desired.RUNNING, shard)
 
     def _kill(self) -> None:
         self._trace.note("killed")
@@ -276,7 +317,8 @@ class World:
             )
 
     def _expect_nothing_open(self) -> None:
-        for report in self._venue.open_orders():
+        resting = [order for each in self._venue.markets for order in self._venue.open_orders(each)]
+        for report in resting:
             self._failures.append(
                 f"I6 order {report.client_order_id}: open {EMPTY_AFTER_S} s after the kill"
             )
@@ -296,12 +338,18 @@ class World:
     def _any_node(self) -> Node | None:
         return self._dice.choice(self._machines).node
 
-    def _add_symbol(self, symbol: Symbol) -> None:
+    def _any_shard(self) -> int:
+        return self._dice.choice(list(self._database.shards))
+
+    def _any_symbol(self) -> str:
+        return self._dice.choice(list(self._venue.markets))
+
+    def _add_symbol(self, shard: int, symbol: Symbol) -> None:
         instrument, spec = symbol.instrument, symbol.spec
         key = symbol_key(instrument.account, instrument.symbol)
         start = spec.trigger_price or START
         row = ShardRow(
-            shard=SHARD,
+            shard=shard,
             key=key,
             account=instrument.account,
             symbol=instrument.symbol,
@@ -311,7 +359,7 @@ class World:
             ladder_version=0,
             instrument=instrument,
             created_ms=self._loop.now_ms() - 1,
-            workflow_id=f"run_shard:{key}:{SHARD}",
+            workflow_id=f"run_shard:{key}:{shard}",
         )
         ladder = LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing)
-        self._database.add_shard(row, ladder, symbol.opening)
+        self._database.add_shard(row, ladder, self._portfolio.opening, self._venue.now_ms())
