@@ -20,6 +20,7 @@ from ports.store import Desired, Status
 from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from simulation.evidence import snapshot
+from simulation.node import SETTINGS
 from simulation.portfolio import Margin
 from simulation.tables import ShardRow
 from simulation.venue import accepted_orders, is_foreign
@@ -33,8 +34,8 @@ from symbol_manager.state import ShardState
 
 AnyVenue = SpotExchange | PerpetualsExchange
 
-#: Why a symbol that runs may have no entries.
-_REASONS = ("", "entries wait: funds are short")
+#: Why a symbol that runs may have no entries, if the venue said so just now.
+_FUNDS = "entries wait: funds are short"
 #: What a venue may go on refusing.
 _FUNDS_ARE_SHORT = {-2010, -2019, -2027}
 _NOTHING_TO_REDUCE = -2022
@@ -143,7 +144,7 @@ def why_halted(row: ShardRow, database: Database, venue: AnyVenue) -> str:
     return f"slots hold {held} of {there}" if held > there else ""
 
 
-def check_rest(database: Database, venue: AnyVenue, orders_per_minute: int) -> list[str]:
+def check_rest(database: Database, venue: AnyVenue) -> list[str]:
     """I7: what rests is what is wanted, nothing is in doubt, and no order is a stranger's."""
     violations = []
     for row in database.shards.values():
@@ -162,7 +163,7 @@ def check_rest(database: Database, venue: AnyVenue, orders_per_minute: int) -> l
         resting = {report.client_order_id for report in venue.open_orders(row.symbol)}
         if resting != set(stored):
             violations.append(f"I7 resting {sorted(resting)}, known {sorted(stored)}")
-        violations += _check_wanted(row, database, venue, halt, orders_per_minute)
+        violations += _check_wanted(row, database, venue, halt)
         if row.status in {Status.REMOVED, Status.STOPPED} and resting:
             violations.append(f"I7 {row.status.value}, but {sorted(resting)} rest")
     return violations
@@ -170,7 +171,7 @@ def check_rest(database: Database, venue: AnyVenue, orders_per_minute: int) -> l
 
 def _check_status(row: ShardRow, database: Database, halt: str) -> list[str]:
     expected = _expected_status(row, is_killed=database.is_killed, halt=halt)
-    if row.status is expected and (row.reason in _REASONS or expected is not Status.RUNNING):
+    if row.status is expected and (row.reason in {"", _FUNDS} or expected is not Status.RUNNING):
         return []
     return [f"I7 status: {row.status.value} ({row.reason}), wanted {expected.value} {halt}".strip()]
 
@@ -197,12 +198,13 @@ def _expected_status(row: ShardRow, *, is_killed: bool, halt: str) -> Status:
             return Status.RUNNING
 
 
-def _check_wanted(
-    row: ShardRow, database: Database, venue: AnyVenue, halt: str, orders_per_minute: int
-) -> list[str]:
+def _check_wanted(row: ShardRow, database: Database, venue: AnyVenue, halt: str) -> list[str]:
     """A decision from the stored rows alone has nothing to do but what the venue refuses."""
     if row.status is Status.REMOVED:
         return []
+    is_locked = row.status is Status.RUNNING and row.reason == _FUNDS
+    if is_locked and not _were_funds_short(venue):
+        return [f"I7 {row.symbol}: {row.reason}, but the venue did not say so"]
     claim = database.claim_of(row)
     state = ShardState(claim, database.load(claim))
     stance = stance_of(
@@ -214,7 +216,7 @@ def _check_wanted(
             rules_reason="",
             has_price=True,
             is_stale=False,
-            entries_locked=False,
+            entries_locked=is_locked,
             has_orders=bool(state.active_orders()),
             is_flat=False,
         )
@@ -222,7 +224,7 @@ def _check_wanted(
     approved = decide(
         state,
         to_book(venue.quote(row.symbol), claim.instrument),
-        limits_of(state.grid, orders_per_minute),
+        limits_of(state.grid, SETTINGS.orders_per_minute),
         stance=stance,
         may_place=True,
         waiting=(),
@@ -232,11 +234,19 @@ def _check_wanted(
     plan = approved.plan
     refused = [venue.why_refused(place.intent, claim.instrument) for place in plan.places]
     codes = {error.code for error in refused if error is not None}
-    if row.reason and row.status is Status.RUNNING and not codes & _FUNDS_ARE_SHORT:
-        return [f"I7 {row.reason}, but the venue takes all of {plan}"]
     if plan.cancels or None in refused or not codes <= _FUNDS_ARE_SHORT | {_NOTHING_TO_REDUCE}:
         return [f"I7 the grid wants {plan}, of which the venue says {refused}"]
     return []
+
+
+def _were_funds_short(venue: AnyVenue) -> bool:
+    """Whether the venue refused an order for that within the time that entries wait, and wake."""
+    since_ms = venue.now_ms() - SETTINGS.funds_lock_ms - 1_000
+    return any(
+        record["kind"] == "order_rejected" and record["code"] in _FUNDS_ARE_SHORT
+        for record in venue.ledger
+        if record["written_ms"] > since_ms
+    )
 
 
 def _signed(record: Mapping[str, Any]) -> Decimal:

@@ -49,6 +49,8 @@ ACCOUNT = "main"
 PERSON = "web_"
 #: How often the market is looked at.
 MARKET_EVERY_S = 0.25
+#: How long a request, its reply and what is written of it may take in calm.
+QUIET_MS = 250
 #: Ids of trades begin here.
 FIRST_ID = 1_000
 
@@ -127,6 +129,12 @@ class SimulatedVenue(ABC, Generic[Core]):
         if order is None:
             raise no_such_order()
         return _report(order, symbol)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was asked of it for a moment that led to anything."""
+        last_ms: int = self.ledger[-1]["written_ms"]
+        return self.now_ms() - last_ms > QUIET_MS
 
     @abstractmethod
     def balances(self) -> dict[str, Decimal]:

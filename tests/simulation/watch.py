@@ -94,14 +94,18 @@ class WatchedDatabase(Database):
             self._watch.closed_ms[shard] = self._now_ms()
         super().wish(shard, desired)
 
-    def unfinished(self) -> list[str]:
-        """Grids that should be over by now; to be asked at the end of a calm time."""
+    def unfinished(self, is_halted: Callable[[ShardRow], bool]) -> list[str]:
+        """Grids that should be over by now; to be asked at the end of a calm time.
+
+        One that is halted closes at its levels only.
+        """
         return [
             f"I7 closing since {self._watch.phase_ms[row.shard]} ms"
             for row in self.shards.values()
             if row.phase.stage is Stage.CLOSING
             and row.desired is Desired.RUNNING
             and not self.is_killed
+            and not is_halted(row)
             and self._now_ms() - self._watch.phase_ms[row.shard] > CLOSING_MAX_MS
         ]
 
@@ -144,9 +148,7 @@ class WatchedDatabase(Database):
                     self._watch.fail(f"order {intent.client_order_id}: not reduce-only")
             added = [intent for intent in intents if intent.side is side and intent.reduce_only]
             if added and free_units < 0:
-                self._watch.fail(
-                    f"I5 reduce-only orders go {free_units} beyond the slots"
-                )
+                self._watch.fail(f"I5 reduce-only orders go {free_units} beyond the slots")
 
     def _may_close(self, row: ShardRow) -> bool:
         """Whether a stop was touched, or somebody wants or just wanted all inventory closed."""

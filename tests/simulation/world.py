@@ -23,11 +23,12 @@ from simulation.invariants import (
     check_kills,
     check_rest,
     check_self_trades,
+    why_halted,
 )
 from simulation.loop import START_S, StuckError, VirtualLoop
 from simulation.machine import CAPABILITIES, Machine, Site
 from simulation.market import CANDLE_MS
-from simulation.node import LEASE_MS, SETTINGS, Node
+from simulation.node import LEASE_MS, Node
 from simulation.portfolio import draw_portfolio
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
@@ -55,6 +56,9 @@ MOVING_S = 22.0
 FUNDING_AT_S = 20.0
 #: Funding rates lie between minus and plus this.
 RATE_MAX_E8 = 300_000
+#: A run ends when the venue has had nothing to do for this long: whom it refuses asks again.
+QUIET_S = 0.25
+QUIET_WITHIN = 8
 #: When in the calm the kill switch is thrown, and when nothing may rest any more (I6).
 KILL_AT_S = 18.0
 EMPTY_AFTER_S = 5.0
@@ -147,8 +151,8 @@ class World:
         violations += check_kills(self._kills, self._venue.ledger)
         violations += check_self_trades(self._venue.ledger)
         violations += check_contracts(self._database, self._venue, self._portfolio.margin)
-        violations += self._database.unfinished()
-        violations += check_rest(self._database, self._venue, SETTINGS.orders_per_minute)
+        violations += self._database.unfinished(self._is_halted)
+        violations += check_rest(self._database, self._venue)
         return Outcome(
             seed=self._seed,
             violations=tuple(violations),
@@ -195,6 +199,13 @@ class World:
         self._loop.run_for(MOVING_S)
         self._venue.is_frozen = True
         self._loop.run_for(CALM_S - MOVING_S)
+        for _ in range(QUIET_WITHIN):
+            if self._venue.is_quiet:
+                break
+            self._loop.run_for(QUIET_S)
+
+    def _is_halted(self, row: ShardRow) -> bool:
+        return bool(why_halted(row, self._database, self._venue))
 
     def _accidents(self) -> dict[Callable[[], None], float]:
         """What may happen, and the weight of each; about a third never happens in this run."""
