@@ -23,9 +23,10 @@ from grid.desired import Stance
 from grid.grid import Desired
 from grid.role import Role
 from grid.view import View
-from ports.exchange import Outcome, Undetermined
+from ports.exchange import Outcome, Outcomes, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
+from simulation.planted_contracts import CONTRACT_BUGS
 from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
@@ -225,6 +226,40 @@ def range_not_restored() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stale_price_accepted() -> Iterator[None]:
+    """A price is as good as new, however old it is."""
+    with patch.object(Tenure, "_is_stale", lambda self: self._book is None):
+        yield
+
+
+@contextmanager
+def decision_not_guarded() -> Iterator[None]:
+    """What was decided is sent, whatever has become of the decision since."""
+    send = PlanExecutor._send
+
+    async def reckless(self: PlanExecutor, held: Held) -> Outcomes:
+        return await send(self, replace(held, guard=lambda: None))
+
+    with patch.object(PlanExecutor, "_send", reckless):
+        yield
+
+
+@contextmanager
+def dust_forgotten() -> Iterator[None]:
+    """A slot that holds less than can be ordered counts as empty."""
+    settle = ShardState._settle
+
+    def tidy(self: ShardState, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
+        settle(self, trade, client_order_id, into)
+        slot = self.slots[self.order(client_order_id).intent.tag.slot]
+        if self.grid.is_dust(slot.id, slot.held_units):
+            self.slots[slot.id] = into.slots[slot.id] = replace(slot, inventory_units=0)
+
+    with patch.object(ShardState, "_settle", tidy):
+        yield
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -244,5 +279,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         cut_off_plan_sent_again,
         removed_before_all_is_closed,
         range_not_restored,
+        stale_price_accepted,
+        decision_not_guarded,
+        dust_forgotten,
     )
-}
+} | CONTRACT_BUGS

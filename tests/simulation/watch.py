@@ -19,6 +19,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase, Stage
 from grid.role import OPENING, Role
 from ports.store import Changes, Decision, Desired, Ownership, Status
+from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from simulation.tables import OrderRow, ShardRow
 
@@ -27,6 +28,8 @@ _ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
 HEARSAY_MS = 20_000
 #: How long a grid may take to close its inventory while the market is calm.
 CLOSING_MAX_MS = 15_000
+#: How long a transaction that is slow may be under way.
+COMMIT_MAX_MS = 5_500
 #: What cannot be closed at this part of the price is dust at whatever price was looked at.
 DUST_SHARE = Decimal("0.9")
 
@@ -37,6 +40,7 @@ class Watch:
 
     quote: Callable[[str], Quote]
     fail: Callable[[str], None]
+    stale_after_ms: int
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
     #: When the last phase began.
@@ -63,6 +67,8 @@ class WatchedDatabase(Database):
         )
         if intents and live > row.spec.max_open_orders:
             self._watch.fail(f"I5 {live} orders of {row.spec.max_open_orders} are live")
+        if any(intent.tag.purpose in OPENING for intent in intents):
+            self._judge_age(decision)
         if row.instrument.kind is MarketKind.LINEAR:
             self._judge_reductions(row, intents)
         for role in {_role_of(intent) for intent in intents if intent.tag.purpose in OPENING}:
@@ -127,6 +133,13 @@ class WatchedDatabase(Database):
                 self._watch.fail(f"{name} closes more than slot {slot_id} holds")
         if _role_of(intent) is not self._grid_of(row).role_of(slot_id):
             self._watch.fail(f"{name} slot {slot_id} is of the other role")
+
+    def _judge_age(self, decision: Decision) -> None:
+        """Nothing opens a position at a price that is too old, however slow its commit was."""
+        now_ms = EPOCH_MS + self._now_ms()
+        age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
+        if age_ms > self._watch.stale_after_ms + COMMIT_MAX_MS:
+            self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
 
     def _judge_reductions(self, row: ShardRow, intents: Sequence[Intent]) -> None:
         """Reduce-only orders fit into the position; plain ones close only beside slots netted."""

@@ -28,7 +28,7 @@ from simulation.invariants import (
 from simulation.loop import START_S, StuckError, VirtualLoop
 from simulation.machine import CAPABILITIES, Machine, Site
 from simulation.market import CANDLE_MS
-from simulation.node import LEASE_MS, Node
+from simulation.node import LEASE_MS, SETTINGS, Node
 from simulation.portfolio import draw_portfolio
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
@@ -115,7 +115,11 @@ class World:
         self._venue = open_venue(self._loop, self._trace, self._portfolio, seed=seed)
         self._venue.on_event = self._tell
         self._venue.on_quote = self._show
-        watch = Watch(quote=self._venue.quote, fail=self._failures.append)
+        watch = Watch(
+            quote=self._venue.quote,
+            fail=self._failures.append,
+            stale_after_ms=SETTINGS.stale_after_ms,
+        )
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
         for number, symbol in enumerate(self._portfolio.symbols):
             self._add_symbol(FIRST_SHARD + number, symbol)
