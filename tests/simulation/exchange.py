@@ -15,7 +15,12 @@ from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
+from exchanges.capabilities import Call
+from exchanges.ccxt_exchange import ORDER_WAIT_MAX_S, QUERY_WAIT_MAX_S
 from exchanges.id_codecs import Base62Codec
+from exchanges.rate_budget import Admission, RateBudget, Tier
+from exchanges.venues.binance_linear import BINANCE_LINEAR
+from grid.role import OPENING
 from ports.clock import Clock
 from ports.exchange import (
     Accepted,
@@ -31,14 +36,16 @@ from ports.exchange import (
 )
 from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
+from simulation.silence import Silence
 from simulation.venue import Event, SimulatedVenue
 from simulator.errors import FuturesError, VenueError
-from support.fake_exchange import FakeRate
 
 USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
-#: How long an order may wait for the rate budget before it is signed.
+#: Longest time between an order's admission and its signature.
 ADMISSION_MAX_S = 1.0
+#: For how long a venue that was asked too much wants silence.
+SILENT_S = (0.5, 5.0)
 #: How much more likely an accident is while a request is on its way.
 LEAVING = 8.0
 #: Longest outage of a stream; events in it are never told.
@@ -112,7 +119,12 @@ class SimulatedExchange:
         clock: Clock,
         capabilities: Capabilities,
         instruments: Mapping[str, Instrument],
+        *,
+        silence: Silence,
+        executor: str,
     ) -> None:
+        self._silence = silence
+        self._executor = executor
         self._fate = fate
         self._venue = venue
         self._clock = clock
@@ -120,7 +132,7 @@ class SimulatedExchange:
         self._instruments = instruments
         self._account_feed = _Feed(fate)
         self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
-        self._rate = FakeRate()
+        self._rate = Admission(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
@@ -136,8 +148,7 @@ class SimulatedExchange:
         return Base62Codec()
 
     @property
-    def rate(self) -> FakeRate:
-        """Never short: what a venue refuses for its rate is among the faults."""
+    def rate(self) -> Admission:
         return self._rate
 
     def hear(self, event: Event) -> None:
@@ -164,14 +175,16 @@ class SimulatedExchange:
         )
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        return await self._ask(lambda: self._instruments)
+        return await self._ask(Call.MARKETS, lambda: self._instruments)
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
         def cancel(name: ClientOrderId) -> Coroutine[None, None, Outcome]:
             symbol = instrument.symbol
-            return self._send(f"cancel {name}", lambda: self._venue.cancel(symbol, name), guard)
+            return self._send(
+                Call.CANCEL, Tier.CANCEL, name, lambda: self._venue.cancel(symbol, name), guard
+            )
 
         async with asyncio.TaskGroup() as sending:
             cancels = [
@@ -187,10 +200,10 @@ class SimulatedExchange:
         )
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
-        return await self._ask(lambda: self._venue.open_orders(symbol))
+        return await self._ask(Call.OPEN_ORDERS, lambda: self._venue.open_orders(symbol))
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
-        return await self._ask(lambda: self._venue.order(symbol, client_order_id))
+        return await self._ask(Call.ORDER, lambda: self._venue.order(symbol, client_order_id))
 
     async def fetch_trades(
         self,
@@ -200,30 +213,30 @@ class SimulatedExchange:
         venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[Trade]:
         return await self._ask(
-            lambda: self._venue.trades_after(symbol, after_trade_id, venue_order_id)
+            Call.TRADES, lambda: self._venue.trades_after(symbol, after_trade_id, venue_order_id)
         )
 
     async def fetch_last_trade_id(self, symbol: str) -> str | None:
-        trades = await self._ask(lambda: self._venue.trades_after(symbol))
+        trades = await self._ask(Call.TRADES, lambda: self._venue.trades_after(symbol))
         return trades[-1].trade_id if trades else None
 
     async def fetch_quote(self, symbol: str) -> Quote:
-        return await self._ask(lambda: self._venue.quote(symbol))
+        return await self._ask(Call.QUOTE, lambda: self._venue.quote(symbol))
 
     async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
-        return await self._ask(lambda: self._venue.candles(symbol, count))
+        return await self._ask(Call.CANDLES, lambda: self._venue.candles(symbol, count))
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
-        return await self._ask(self._venue.balances)
+        return await self._ask(Call.BALANCES, self._venue.balances)
 
     async def prepare_symbol(self, symbol: str) -> int:
         return 1
 
     async def fetch_position(self, symbol: str) -> Position:
-        return await self._ask(lambda: self._venue.position(symbol))
+        return await self._ask(Call.POSITION, lambda: self._venue.position(symbol))
 
     async def fetch_income(self, after_ms: int) -> Sequence[Income]:
-        return await self._ask(lambda: self._venue.income(after_ms))
+        return await self._ask(Call.INCOME, lambda: self._venue.income(after_ms))
 
     async def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
         while True:
@@ -247,20 +260,21 @@ class SimulatedExchange:
             weather.request_lost, weather.reply_lost, weather.request_slow, weather.reply_slow
         )
 
-    async def _ask(self, query: Callable[[], Answer]) -> Answer:
+    async def _ask(self, call: Call, query: Callable[[], Answer]) -> Answer:
         """A query: a venue that does not answer, or refuses, has done nothing."""
 
         def limited() -> Answer:
-            if self._fate.strikes(self._fate.weather().rate_limited):
-                raise VenueError(-1003, "Too many requests.")
+            self._check_rate()
             return query()
 
         self._fate.hazard(1.0)
+        await self._admit(call, Tier.QUERY, QUERY_WAIT_MAX_S)
         try:
             return await self.link.call(limited)
         except NoAnswerError as error:
             raise TransientVenueError(str(error)) from error
         except VenueError as error:
+            self._heed(error)
             kind = OrderNotFound if error.code == -2013 else TransientVenueError
             raise kind(str(error)) from error
 
@@ -274,15 +288,25 @@ class SimulatedExchange:
                 raise _no_funds(instrument.kind)
             return self._venue.place(intent, instrument)
 
-        return await self._send(f"place {intent.client_order_id}", place, guard)
+        tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
+        return await self._send(Call.PLACE, tier, intent.client_order_id, place, guard)
 
     async def _send(
-        self, what: str, request: Callable[[], OrderReport], guard: SendGuard
+        self,
+        call: Call,
+        tier: Tier,
+        name: ClientOrderId,
+        request: Callable[[], OrderReport],
+        guard: SendGuard,
     ) -> Outcome:
         """Sign, ask the guard, write: in this order, with time passing before each."""
-        weather = self._fate.weather()
+        weather, what = self._fate.weather(), f"{call} {name}"
         slow = self._fate.strikes(weather.request_slow)
         self._fate.hazard(LEAVING)
+        try:
+            await self._admit(call, tier, ORDER_WAIT_MAX_S)
+        except TransientVenueError as error:
+            return NotSent(str(error))
         await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
@@ -296,8 +320,7 @@ class SimulatedExchange:
 
         def arrive() -> OrderReport:
             self._check_stamp(signed_ms)
-            if self._fate.strikes(self._fate.weather().rate_limited):
-                raise VenueError(-1003, "Too many requests.")
+            self._check_rate()
             self._fate.trace.note(f"arrives {what}")
             return request()
 
@@ -311,7 +334,23 @@ class SimulatedExchange:
         except ExpiredError as error:
             return NotSent(str(error))
         except VenueError as error:
+            self._heed(error)
             return _refusal(error)
+
+    async def _admit(self, call: Call, tier: Tier, wait_max_s: float) -> None:
+        await self._rate.admit(BINANCE_LINEAR.costs[call].of_tier(tier), wait_max_s=wait_max_s)
+        self._silence.judge(self._executor)
+
+    def _check_rate(self) -> None:
+        """At the venue: the address may have asked too much."""
+        if self._fate.strikes(self._fate.weather().rate_limited):
+            self._silence.begin(self._fate.dice.uniform(*SILENT_S))
+        self._silence.check()
+
+    def _heed(self, error: VenueError) -> None:
+        """As the adapter does of a reply with Retry-After."""
+        if error.retry_after_s is not None:
+            self._rate.pause(self._silence.tell(self._executor, error))
 
     def _check_stamp(self, signed_ms: int) -> None:
         age_ms = self._venue.now_ms() - signed_ms

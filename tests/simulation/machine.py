@@ -15,6 +15,7 @@ from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process, VirtualLoop
 from simulation.node import Node, NodePorts
+from simulation.silence import Silence
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
 from simulation.venue import SimulatedVenue
@@ -37,6 +38,7 @@ class Site:
     venue: SimulatedVenue[Any]
     instruments: Mapping[str, Instrument]
     keeps_books: bool
+    silence: Silence
     fail: Callable[[str], None]
     #: Executors whose process is dead.
     ended: set[str] = field(default_factory=set)
@@ -68,7 +70,15 @@ class Machine:
                 host=self._host,
                 database=site.database,
                 store=SimulatedStore(fate, site.database, executor),
-                exchange=SimulatedExchange(fate, site.venue, clock, CAPABILITIES, site.instruments),
+                exchange=SimulatedExchange(
+                    fate,
+                    site.venue,
+                    clock,
+                    CAPABILITIES,
+                    site.instruments,
+                    silence=site.silence,
+                    executor=executor,
+                ),
                 clock=clock,
                 fate=fate,
                 keeps_books=site.keeps_books,

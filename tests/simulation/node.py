@@ -1,7 +1,7 @@
 """One incarnation of a node: production's shard, executor, mailbox and lease in one process.
 
-It stands for `orchestrator/node.py`, `membership.py` and `takeover.py` over the simulated database,
-and for DBOS: workflows wait in the database, are taken by a node, and are handed on when it dies.
+It stands for `orchestrator/node.py`, `takeover.py` and DBOS: workflows wait in the database, are
+taken by a node, and handed on when it dies. `Membership` is production's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.membership import Membership
 from ports.clock import Clock
 from ports.exchange import WalletMoved
 from ports.failpoints import Failpoint
@@ -23,8 +24,10 @@ from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process
+from simulation.members import SimulatedNodes
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow, ShardRow
+from store.nodes import ExecutorId, Nodes
 from store.wallets import Wallets
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
@@ -85,6 +88,13 @@ class Node:
         self.store = ports.store
         self._ports = ports
         self._lease = Lease(ports.clock, LEASE_MS)
+        self._membership = Membership(
+            cast("Nodes", SimulatedNodes(ports.store, ports.host)),
+            ExecutorId(ports.executor),
+            ports.clock,
+            self._lease,
+            ports.exchange,
+        )
         self._executor = PlanExecutor(ports.exchange, ports.store, self._lease, no_failpoints)
         self._bookkeeper = Bookkeeper(
             ports.exchange, cast("Wallets", ports.store), SETTINGS.reconcile_every_ms / 1000
@@ -97,11 +107,12 @@ class Node:
         self._cancels_on_stop = False
 
     async def main(self) -> None:
-        asked_ms = self._ports.clock.boot_ms()
-        await self._until_answered(
-            lambda: self._ports.database.join(self._ports.executor, self._ports.host)
-        )
-        self._lease.renew(asked_ms)
+        while True:
+            try:
+                await self._membership.join(self._ports.executor, capacity=1)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
         for work in (
             self._keep_lease,
             partial(self._every, WATCHDOG_S, self._watch),
@@ -128,9 +139,7 @@ class Node:
             async with asyncio.timeout(STOP_WAIT_S):
                 for shard in shards:
                     await shard.ended.wait()
-        self._lease.revoke()
-        with suppress(StoreUnavailable):  # else its silence tells
-            await self._transact(lambda: self._ports.database.leave(self._ports.executor))
+        await self._membership.leave()
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -142,15 +151,9 @@ class Node:
         self._tasks.append(asyncio.create_task(guarded()))
 
     async def _keep_lease(self) -> None:
-        ports = self._ports
-        while True:
-            asked_ms = ports.clock.boot_ms()
-            with suppress(StoreUnavailable):  # then it runs out by itself
-                if not await self._transact(lambda: ports.database.beat(ports.executor)):
-                    self._lease.revoke()
-                    ports.process.kill()
-                self._lease.renew(asked_ms)
-            await asyncio.sleep(HEARTBEAT_S)
+        with suppress(OwnershipLost):
+            await self._membership.keep(HEARTBEAT_S, lambda: True)
+        self._ports.process.kill()
 
     async def _watch(self) -> None:
         if self._stopping.is_set():

@@ -36,13 +36,19 @@ class Registry(Tables):
     def leave(self, executor: str) -> None:
         self.nodes.pop(executor, None)
 
-    def beat(self, executor: str) -> bool:
-        """Whether the node's row is still there."""
+    def beat(self, executor: str, *, told_pause_ms: int = 0) -> bool:
+        """Whether the node's row is still there; a silence it was told of is for all."""
         row = self.nodes.get(executor)
         if row is None:
             return False
         self.nodes[executor] = replace(row, heartbeat_ms=self._now_ms())
+        if told_pause_ms > self.paused_for_ms:
+            self.pauses.append((self._now_ms(), self._now_ms() + told_pause_ms))
         return True
+
+    @property
+    def paused_for_ms(self) -> int:
+        return max([0, *(until_ms - self._now_ms() for _, until_ms in self.pauses)])
 
     def wish(self, shard: int, desired: Desired) -> None:
         row = self.shards[shard]

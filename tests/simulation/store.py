@@ -31,7 +31,7 @@ class SimulatedStore:
 
     def __init__(self, fate: Fate, database: Database, executor: str, account: str = "sim") -> None:
         self._fate = fate
-        self._database = database
+        self.database = self._database = database
         self._executor = executor
         self._account = account
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)

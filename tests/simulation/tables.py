@@ -121,6 +121,8 @@ class Tables:
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self.nonce = nonce
         self.is_killed = False
+        #: When each silence was made known to all nodes, and until when it lasts.
+        self.pauses: list[tuple[int, int]] = []
         self.nodes: dict[str, NodeRow] = {}
         self.shards: dict[int, ShardRow] = {}
         #: By shard and version.

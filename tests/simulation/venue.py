@@ -203,6 +203,16 @@ class SimulatedVenue(ABC, Generic[Core]):
             name = ClientOrderId(self._person.choice(orders).client_order_id)
             self.cancel(symbol, name, by=f"{PERSON}cancel")
 
+    def person_transfers(self) -> None:
+        """Somebody pays money in, or takes out what is free."""
+        asset = self._person.choice(list(self.balances()))
+        amount = Decimal(self._person.randint(-400, 600)) / self._person.choice((1, 10, 100))
+        try:
+            self._core.deposit(ACCOUNT, asset, to_e8(amount), self.now_ms())
+        except (VenueError, ValueError) as error:
+            self._trace.note(f"venue refuses a person: {error}")
+        self._commit()
+
     def jump(self, symbol: str, steps: int) -> None:
         """Move the price at once by so many levels, trading through every order between."""
         market = self.markets[symbol]

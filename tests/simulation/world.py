@@ -30,6 +30,7 @@ from simulation.machine import CAPABILITIES, Machine, Site
 from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS, Node
 from simulation.portfolio import draw_portfolio
+from simulation.silence import Silence
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
 from simulation.trace import Trace
@@ -134,6 +135,7 @@ class World:
             venue=self._venue,
             instruments={each.name: each.instrument for each in self._portfolio.symbols},
             keeps_books=isinstance(self._venue, PerpetualsExchange),
+            silence=Silence(self._loop, self._database, self._failures.append, LEASE_MS),
             fail=self._failures.append,
         )
         hosts = self._dice.choice((("box", "box"), ("east", "west")))
@@ -222,6 +224,7 @@ class World:
             self._database_outage,
             self._venue.person_trades,
             self._venue.person_cancels,
+            self._venue.person_transfers,
             self._jump,
             self._kill_for_a_while,
             self._pause_for_a_while,
@@ -239,6 +242,8 @@ class World:
             # Whether a trade falls into the symbol's last second is nobody's to know.
             weights.pop(self._venue.person_trades, None)
             weights.pop(self._spike, None)
+            # What is taken out cannot be sold.
+            weights.pop(self._venue.person_transfers, None)
         return weights or {self._crash: 1.0}
 
     # Accidents of processes.
