@@ -39,9 +39,9 @@ LEASE_MS = 2_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
 DEAD_AFTER_MS = 3_500
 HEARTBEAT_S = 0.5
-WATCHDOG_S = 0.5
-WISHES_S = 0.25
-QUEUE_S = 0.5
+WATCHDOG_S = 1.0
+WISHES_S = 0.5
+QUEUE_S = 1.0
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 #: Longest time between a plan's commit and its start.
@@ -226,9 +226,12 @@ class Node:
         return Wishes(database.shards[shard].desired, database.is_killed)
 
     async def _read_wishes(self) -> None:
-        for number, shard in list(self._shards.items()):
-            wishes = await self._transact(partial(self._wishes_of, number))
-            shard.mailbox.put_wishes(wishes)
+        def read() -> dict[int, Wishes]:
+            return {number: self._wishes_of(number) for number in self._ports.database.shards}
+
+        wishes = await self._transact(read)
+        for number, shard in self._shards.items():
+            shard.mailbox.put_wishes(wishes[number])
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():

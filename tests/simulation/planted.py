@@ -19,11 +19,12 @@ from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, SlotId
 from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
+from exchanges.rate_budget import Admission
 from grid.desired import Stance
 from grid.grid import Desired
 from grid.role import Role
 from grid.view import View
-from ports.exchange import Outcome, Outcomes, Undetermined
+from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
 from simulation.planted_contracts import CONTRACT_BUGS
@@ -234,18 +235,6 @@ def stale_price_accepted() -> Iterator[None]:
 
 
 @contextmanager
-def decision_not_guarded() -> Iterator[None]:
-    """What was decided is sent, whatever has become of the decision since."""
-    send = PlanExecutor._send
-
-    async def reckless(self: PlanExecutor, held: Held) -> Outcomes:
-        return await send(self, replace(held, guard=lambda: None))
-
-    with patch.object(PlanExecutor, "_send", reckless):
-        yield
-
-
-@contextmanager
 def dust_forgotten() -> Iterator[None]:
     """A slot that holds less than can be ordered counts as empty."""
     settle = ShardState._settle
@@ -257,6 +246,20 @@ def dust_forgotten() -> Iterator[None]:
             self.slots[slot.id] = into.slots[slot.id] = replace(slot, inventory_units=0)
 
     with patch.object(ShardState, "_settle", tidy):
+        yield
+
+
+@contextmanager
+def silence_ignored() -> Iterator[None]:
+    """A node that was told to keep quiet goes on asking."""
+    with patch.object(Admission, "pause", lambda self, retry_after_s: None):
+        yield
+
+
+@contextmanager
+def silence_kept_to_oneself() -> Iterator[None]:
+    """What the venue told one node the others do not heed."""
+    with patch.object(Admission, "pause_with", lambda self, seconds: None):
         yield
 
 
@@ -280,7 +283,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         removed_before_all_is_closed,
         range_not_restored,
         stale_price_accepted,
-        decision_not_guarded,
         dust_forgotten,
+        silence_ignored,
+        silence_kept_to_oneself,
     )
 } | CONTRACT_BUGS

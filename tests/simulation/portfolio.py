@@ -43,7 +43,7 @@ class Portfolio:
 def draw_portfolio(dice: Random) -> Portfolio:
     """Draw a market, its symbols, and money that is mostly enough."""
     kind = dice.choice((MarketKind.SPOT, MarketKind.SPOT, MarketKind.LINEAR))
-    count = dice.choice((1, 1, 1, 1, 1, 2, 2, 3))
+    count = dice.choice((1, 1, 1, 1, 1, 1, 2, 2, 3))
     symbols = tuple(draw_symbol(dice, kind, *pair) for pair in PAIRS[:count])
     quote = dice.choice(_SCARCE) if dice.random() < 0.15 else _QUOTE
     opening = {symbol.market.quote: quote for symbol in symbols}

@@ -28,8 +28,8 @@ _ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
 HEARSAY_MS = 20_000
 #: How long a grid may take to close its inventory while the market is calm.
 CLOSING_MAX_MS = 15_000
-#: How long a transaction that is slow may be under way.
-COMMIT_MAX_MS = 5_500
+#: How long a transaction may be under way, and clocks be apart: usually, and where any is slow.
+COMMIT_MS, COMMIT_MAX_MS = 600, 5_500
 #: What cannot be closed at this part of the price is dust at whatever price was looked at.
 DUST_SHARE = Decimal("0.9")
 
@@ -41,6 +41,8 @@ class Watch:
     quote: Callable[[str], Quote]
     fail: Callable[[str], None]
     stale_after_ms: int
+    #: Whether transactions may be slow.
+    commits_late: Callable[[], bool]
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
     #: When the last phase began.
@@ -138,7 +140,8 @@ class WatchedDatabase(Database):
         """Nothing opens a position at a price that is too old, however slow its commit was."""
         now_ms = EPOCH_MS + self._now_ms()
         age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
-        if age_ms > self._watch.stale_after_ms + COMMIT_MAX_MS:
+        late_ms = COMMIT_MAX_MS if self._watch.commits_late() else COMMIT_MS
+        if age_ms > self._watch.stale_after_ms + late_ms:
             self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
 
     def _judge_reductions(self, row: ShardRow, intents: Sequence[Intent]) -> None:

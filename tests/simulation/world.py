@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from random import Random
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from grid import volatility
 from grid.ladder import LadderVersion, anchor_for
 from grid.phase import first_phase
 from ports.store import Desired
+from simulation.cut import WHOLE, Cut
 from simulation.invariants import (
     Kill,
     audit,
@@ -43,6 +45,8 @@ from symbol_manager import candles, doubts
 #: Number of the first symbol; the others follow.
 FIRST_SHARD = 3
 NONCE = 0x5EED
+#: Marks the moment at which a promise was broken, in traces.
+BROKEN = "BROKEN"
 STEPS_MAX = 2_000_000
 #: Virtual runs are minutes: candles close sooner, ladder versions are used again sooner, and what
 #: the venue refused is asked for again before the run ends.
@@ -78,11 +82,17 @@ class Outcome:
     orders: int
     trades: int
     deaths: int
+    #: What went into it, and what was left out.
+    cut: Cut
+    faults: tuple[str, ...]
+    accidents: tuple[int, ...]
+    symbols: tuple[int, ...]
+    storm_s: float
     trace: tuple[str, ...] = ()
 
 
-def simulate(seed: int, *, keep_trace: bool = False) -> Outcome:
-    """Run one seed from the beginning to the verdict."""
+def simulate(seed: int, *, cut: Cut = WHOLE, keep_trace: bool = False) -> Outcome:
+    """Run one seed, or what a cut leaves of it, from the beginning to the verdict."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with (
@@ -90,7 +100,7 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Outcome:
         patch.object(volatility, "VERSIONS", LADDER_VERSIONS),
         patch.object(doubts, "LONGEST_BACKOFF_MS", LONGEST_BACKOFF_MS),
     ):
-        world = World(seed, keep_trace=keep_trace)
+        world = World(seed, cut, keep_trace=keep_trace)
         try:
             return world.run()
         finally:
@@ -101,32 +111,40 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Outcome:
 class World:
     """Everything there is in a run."""
 
-    def __init__(self, seed: int, *, keep_trace: bool) -> None:
+    def __init__(self, seed: int, cut: Cut, *, keep_trace: bool) -> None:
         self._seed = seed
+        self._cut = cut
+        self._storm_s = 0.0
+        #: Numbers of those that happened.
+        self._happened: list[int] = []
         self._dice = Random(f"{seed}:world")
         self._loop = VirtualLoop(steps_max=STEPS_MAX)
         self._trace = Trace(self._loop, keep=keep_trace)
-        self._weather = storm(Random(f"{seed}:weather"))
+        weather = self._weather = cut.clear(storm(Random(f"{seed}:weather")))
+        self._faults = tuple(name for name, chance in asdict(weather).items() if chance)
         self._is_calm = False
         self._failures: list[str] = []
         self._kills: list[Kill] = []
-        self._portfolio = draw_portfolio(Random(f"{seed}:symbol"))
-        for symbol in self._portfolio.symbols:
+        whole = draw_portfolio(Random(f"{seed}:symbol"))
+        symbols = {n: each for n, each in enumerate(whole.symbols) if cut.has_symbol(n)}
+        self._portfolio = replace(whole, symbols=tuple(symbols.values()))
+        for symbol in symbols.values():
             self._trace.note(f"{symbol.name} {symbol.spec.model_dump_json()}")
         self._venue = open_venue(self._loop, self._trace, self._portfolio, seed=seed)
         self._venue.on_event = self._tell
         self._venue.on_quote = self._show
         watch = Watch(
             quote=self._venue.quote,
-            fail=self._failures.append,
+            fail=self._fail,
             stale_after_ms=SETTINGS.stale_after_ms,
+            commits_late=lambda: weather.store_request_slow > 0,
         )
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
-        for number, symbol in enumerate(self._portfolio.symbols):
+        for number, symbol in symbols.items():
             self._add_symbol(FIRST_SHARD + number, symbol)
         self._site = Site(
             seed=seed,
-            dice=self._dice,
+            dice=Random(f"{seed}:site"),
             loop=self._loop,
             trace=self._trace,
             weather=lambda: self._weather,
@@ -135,8 +153,8 @@ class World:
             venue=self._venue,
             instruments={each.name: each.instrument for each in self._portfolio.symbols},
             keeps_books=isinstance(self._venue, PerpetualsExchange),
-            silence=Silence(self._loop, self._database, self._failures.append, LEASE_MS),
-            fail=self._failures.append,
+            silence=Silence(self._loop, self._database, self._fail, LEASE_MS),
+            fail=self._fail,
         )
         hosts = self._dice.choice((("box", "box"), ("east", "west")))
         self._machines = [
@@ -151,7 +169,7 @@ class World:
             self._rage()
             self._calm_down()
         except StuckError as error:
-            self._failures.append(f"stuck: {error}")
+            self._fail(f"stuck: {error}")
         violations = [*self._failures, *self._loop.failures]
         violations += audit(self._database, self._venue)
         violations += check_kills(self._kills, self._venue.ledger)
@@ -168,25 +186,45 @@ class World:
             orders=len(self._database.orders),
             trades=sum(record["kind"] == "order_filled" for record in self._venue.ledger),
             deaths=len(self._site.ended),
+            cut=self._cut,
+            faults=self._faults,
+            accidents=tuple(self._happened),
+            symbols=tuple(shard - FIRST_SHARD for shard in self._database.shards),
+            storm_s=self._storm_s,
             trace=tuple(self._trace.lines),
         )
 
     def close(self) -> None:
         self._loop.end()
 
+    def _fail(self, violation: str) -> None:
+        """A promise is broken at this moment."""
+        self._failures.append(violation)
+        self._trace.note(f"{BROKEN} {violation}")
+
     def _rage(self) -> None:
         """Let accidents happen for a while."""
         for machine in self._machines:
             self._loop.later(self._dice.uniform(0.0, 3.0), machine.boot)
         accidents = self._accidents()
-        lasts_s = self._dice.uniform(40.0, 120.0)
+        lasts_s = self._dice.uniform(30.0, 90.0)
         at_s = self._dice.uniform(3.0, 10.0)
         pace_s = self._dice.uniform(3.0, 15.0)
-        while at_s < lasts_s:
+        self._storm_s = min(lasts_s, self._cut.storm_s or lasts_s)
+        for number in count():
+            if at_s >= self._storm_s:
+                break
             (accident,) = self._dice.choices(list(accidents), weights=list(accidents.values()))
-            self._loop.later(at_s, accident)
+            if self._cut.has_accident(number):
+                self._loop.later(at_s, self._befall, number, accident)
             at_s += self._dice.expovariate(1 / pace_s)
-        self._loop.run_for(lasts_s)
+        self._loop.run_for(self._storm_s)
+
+    def _befall(self, number: int, accident: Callable[[], None]) -> None:
+        """Each accident has its own dice: what comes after it does not hang on it."""
+        self._dice = Random(f"{self._seed}:accident:{number}")
+        self._happened.append(number)
+        accident()
 
     def _calm_down(self) -> None:
         """No faults any more: within the time of I7 all must be well."""
@@ -339,9 +377,7 @@ class World:
     def _expect_nothing_open(self) -> None:
         resting = [order for each in self._venue.markets for order in self._venue.open_orders(each)]
         for report in resting:
-            self._failures.append(
-                f"I6 order {report.client_order_id}: open {EMPTY_AFTER_S} s after the kill"
-            )
+            self._fail(f"I6 order {report.client_order_id}: open {EMPTY_AFTER_S} s after the kill")
 
     # What processes get to know.
 
