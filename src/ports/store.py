@@ -146,6 +146,7 @@ class Changes:
             or self.phase
             or self.ladder
             or self.instrument
+            or self.position is not None
             or self.is_reconciled
         )
 

@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 from rich.console import Console
 from rich.progress import track
 
+from simulation.cut import WHOLE, Cut
+from simulation.shrink import shrink
 from simulation.world import Outcome, simulate
 
 #: Violations shown of a seed; its trace tells the rest.
@@ -19,19 +21,19 @@ _SHOWN_MAX = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 1 if any seed failed."""
-    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
-    parser.add_argument("--first-seed", type=int, default=1, help="where to begin")
-    parser.add_argument("--seed", type=int, help="only this one")
-    parser.add_argument("--trace", action="store_true", help="tell everything that happens")
-    chosen = parser.parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     first, seeds = chosen.first_seed, chosen.seeds
     if chosen.seed is not None:
         first, seeds = chosen.seed, 1
     console = Console(highlight=False, soft_wrap=True)
     started_s = time.monotonic()
     keep_trace = chosen.trace or seeds == 1
-    outcomes = _run(range(first, first + seeds), console, keep_trace=keep_trace)
+    if chosen.cut:
+        outcomes = [simulate(first, cut=chosen.cut, keep_trace=True)]
+    else:
+        outcomes = _run(range(first, first + seeds), console, keep_trace=keep_trace)
+        if seeds == 1 and not chosen.trace:
+            outcomes = [shrink(each) if each.violations else each for each in outcomes]
     failed = [outcome for outcome in outcomes if outcome.violations]
     for outcome in outcomes:
         if outcome.trace and (chosen.trace or outcome.violations):
@@ -40,6 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(outcome, console)
     console.print(_summary(outcomes, len(failed), time.monotonic() - started_s))
     return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1, help="where to begin")
+    parser.add_argument("--seed", type=int, help="only this one; shrunk if it fails")
+    parser.add_argument("--cut", type=Cut.parse, help="what of the seed is left out")
+    parser.add_argument("--trace", action="store_true", help="tell all that happens, unshrunk")
+    return parser
 
 
 def _run(seeds: range, console: Console, *, keep_trace: bool) -> list[Outcome]:
@@ -66,7 +78,11 @@ def _show(outcome: Outcome, console: Console) -> None:
     left = len(outcome.violations) - _SHOWN_MAX
     if left > 0:
         console.print(f"  … and {left} more")
-    console.print(f"  make simulate SEEDS=1 FIRST_SEED={outcome.seed}")
+    if outcome.cut == WHOLE:
+        console.print(f"  make simulate SEEDS=1 FIRST_SEED={outcome.seed}")
+    else:
+        command = f"python -m simulation --seed {outcome.seed} --cut '{outcome.cut}'"
+        console.print(f"  PYTHONPATH=tests .venv/bin/{command}", markup=False)
 
 
 def _summary(outcomes: Sequence[Outcome], failed: int, elapsed_s: float) -> str:

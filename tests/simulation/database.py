@@ -6,10 +6,12 @@ kill switch, and that a transaction which fails leaves nothing behind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
+from domain.contracts import Income
 from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
 from domain.ids import ClientOrderId, Side, VenueOrderId
 from domain.instrument import Instrument, MarketKind
@@ -115,9 +117,8 @@ class Database(Registry):
     def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, Decimal] | None:
-        name = self._by_venue_id.get(
-            cast("VenueOrderId", order_id), cast("ClientOrderId", order_id)
-        )
+        venue_key = claim.ownership.shard, cast("VenueOrderId", order_id)
+        name = self._by_venue_id.get(venue_key, cast("ClientOrderId", order_id))
         row = self.orders.get(name)
         if row is None or row.intent.tag.shard != claim.ownership.shard:
             return None
@@ -173,6 +174,8 @@ class Database(Registry):
             if changes.phase:
                 row = replace(self.shards[shard], phase=changes.phase)
                 self._put(self.shards, shard, row)
+            if changes.position:
+                self._put(self.positions, shard, changes.position)
             if changes.is_reconciled:
                 row = self.shards[shard]
                 trade_id = changes.reconciled_trade_id or row.reconciled_trade_id
@@ -219,6 +222,21 @@ class Database(Registry):
                 trade = fill.fill.trade
                 others += trade.quantity if trade.side is Side.BUY else -trade.quantity
         return Held(live, others)
+
+    def ask_income_from_ms(self) -> int:
+        return min(opening.income_ms for opening in self.openings.values())
+
+    def book_income(self, account: str, found: Sequence[Income]) -> int:
+        booked = 0
+        with self._transaction():
+            for income in found:
+                opening = self.openings.get(income.asset)
+                key = account, income.symbol, income.transaction_id, income.asset, income.kind.value
+                if opening is None or income.booked_ms <= opening.income_ms or key in self.ledger:
+                    continue
+                self._put(self.ledger, key, income.amount)
+                booked += 1
+        return booked
 
     # Below here: one table each, inside a transaction.
 
@@ -288,7 +306,7 @@ class Database(Registry):
             self._put(self._live, live_key, None)
         venue_order_id = venue_order_id_of(order) or row.venue_order_id
         if venue_order_id is not None:
-            self._put(self._by_venue_id, venue_order_id, name)
+            self._put(self._by_venue_id, (tag.shard, venue_order_id), name)
         filled = instrument.lots_to_quantity(order.filled_lots)
         row = replace(
             row,

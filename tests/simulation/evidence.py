@@ -6,6 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 from audit import database as audited
+from domain.contracts import IncomeKind
 from simulation.clock import EPOCH_MS
 from simulation.tables import ShardRow, Tables
 
@@ -15,6 +16,10 @@ def snapshot(tables: Tables) -> audited.Database:
     booked: dict[str, Decimal] = defaultdict(Decimal)
     for (_, _, _, asset, _), amount in tables.ledger.items():
         booked[asset] += amount
+    funding: dict[str, Decimal] = defaultdict(Decimal)
+    for (_, symbol, _, _, kind), amount in tables.ledger.items():
+        if kind == IncomeKind.FUNDING:
+            funding[audited.exchange_symbol(symbol)] += amount
     return audited.Database(
         nonce=tables.nonce,
         is_killed=tables.is_killed,
@@ -25,10 +30,16 @@ def snapshot(tables: Tables) -> audited.Database:
         slots=tuple(_slots(tables)),
         pairs=tuple(_pairs(tables)),
         openings=tuple(
-            audited.Opening(asset=asset, amount=amount, recorded_ms=opened_ms)
-            for asset, amount in tables.openings.items()
+            audited.Opening(
+                asset=asset,
+                amount=opening.amount,
+                recorded_ms=opened_ms,
+                income_ms=opening.income_ms,
+            )
+            for asset, opening in tables.openings.items()
         ),
         booked=booked,
+        funding=funding,
         workflows={},
     )
 
@@ -77,6 +88,7 @@ def _intents(tables: Tables) -> list[audited.Intent]:
                 generation=tag.generation,
                 price=instrument.ticks_to_price(row.intent.price_ticks),
                 quantity=instrument.lots_to_quantity(row.intent.quantity_lots),
+                reduce_only=row.intent.reduce_only,
                 status=row.order.status.value,
                 filled=instrument.lots_to_quantity(row.order.filled_lots),
                 committed_ms=EPOCH_MS + row.committed_ms,
@@ -99,6 +111,7 @@ def _fills(tables: Tables) -> list[audited.Fill]:
             quantity=row.fill.trade.quantity,
             fee=row.fill.trade.fee,
             fee_asset=row.fill.trade.fee_asset,
+            realised=row.fill.trade.realised,
         )
         for row in tables.fills.values()
     ]

@@ -6,17 +6,23 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
-from domain.instrument import Instrument
+from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
+from exchanges.capabilities import Call
 from exchanges.id_codecs import Base62Codec
+from exchanges.order_entry import ORDER_WAIT_MAX_S
+from exchanges.rate_budget import Admission, RateBudget, Tier
+from exchanges.session import QUERY_WAIT_MAX_S
+from exchanges.venues.binance_linear import BINANCE_LINEAR
 from ext.engine import Lull
+from grid.role import OPENING
 from ports.clock import Clock
 from ports.exchange import (
     Accepted,
@@ -32,20 +38,38 @@ from ports.exchange import (
 )
 from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
+from simulation.silence import Silence
 from simulation.venue import Event, SimulatedVenue
-from simulator.errors import VenueError
-from support.fake_exchange import FakeRate, keeps
+from simulator.errors import FuturesError, VenueError
+from support.fake_exchange import keeps
 
 USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
-#: How long an order may wait for the rate budget before it is signed.
+#: Longest time between an order's admission and its signature.
 ADMISSION_MAX_S = 1.0
+#: For how long a venue that was asked too much wants silence.
+SILENT_S = (0.5, 5.0)
 #: How much more likely an accident is while a request is on its way.
 LEAVING = 8.0
 #: Longest outage of a stream; events in it are never told.
 OUTAGE_MAX_S = 6.0
 #: The venue refuses requests stamped this far ahead of its clock.
 AHEAD_MAX_MS = 1_000
+
+#: What the venues' words mean; the first that is among them.
+_REFUSALS = (
+    ("-2011", "not_found"),
+    ("immediately match", "would_cross"),
+    ("-5022", "would_cross"),
+    ("insufficient balance", "insufficient_funds"),
+    ("-2019", "insufficient_funds"),
+    ("-2027", "insufficient_funds"),
+    ("-2022", "reduce_only"),
+    ("Duplicate", "duplicate"),
+    ("-4116", "duplicate"),
+    *((code, "filter") for code in ("-1013", "-1111", "-4003", "-4014", "-4016", "-4023")),
+    *((code, "filter") for code in ("-4024", "-4164")),
+)
 
 Answer = TypeVar("Answer")
 AccountEvent = Event | StreamLost | StreamRestored
@@ -94,24 +118,29 @@ class SimulatedExchange:
     def __init__(
         self,
         fate: Fate,
-        venue: SimulatedVenue,
+        venue: SimulatedVenue[Any],
         clock: Clock,
         capabilities: Capabilities,
-        instrument: Instrument,
+        instruments: Mapping[str, Instrument],
+        *,
+        silence: Silence,
+        executor: str,
     ) -> None:
+        self._silence = silence
+        self._executor = executor
         self._fate = fate
         self._venue = venue
         self._clock = clock
         self._capabilities = capabilities
-        self._instrument = instrument
+        self._instruments = instruments
         self._account_feed = _Feed(fate)
-        self._quote_feed = _Feed(fate)
-        self._rate = FakeRate()
+        self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
+        self._rate = Admission(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
     def account(self) -> str:
-        return self._instrument.account
+        return next(iter(self._instruments.values())).account
 
     @property
     def capabilities(self) -> Capabilities:
@@ -122,9 +151,7 @@ class SimulatedExchange:
         return Base62Codec()
 
     @property
-    def rate(self) -> FakeRate:
-        """Lets everything pass, and says now and then that little is left."""
-        self._rate.level = self._fate.dice.random()
+    def rate(self) -> Admission:
         return self._rate
 
     def hear(self, event: Event) -> None:
@@ -142,7 +169,7 @@ class SimulatedExchange:
         weather = self._fate.weather()
         if self._fate.strikes(weather.quote_senseless):
             quote = _distorted(quote, self._fate.dice)
-        self._quote_feed.tell(
+        self._quote_feeds[quote.symbol].tell(
             quote,
             lost=1.0 if self.link.is_cut else weather.quote_lost,
             repeated=0.0,
@@ -151,13 +178,16 @@ class SimulatedExchange:
         )
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        return await self._ask(lambda: {self._instrument.symbol: self._instrument})
+        return await self._ask(Call.MARKETS, lambda: self._instruments)
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
         def cancel(name: ClientOrderId) -> Coroutine[None, None, Outcome]:
-            return self._send(f"cancel {name}", lambda: self._venue.cancel(name), guard)
+            symbol = instrument.symbol
+            return self._send(
+                Call.CANCEL, Tier.CANCEL, name, lambda: self._venue.cancel(symbol, name), guard
+            )
 
         async with asyncio.TaskGroup() as sending:
             cancels = [
@@ -173,10 +203,10 @@ class SimulatedExchange:
         )
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
-        return await self._ask(self._venue.open_orders)
+        return await self._ask(Call.OPEN_ORDERS, lambda: self._venue.open_orders(symbol))
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
-        return await self._ask(lambda: self._venue.order(client_order_id))
+        return await self._ask(Call.ORDER, lambda: self._venue.order(symbol, client_order_id))
 
     async def fetch_trades(
         self,
@@ -185,36 +215,37 @@ class SimulatedExchange:
         after_trade_id: str | None = None,
         venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[Trade]:
-        return await self._ask(lambda: self._venue.trades_after(after_trade_id, venue_order_id))
+        return await self._ask(
+            Call.TRADES, lambda: self._venue.trades_after(symbol, after_trade_id, venue_order_id)
+        )
 
     async def fetch_last_trade_id(self, symbol: str) -> str | None:
-        trades = await self._ask(lambda: self._venue.trades_after(None, None))
+        trades = await self._ask(Call.TRADES, lambda: self._venue.trades_after(symbol))
         return trades[-1].trade_id if trades else None
 
     async def fetch_quote(self, symbol: str) -> Quote:
-        return await self._ask(lambda: self._venue.quote)
+        return await self._ask(Call.QUOTE, lambda: self._venue.quote(symbol))
 
     async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
-        return await self._ask(lambda: self._venue.candles(count))
+        return await self._ask(Call.CANDLES, lambda: self._venue.candles(symbol, count))
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
-        return await self._ask(self._venue.balances)
+        return await self._ask(Call.BALANCES, self._venue.balances)
 
     async def prepare_symbol(self, symbol: str) -> int:
         return 1
 
     async def fetch_position(self, symbol: str) -> Position:
-        return await self._ask(lambda: Position(quantity=self._venue.position))
+        return await self._ask(Call.POSITION, lambda: self._venue.position(symbol))
 
     async def fetch_income(self, after_ms: int) -> Sequence[Income]:
-        """No funding is paid here, and nothing is transferred."""
-        return ()
+        return await self._ask(Call.INCOME, lambda: self._venue.income(after_ms))
 
     async def watch_quotes(
         self, symbol: str, lull: Lull | None = None
     ) -> AsyncGenerator[QuoteEvent, None]:
         while True:
-            event = await self._quote_feed.queue.get()
+            event = await self._quote_feeds[symbol].queue.get()
             if isinstance(event, Quote) and lull is not None and keeps(lull, event):
                 continue
             if isinstance(event, Quote | StreamLost | StreamRestored):
@@ -236,20 +267,21 @@ class SimulatedExchange:
             weather.request_lost, weather.reply_lost, weather.request_slow, weather.reply_slow
         )
 
-    async def _ask(self, query: Callable[[], Answer]) -> Answer:
+    async def _ask(self, call: Call, query: Callable[[], Answer]) -> Answer:
         """A query: a venue that does not answer, or refuses, has done nothing."""
 
         def limited() -> Answer:
-            if self._fate.strikes(self._fate.weather().rate_limited):
-                raise VenueError(-1003, "Too many requests.")
+            self._check_rate()
             return query()
 
         self._fate.hazard(1.0)
+        await self._admit(call, Tier.QUERY, QUERY_WAIT_MAX_S)
         try:
             return await self.link.call(limited)
         except NoAnswerError as error:
             raise TransientVenueError(str(error)) from error
         except VenueError as error:
+            self._heed(error)
             kind = OrderNotFound if error.code == -2013 else TransientVenueError
             raise kind(str(error)) from error
 
@@ -260,18 +292,28 @@ class SimulatedExchange:
 
         def place() -> OrderReport:
             if self._fate.strikes(self._fate.weather().no_funds):
-                raise VenueError(-2010, "Account has insufficient balance for requested action.")
+                raise _no_funds(instrument.kind)
             return self._venue.place(intent, instrument)
 
-        return await self._send(f"place {intent.client_order_id}", place, guard)
+        tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
+        return await self._send(Call.PLACE, tier, intent.client_order_id, place, guard)
 
     async def _send(
-        self, what: str, request: Callable[[], OrderReport], guard: SendGuard
+        self,
+        call: Call,
+        tier: Tier,
+        name: ClientOrderId,
+        request: Callable[[], OrderReport],
+        guard: SendGuard,
     ) -> Outcome:
         """Sign, ask the guard, write: in this order, with time passing before each."""
-        weather = self._fate.weather()
+        weather, what = self._fate.weather(), f"{call} {name}"
         slow = self._fate.strikes(weather.request_slow)
         self._fate.hazard(LEAVING)
+        try:
+            await self._admit(call, tier, ORDER_WAIT_MAX_S)
+        except TransientVenueError as error:
+            return NotSent(str(error))
         await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
@@ -285,8 +327,7 @@ class SimulatedExchange:
 
         def arrive() -> OrderReport:
             self._check_stamp(signed_ms)
-            if self._fate.strikes(self._fate.weather().rate_limited):
-                raise VenueError(-1003, "Too many requests.")
+            self._check_rate()
             self._fate.trace.note(f"arrives {what}")
             return request()
 
@@ -300,7 +341,23 @@ class SimulatedExchange:
         except ExpiredError as error:
             return NotSent(str(error))
         except VenueError as error:
+            self._heed(error)
             return _refusal(error)
+
+    async def _admit(self, call: Call, tier: Tier, wait_max_s: float) -> None:
+        await self._rate.admit(BINANCE_LINEAR.costs[call].of_tier(tier), wait_max_s=wait_max_s)
+        self._silence.judge(self._executor)
+
+    def _check_rate(self) -> None:
+        """At the venue: the address may have asked too much."""
+        if self._fate.strikes(self._fate.weather().rate_limited):
+            self._silence.begin(self._fate.dice.uniform(*SILENT_S))
+        self._silence.check()
+
+    def _heed(self, error: VenueError) -> None:
+        """As the adapter does of a reply with Retry-After."""
+        if error.retry_after_s is not None:
+            self._rate.pause(self._silence.tell(self._executor, error))
 
     def _check_stamp(self, signed_ms: int) -> None:
         age_ms = self._venue.now_ms() - signed_ms
@@ -309,21 +366,18 @@ class SimulatedExchange:
             raise ExpiredError(f"stamped {age_ms} ms ago")
 
 
+def _no_funds(kind: MarketKind) -> VenueError:
+    if kind is MarketKind.LINEAR:
+        return FuturesError.MARGIN_INSUFFICIENT.error()
+    return VenueError(-2010, "Account has insufficient balance for requested action.")
+
+
 def _refusal(error: VenueError) -> Outcome:
-    match error.code:
-        case -1003:
-            return NotSent(error.message)
-        case -2011:
-            return Refused("not_found", error.message)
-        case -1013:
-            return Refused("filter", error.message)
-    if "immediately match" in error.message:
-        return Refused("would_cross", error.message)
-    if "insufficient balance" in error.message:
-        return Refused("insufficient_funds", error.message)
-    if "Duplicate" in error.message:
-        return Refused("duplicate", error.message)
-    return Refused("other", error.message)
+    if error.code == -1003:
+        return NotSent(error.message)
+    said = f"{error.code} {error.message}"
+    reason = next((reason for words, reason in _REFUSALS if words in said), "other")
+    return Refused(reason, error.message)
 
 
 def _distorted(quote: Quote, dice: Random) -> Quote:

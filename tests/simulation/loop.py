@@ -19,6 +19,8 @@ from typing import Any, TypeVar, TypeVarTuple
 
 #: Virtual seconds since boot at which a run begins.
 START_S = 1_000.0
+#: What any timer takes at the least: a shorter one would end before time could go on.
+TICK_S = 1e-6
 #: Closing a dead coroutine may find it in one `finally` after the other.
 _CLOSINGS_MAX = 20
 
@@ -161,6 +163,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Arguments,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
+        when = max(when, self._now_s + TICK_S)
         step = _Step(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), step))
         return step

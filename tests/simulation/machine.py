@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from domain.instrument import Instrument
 from ports.exchange import Capabilities
@@ -14,6 +15,7 @@ from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process, VirtualLoop
 from simulation.node import Node, NodePorts
+from simulation.silence import Silence
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
 from simulation.venue import SimulatedVenue
@@ -33,8 +35,10 @@ class Site:
     weather: Callable[[], Weather]
     is_calm: Callable[[], bool]
     database: Database
-    venue: SimulatedVenue
-    instrument: Instrument
+    venue: SimulatedVenue[Any]
+    instruments: Mapping[str, Instrument]
+    keeps_books: bool
+    silence: Silence
     fail: Callable[[str], None]
     #: Executors whose process is dead.
     ended: set[str] = field(default_factory=set)
@@ -66,9 +70,18 @@ class Machine:
                 host=self._host,
                 database=site.database,
                 store=SimulatedStore(fate, site.database, executor),
-                exchange=SimulatedExchange(fate, site.venue, clock, CAPABILITIES, site.instrument),
+                exchange=SimulatedExchange(
+                    fate,
+                    site.venue,
+                    clock,
+                    CAPABILITIES,
+                    site.instruments,
+                    silence=site.silence,
+                    executor=executor,
+                ),
                 clock=clock,
                 fate=fate,
+                keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
                 fail=site.fail,
             )

@@ -1,7 +1,7 @@
 """One incarnation of a node: production's shard, executor, mailbox and lease in one process.
 
-It stands for `orchestrator/node.py`, `membership.py` and `takeover.py` over the simulated database,
-and for DBOS: workflows wait in the database, are taken by a node, and are handed on when it dies.
+It stands for `orchestrator/node.py`, `takeover.py` and DBOS: workflows wait in the database, are
+taken by a node, and handed on when it dies. `Membership` is production's.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from domain.errors import OwnershipLost, StoreUnavailable
+from domain.orders import OrderReport, Trade
+from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.membership import Membership
 from ports.clock import Clock
+from ports.exchange import WalletMoved
 from ports.failpoints import Failpoint
 from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process
+from simulation.members import SimulatedNodes
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow, ShardRow
+from store.nodes import ExecutorId, Nodes
+from store.wallets import Wallets
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -32,9 +39,9 @@ LEASE_MS = 2_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
 DEAD_AFTER_MS = 3_500
 HEARTBEAT_S = 0.5
-WATCHDOG_S = 0.5
-WISHES_S = 0.25
-QUEUE_S = 0.5
+WATCHDOG_S = 1.0
+WISHES_S = 0.5
+QUEUE_S = 1.0
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 #: Longest time between a plan's commit and its start.
@@ -65,6 +72,8 @@ class NodePorts:
     exchange: SimulatedExchange
     clock: Clock
     fate: Fate
+    #: Whether wallets move without trades.
+    keeps_books: bool
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
     fail: Callable[[str], None]
@@ -79,7 +88,17 @@ class Node:
         self.store = ports.store
         self._ports = ports
         self._lease = Lease(ports.clock, LEASE_MS)
+        self._membership = Membership(
+            cast("Nodes", SimulatedNodes(ports.store, ports.host)),
+            ExecutorId(ports.executor),
+            ports.clock,
+            self._lease,
+            ports.exchange,
+        )
         self._executor = PlanExecutor(ports.exchange, ports.store, self._lease, no_failpoints)
+        self._bookkeeper = Bookkeeper(
+            ports.exchange, cast("Wallets", ports.store), SETTINGS.reconcile_every_ms / 1000
+        )
         self._shards: dict[int, Shard] = {}
         #: Workflows that were started here, with their turns.
         self._taken: set[tuple[int, int]] = set()
@@ -88,11 +107,12 @@ class Node:
         self._cancels_on_stop = False
 
     async def main(self) -> None:
-        asked_ms = self._ports.clock.boot_ms()
-        await self._until_answered(
-            lambda: self._ports.database.join(self._ports.executor, self._ports.host)
-        )
-        self._lease.renew(asked_ms)
+        while True:
+            try:
+                await self._membership.join(self._ports.executor, capacity=1)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
         for work in (
             self._keep_lease,
             partial(self._every, WATCHDOG_S, self._watch),
@@ -101,6 +121,8 @@ class Node:
             self._watch_account,
         ):
             self._spawn(work)
+        if self._ports.keeps_books:
+            self._spawn(self._bookkeeper.keep)
         await self._stopping.wait()
         await self._leave()
 
@@ -117,9 +139,7 @@ class Node:
             async with asyncio.timeout(STOP_WAIT_S):
                 for shard in shards:
                     await shard.ended.wait()
-        self._lease.revoke()
-        with suppress(StoreUnavailable):  # else its silence tells
-            await self._transact(lambda: self._ports.database.leave(self._ports.executor))
+        await self._membership.leave()
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -131,15 +151,9 @@ class Node:
         self._tasks.append(asyncio.create_task(guarded()))
 
     async def _keep_lease(self) -> None:
-        ports = self._ports
-        while True:
-            asked_ms = ports.clock.boot_ms()
-            with suppress(StoreUnavailable):  # then it runs out by itself
-                if not await self._transact(lambda: ports.database.beat(ports.executor)):
-                    self._lease.revoke()
-                    ports.process.kill()
-                self._lease.renew(asked_ms)
-            await asyncio.sleep(HEARTBEAT_S)
+        with suppress(OwnershipLost):
+            await self._membership.keep(HEARTBEAT_S, lambda: True)
+        self._ports.process.kill()
 
     async def _watch(self) -> None:
         if self._stopping.is_set():
@@ -212,14 +226,24 @@ class Node:
         return Wishes(database.shards[shard].desired, database.is_killed)
 
     async def _read_wishes(self) -> None:
-        for number, shard in list(self._shards.items()):
-            wishes = await self._transact(partial(self._wishes_of, number))
-            shard.mailbox.put_wishes(wishes)
+        def read() -> dict[int, Wishes]:
+            return {number: self._wishes_of(number) for number in self._ports.database.shards}
+
+        wishes = await self._transact(read)
+        for number, shard in self._shards.items():
+            shard.mailbox.put_wishes(wishes[number])
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():
+            if isinstance(event, WalletMoved):
+                self._bookkeeper.ask_now()
+                continue
             for shard in self._shards.values():
-                shard.mailbox.put_order_event(event)
+                is_of_another = isinstance(event, OrderReport | Trade) and (
+                    event.symbol != shard.symbol
+                )
+                if not is_of_another:
+                    shard.mailbox.put_order_event(event)
 
     async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -19,6 +19,7 @@ from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, SlotId
 from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
+from exchanges.rate_budget import Admission
 from grid.desired import Stance
 from grid.grid import Desired
 from grid.role import Role
@@ -26,6 +27,7 @@ from grid.view import View
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
+from simulation.planted_contracts import CONTRACT_BUGS
 from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
@@ -225,6 +227,42 @@ def range_not_restored() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stale_price_accepted() -> Iterator[None]:
+    """A price is as good as new, however old it is."""
+    with patch.object(Tenure, "_is_stale", lambda self: self._book is None):
+        yield
+
+
+@contextmanager
+def dust_forgotten() -> Iterator[None]:
+    """A slot that holds less than can be ordered counts as empty."""
+    settle = ShardState._settle
+
+    def tidy(self: ShardState, trade: Trade, client_order_id: ClientOrderId, into: Changes) -> None:
+        settle(self, trade, client_order_id, into)
+        slot = self.slots[self.order(client_order_id).intent.tag.slot]
+        if self.grid.is_dust(slot.id, slot.held_units):
+            self.slots[slot.id] = into.slots[slot.id] = replace(slot, inventory_units=0)
+
+    with patch.object(ShardState, "_settle", tidy):
+        yield
+
+
+@contextmanager
+def silence_ignored() -> Iterator[None]:
+    """A node that was told to keep quiet goes on asking."""
+    with patch.object(Admission, "pause", lambda self, retry_after_s: None):
+        yield
+
+
+@contextmanager
+def silence_kept_to_oneself() -> Iterator[None]:
+    """What the venue told one node the others do not heed."""
+    with patch.object(Admission, "pause_with", lambda self, seconds: None):
+        yield
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -244,5 +282,9 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         cut_off_plan_sent_again,
         removed_before_all_is_closed,
         range_not_restored,
+        stale_price_accepted,
+        dust_forgotten,
+        silence_ignored,
+        silence_kept_to_oneself,
     )
-}
+} | CONTRACT_BUGS

@@ -8,14 +8,18 @@ from decimal import Decimal
 
 from grid.ladder import LadderVersion
 from ports.store import Desired, Status
-from simulation.tables import LadderRow, NodeRow, Progress, ShardRow, Tables
+from simulation.tables import LadderRow, NodeRow, OpeningRow, Progress, ShardRow, Tables
 
 
 class Registry(Tables):
     """Stands for `store/registry.py`, `store/nodes.py` and the queues of DBOS."""
 
     def add_shard(
-        self, row: ShardRow, ladder: LadderVersion, balances: Mapping[str, Decimal]
+        self,
+        row: ShardRow,
+        ladder: LadderVersion,
+        balances: Mapping[str, Decimal],
+        income_ms: int = 0,
     ) -> None:
         with self._transaction():
             self._insert(self.shards, row.shard, row)
@@ -23,7 +27,7 @@ class Registry(Tables):
                 self.ladders, (row.shard, ladder.version), LadderRow(ladder, row.created_ms)
             )
             for asset, amount in balances.items():
-                self._put(self.openings, asset, amount)
+                self._put(self.openings, asset, OpeningRow(amount, income_ms))
 
     def join(self, executor: str, host: str) -> None:
         node = NodeRow(executor=executor, host=host, heartbeat_ms=self._now_ms())
@@ -32,13 +36,19 @@ class Registry(Tables):
     def leave(self, executor: str) -> None:
         self.nodes.pop(executor, None)
 
-    def beat(self, executor: str) -> bool:
-        """Whether the node's row is still there."""
+    def beat(self, executor: str, *, told_pause_ms: int = 0) -> bool:
+        """Whether the node's row is still there; a silence it was told of is for all."""
         row = self.nodes.get(executor)
         if row is None:
             return False
         self.nodes[executor] = replace(row, heartbeat_ms=self._now_ms())
+        if told_pause_ms > self.paused_for_ms:
+            self.pauses.append((self._now_ms(), self._now_ms() + told_pause_ms))
         return True
+
+    @property
+    def paused_for_ms(self) -> int:
+        return max([0, *(until_ms - self._now_ms() for _, until_ms in self.pauses)])
 
     def wish(self, shard: int, desired: Desired) -> None:
         row = self.shards[shard]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
+from domain.contracts import Income
 from domain.errors import StoreUnavailable
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
@@ -23,15 +24,16 @@ Answer = TypeVar("Answer")
 
 
 class SimulatedStore:
-    """Implements `ports.store.ShardStore` for one executor.
+    """Implements `ports.store.ShardStore`, and `store.wallets.Wallets`, for one executor.
 
     A transaction of which no answer came may have been committed, or may be committed later.
     """
 
-    def __init__(self, fate: Fate, database: Database, executor: str) -> None:
+    def __init__(self, fate: Fate, database: Database, executor: str, account: str = "sim") -> None:
         self._fate = fate
-        self._database = database
+        self.database = self._database = database
         self._executor = executor
+        self._account = account
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
@@ -80,6 +82,16 @@ class SimulatedStore:
 
     async def held_position(self, account: str, symbol: str) -> Held:
         return await self._transact("held", lambda: self._database.held_position(account, symbol))
+
+    async def ask_from_ms(self) -> int:
+        """Of `store.wallets.Wallets`, as is `book`."""
+        return await self.ask(self._database.ask_income_from_ms)
+
+    async def book(self, found: Sequence[Income]) -> int:
+        return await self._transact(
+            f"book {[income.transaction_id for income in found]}",
+            lambda: self._database.book_income(self._account, found),
+        )
 
     async def ask(self, act: Callable[[], Answer]) -> Answer:
         """Any one transaction, at the database's end of the connection."""

@@ -1,8 +1,7 @@
-"""The symbol of a run: its market, its trading rules and the grid that somebody asks for."""
+"""A symbol of a run: its market, its trading rules and the grid that somebody asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -20,11 +19,6 @@ START = Decimal(100)
 #: Specs drawn until one makes sense on its market.
 DRAWS_MAX = 100
 
-_QUOTE = Decimal(100_000)
-_BASE = Decimal(20)
-#: Contracts are traded at a venue that lends: its account has more base than any grid sells.
-_LENT = Decimal(1_000)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
@@ -33,8 +27,11 @@ class Symbol:
     market: SymbolConfig
     instrument: Instrument
     spec: GridSpec
-    #: What the account holds at first.
-    opening: Mapping[str, Decimal]
+
+    @property
+    def name(self) -> str:
+        """As the core writes it."""
+        return self.instrument.symbol
 
     @property
     def step(self) -> Decimal:
@@ -45,7 +42,7 @@ class Symbol:
         return (START * (spacing.ratio - 1)).quantize(self.instrument.tick_size)
 
 
-def draw_symbol(dice: Random) -> Symbol:
+def draw_symbol(dice: Random, kind: MarketKind, base: str, quote: str) -> Symbol:
     """Draw a market, and specs until `check_spec` takes one.
 
     Raises
@@ -53,7 +50,7 @@ def draw_symbol(dice: Random) -> Symbol:
     ConfigurationError
         If none of `DRAWS_MAX` would do.
     """
-    market, instrument = _market(dice)
+    market, instrument = _market(dice, kind, base, quote)
     for _ in range(DRAWS_MAX - 1):
         spec = _spec(dice, instrument.kind)
         try:
@@ -64,22 +61,18 @@ def draw_symbol(dice: Random) -> Symbol:
     else:
         spec = _spec(dice, instrument.kind)
         check_spec(spec, instrument, START)
-    base = _BASE if instrument.kind is MarketKind.SPOT else _LENT
-    return Symbol(
-        market=market,
-        instrument=instrument,
-        spec=spec,
-        opening={market.base: base, market.quote: _QUOTE},
-    )
+    return Symbol(market=market, instrument=instrument, spec=spec)
 
 
-def _market(dice: Random) -> tuple[SymbolConfig, Instrument]:
+def _market(
+    dice: Random, kind: MarketKind, base: str, quote: str
+) -> tuple[SymbolConfig, Instrument]:
     """One symbol as the venue has it and as the core has it."""
     fee = dice.choice((Decimal("0.0001"), Decimal("0.0005"), Decimal(0)))
     market = SymbolConfig(
-        name="BTCUSDT",
-        base="BTC",
-        quote="USDT",
+        name=base + quote,
+        base=base,
+        quote=quote,
         tick_size=Decimal("0.01"),
         step_size=Decimal("0.001"),
         start_price=START,
@@ -92,10 +85,10 @@ def _market(dice: Random) -> tuple[SymbolConfig, Instrument]:
     )
     instrument = Instrument(
         account=ACCOUNT,
-        symbol="BTC/USDT",
-        base=market.base,
-        quote=market.quote,
-        kind=dice.choice((MarketKind.SPOT, MarketKind.SPOT, MarketKind.LINEAR)),
+        symbol=f"{base}/{quote}" if kind is MarketKind.SPOT else f"{base}/{quote}:{quote}",
+        base=base,
+        quote=quote,
+        kind=kind,
         tick_size=market.tick_size,
         lot_size=market.step_size,
         min_notional=market.min_notional,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar, cast
 
+from domain.contracts import Position
 from domain.ids import ClientOrderId, DecisionId, Side, SlotId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Intent, Order
@@ -99,6 +100,13 @@ class LadderRow:
     made_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpeningRow:
+    amount: Decimal
+    #: Of a wallet: what moved it up to here is part of it.
+    income_ms: int
+
+
 #: The slot of a shard.
 SlotKey = tuple[int, SlotId]
 LiveKey = tuple[int, SlotId, Side]
@@ -113,6 +121,8 @@ class Tables:
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self.nonce = nonce
         self.is_killed = False
+        #: When each silence was made known to all nodes, and until when it lasts.
+        self.pauses: list[tuple[int, int]] = []
         self.nodes: dict[str, NodeRow] = {}
         self.shards: dict[int, ShardRow] = {}
         #: By shard and version.
@@ -124,10 +134,13 @@ class Tables:
         self.pairs: dict[tuple[int, str], PairRow] = {}
         self.ledger: dict[tuple[str, str, str, str, str], Decimal] = {}
         self.findings: dict[tuple[int, str, str], Finding] = {}
-        self.openings: dict[str, Decimal] = {}
+        self.openings: dict[str, OpeningRow] = {}
+        #: As the last comparison of each shard found it.
+        self.positions: dict[int, Position] = {}
         self._live: dict[LiveKey, ClientOrderId | None] = {}
         self._generations: dict[tuple[LiveKey, int], ClientOrderId] = {}
-        self._by_venue_id: dict[VenueOrderId, ClientOrderId] = {}
+        #: Venues number the orders of each symbol apart.
+        self._by_venue_id: dict[tuple[int, VenueOrderId], ClientOrderId] = {}
         self._trades_of: dict[ClientOrderId, tuple[TradeKey, ...]] = {}
 
     def _insert(self, table: dict[Key, Row], key: Key, row: Row) -> None:

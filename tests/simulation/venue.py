@@ -1,55 +1,61 @@
-"""The venue: the simulator's own matching, balances and ledger records, called directly.
+"""The venue: the simulator's own matching, accounts and ledger records, called directly.
 
 Everything here is what is true. What a process gets to know of it goes through `exchange.py`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from domain.contracts import Income, Position
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.ids import Side as CoreSide
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
-from simulation.candles import Chart
+from ports.exchange import WalletMoved
 from simulation.clock import EPOCH_MS
 from simulation.loop import VirtualLoop
-from simulation.symbol import Symbol
+from simulation.market import Market
+from simulation.portfolio import Portfolio
 from simulation.trace import Trace
 from simulator import prices
-from simulator.config import Limits
 from simulator.errors import VenueError, cancel_rejected, no_such_order
 from simulator.records import (
+    Deposited,
+    FundingPaid,
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderRequest,
     OrderType,
+    Record,
     Side,
     Status,
     TimeInForce,
     to_json,
 )
-from simulator.spot_state import SpotState
-from simulator.spot_venue import SpotVenue
-from simulator.state import Order
-from simulator.symbols import Rules
+from simulator.state import Order, State
 from simulator.units import format_e8, parse_e8
+from simulator.venue import Venue
 
 #: The venue's name of the account, and ids that a person's orders begin with.
 ACCOUNT = "main"
 PERSON = "web_"
 #: How often the market is looked at.
 MARKET_EVERY_S = 0.25
-#: Virtual runs are minutes: so are the candles, whatever the timeframe.
-CANDLE_MS = 6_000
+#: How long a request, its reply and what is written of it may take in calm.
+QUIET_MS = 250
+#: Ids of trades begin here.
+FIRST_ID = 1_000
 
-Event = OrderReport | Trade
+Event = OrderReport | Trade | WalletMoved
+Core = TypeVar("Core", bound=Venue[Any])
 
 _STATUSES = {
     Status.NEW: VenueStatus.OPEN,
@@ -62,28 +68,20 @@ _STATUSES = {
 }
 
 
-class SimulatedVenue:
-    """One symbol's market, one account, and what was told to whom so far."""
+class SimulatedVenue(ABC, Generic[Core]):
+    """The markets of one account, and what was told to whom so far."""
+
+    #: The ledger's name of this kind of market.
+    market_name: str
 
     def __init__(
-        self,
-        loop: VirtualLoop,
-        trace: Trace,
-        symbol: Symbol,
-        *,
-        seed: int,
+        self, core: Core, loop: VirtualLoop, trace: Trace, portfolio: Portfolio, *, seed: int
     ) -> None:
-        config = symbol.market
+        self._core = core
         self._loop = loop
         self._trace = trace
-        self._symbol = symbol.instrument.symbol
-        self._name = config.name
-        self._shown_e8 = parse_e8(format(config.displayed_quantity, "f"))
-        self._venue = SpotVenue(
-            SpotState({config.name: Rules.of(config)}), Limits(), first_id=1_000
-        )
-        self._chart = Chart(CANDLE_MS)
-        self._feed = prices.Feed(prices.synthetic(config, seed=seed), Rules.of(config).tick_e8)
+        self.markets = {symbol.name: Market(symbol, seed) for symbol in portfolio.symbols}
+        self._unified = {market.name: symbol for symbol, market in self.markets.items()}
         self._person = Random(f"{seed}:person")
         self._person_orders = 0
         #: The account's ledger, as the auditor reads it.
@@ -92,200 +90,265 @@ class SimulatedVenue:
         self.on_quote: Callable[[Quote], None] = lambda quote: None
         #: No market moves while it is frozen.
         self.is_frozen = False
-        for asset, amount in symbol.opening.items():
-            amount_e8 = parse_e8(format(amount, "f"))
-            self._venue.deposit(ACCOUNT, asset, amount_e8, self.now_ms(), initial=True)
+        for asset, amount in portfolio.opening.items():
+            amount_e8 = to_e8(amount)
+            self._core.deposit(ACCOUNT, asset, amount_e8, self.now_ms(), initial=True)
         self._commit()
         self._move()
 
     def now_ms(self) -> int:
         return EPOCH_MS + self._loop.now_ms()
 
-    @property
-    def quote(self) -> Quote:
+    def quote(self, symbol: str) -> Quote:
         """The best prices now."""
-        (bid_e8, _), (ask_e8, _) = self._venue.books[self._name].best()
+        (bid_e8, _), (ask_e8, _) = self._core.books[self.markets[symbol].name].best()
         return Quote(
-            symbol=self._symbol,
-            bid=Decimal(format_e8(bid_e8)),
-            ask=Decimal(format_e8(ask_e8)),
+            symbol=symbol,
+            bid=of_e8(bid_e8),
+            ask=of_e8(ask_e8),
             exchange_ms=self.now_ms(),
         )
 
-    @property
-    def trades(self) -> Sequence[Trade]:
+    def trades_after(
+        self, symbol: str, trade_id: str | None = None, order_id: str | None = None
+    ) -> list[Trade]:
         """The account's, oldest first."""
-        return [self._trade(fill) for fill in self._venue.state.fills[ACCOUNT, self._name]]
-
-    def trades_after(self, trade_id: str | None, order_id: str | None) -> list[Trade]:
         after = 0 if trade_id is None else int(trade_id)
         return [
             self._trade(fill)
-            for fill in self._venue.state.fills[ACCOUNT, self._name]
+            for fill in self._state.fills[ACCOUNT, self.markets[symbol].name]
             if fill.trade_id > after and order_id in {None, str(fill.order_id)}
         ]
 
-    def open_orders(self) -> list[OrderReport]:
-        return [_report(order, self._symbol) for order in self._open()]
+    def open_orders(self, symbol: str) -> list[OrderReport]:
+        return [_report(order, symbol) for order in self._open(symbol)]
 
-    def order(self, client_order_id: ClientOrderId) -> OrderReport:
+    def order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         """Raises the venue's own error where it has no such order."""
-        order = self._venue.state.order_by_client_id(ACCOUNT, self._name, client_order_id)
+        order = self._find(symbol, client_order_id)
         if order is None:
             raise no_such_order()
-        return _report(order, self._symbol)
-
-    def balances(self) -> dict[str, Decimal]:
-        """Free plus locked."""
-        return {
-            asset: Decimal(format_e8(balance.free_e8 + balance.locked_e8))
-            for asset, balance in self._venue.state.balances[ACCOUNT].items()
-        }
+        return _report(order, symbol)
 
     @property
-    def position(self) -> Decimal:
-        """What all trades of the account add up to, in base; sells are negative."""
-        signs = {CoreSide.BUY: 1, CoreSide.SELL: -1}
-        return sum((signs[each.side] * each.quantity for each in self.trades), Decimal(0))
+    def is_quiet(self) -> bool:
+        """Whether nothing was asked of it for a moment that led to anything."""
+        last_ms: int = self.ledger[-1]["written_ms"]
+        return self.now_ms() - last_ms > QUIET_MS
 
-    def candles(self, count: int) -> list[Candle]:
+    @abstractmethod
+    def balances(self) -> dict[str, Decimal]:
+        """Free plus locked; of contracts the wallet."""
+
+    def position(self, symbol: str) -> Position:
+        """Spot has none."""
+        return Position()
+
+    def income(self, after_ms: int) -> list[Income]:
+        """What moved wallets beside trades; nobody asks for it on spot."""
+        return []
+
+    def candles(self, symbol: str, count: int) -> list[Candle]:
         """The last closed ones."""
-        return self._chart.closed(self.now_ms(), count)
+        return self.markets[symbol].chart.closed(self.now_ms(), count)
 
     def place(self, intent: Intent, instrument: Instrument) -> OrderReport:
-        quantity = instrument.lots_to_quantity(intent.quantity_lots)
-        price = instrument.ticks_to_price(intent.price_ticks)
-        kind = OrderType.LIMIT_MAKER if intent.post_only else OrderType.LIMIT
         try:
-            order = self._place(
-                intent.client_order_id, Side(intent.side.value.upper()), kind, price, quantity
-            )
+            order = self._core.place(self._request(intent, instrument), self.now_ms())
         finally:
             self._commit()
-        return _report(order, self._symbol)
+        return _report(order, instrument.symbol)
 
-    def cancel(self, client_order_id: ClientOrderId, *, by: str = "cancel") -> OrderReport:
-        order = self._venue.state.order_by_client_id(ACCOUNT, self._name, client_order_id)
+    def why_refused(self, intent: Intent, instrument: Instrument) -> VenueError | None:
+        """What the venue would say against an order now; it is not placed."""
+        try:
+            self._core._check(self._request(intent, instrument))
+        except VenueError as error:
+            return error
+        return None
+
+    def cancel(
+        self, symbol: str, client_order_id: ClientOrderId, *, by: str = "cancel"
+    ) -> OrderReport:
+        order = self._find(symbol, client_order_id)
         if order is None or not order.is_open:
             raise cancel_rejected()
-        self._venue.cancel(order, by, self.now_ms())
+        self._core.cancel(order, by, self.now_ms())
         self._commit()
-        return _report(order, self._symbol)
+        return _report(order, symbol)
 
     def person_trades(self) -> None:
         """Somebody buys or sells a little on the same account."""
         self._person_orders += 1
-        side = self._person.choice((Side.BUY, Side.SELL))
-        quantity = Decimal(self._person.randint(10, 200)) / 1_000
+        request = OrderRequest(
+            account=ACCOUNT,
+            symbol=self._person.choice(list(self._unified)),
+            side=self._person.choice((Side.BUY, Side.SELL)),
+            type=OrderType.MARKET,
+            time_in_force=TimeInForce.GTC,
+            client_order_id=f"{PERSON}{self._person_orders}",
+            quantity_e8=to_e8(Decimal(self._person.randint(10, 200)) / 1_000),
+        )
         try:
-            name = f"{PERSON}{self._person_orders}"
-            self._place(name, side, OrderType.MARKET, Decimal(0), quantity)
+            self._core.place(request, self.now_ms())
         except VenueError as error:
             self._trace.note(f"venue refuses a person: {error}")
         self._commit()
 
     def person_cancels(self) -> None:
         """Somebody cancels one of the account's orders."""
-        orders = self._open()
+        symbol = self._person.choice(list(self.markets))
+        orders = self._open(symbol)
         if orders:
             name = ClientOrderId(self._person.choice(orders).client_order_id)
-            self.cancel(name, by=f"{PERSON}cancel")
+            self.cancel(symbol, name, by=f"{PERSON}cancel")
 
-    def jump(self, distance: Decimal) -> None:
-        """Move the price at once, trading through every order between."""
-        steps_e8 = parse_e8(format(distance, "f"))
-        before_e8 = self._feed.mid_e8
-        if before_e8 is None or before_e8 + steps_e8 <= 0:
+    def person_transfers(self) -> None:
+        """Somebody pays money in, or takes out what is free."""
+        asset = self._person.choice(list(self.balances()))
+        amount = Decimal(self._person.randint(-400, 600)) / self._person.choice((1, 10, 100))
+        try:
+            self._core.deposit(ACCOUNT, asset, to_e8(amount), self.now_ms())
+        except (VenueError, ValueError) as error:
+            self._trace.note(f"venue refuses a person: {error}")
+        self._commit()
+
+    def jump(self, symbol: str, steps: int) -> None:
+        """Move the price at once by so many levels, trading through every order between."""
+        market = self.markets[symbol]
+        before_e8 = market.feed.mid_e8
+        if before_e8 is None or before_e8 + steps * market.step_e8 <= 0:
             return
-        quote = self._feed.move_to(before_e8 + steps_e8)
-        rising = steps_e8 > 0
-        passed = self._venue.books[self._name].passed_by(before_e8 + steps_e8, rising=rising)
-        for resting in passed:
-            self._venue.trade(
-                self._name,
+        price_e8, rising = before_e8 + steps * market.step_e8, steps > 0
+        quote = market.feed.move_to(price_e8)
+        for resting in self._core.books[market.name].passed_by(price_e8, rising=rising):
+            self._core.trade(
+                market.name,
                 resting.price_e8,
                 resting.queue_ahead_e8 + resting.remaining_e8,
                 self.now_ms(),
                 buyer_is_maker=not rising,
             )
-        self._show(quote)
+        self._show(market, quote)
+        self._moved()
         self._commit()
+
+    @property
+    def _state(self) -> State:
+        state: State = self._core.state
+        return state
 
     def _move(self) -> None:
         if not self.is_frozen:
-            for event in self._feed.advance(MARKET_EVERY_S * 1000):
-                if isinstance(event, prices.Quote):
-                    self._show(event)
-                else:
-                    self._venue.trade(
-                        self._name,
-                        event.price_e8,
-                        event.quantity_e8,
-                        self.now_ms(),
-                        buyer_is_maker=event.buyer_is_maker,
-                    )
+            for market in self.markets.values():
+                for event in market.feed.advance(MARKET_EVERY_S * 1000):
+                    if isinstance(event, prices.Quote):
+                        self._show(market, event)
+                    else:
+                        self._core.trade(
+                            market.name,
+                            event.price_e8,
+                            event.quantity_e8,
+                            self.now_ms(),
+                            buyer_is_maker=event.buyer_is_maker,
+                        )
+            self._moved()
             self._commit()
-        self.on_quote(self.quote)
+        for symbol in self.markets:
+            self.on_quote(self.quote(symbol))
         self._loop.later(MARKET_EVERY_S, self._move)
 
-    def _show(self, quote: prices.Quote) -> None:
-        tick_e8 = self._venue.rules(self._name).tick_e8
-        self._venue.books[self._name].display(*prices.ladder(quote, tick_e8, self._shown_e8))
+    def _show(self, market: Market, quote: prices.Quote) -> None:
+        tick_e8 = self._core.rules(market.name).tick_e8
+        self._core.books[market.name].display(*prices.ladder(quote, tick_e8, market.shown_e8))
 
-    def _place(
-        self, client_order_id: str, side: Side, kind: OrderType, price: Decimal, quantity: Decimal
-    ) -> Order:
-        request = OrderRequest(
+    def _moved(self) -> None:
+        """What moved prices lead to."""
+
+    def _request(self, intent: Intent, instrument: Instrument) -> OrderRequest:
+        kind, time_in_force = self._limit(post_only=intent.post_only)
+        return OrderRequest(
             account=ACCOUNT,
-            symbol=self._name,
-            side=side,
+            symbol=self.markets[instrument.symbol].name,
+            side=Side(intent.side.value.upper()),
             type=kind,
-            time_in_force=TimeInForce.GTC,
-            client_order_id=client_order_id,
-            price_e8=parse_e8(format(price, "f")),
-            quantity_e8=parse_e8(format(quantity, "f")),
+            time_in_force=time_in_force,
+            client_order_id=intent.client_order_id,
+            price_e8=to_e8(instrument.ticks_to_price(intent.price_ticks)),
+            quantity_e8=to_e8(instrument.lots_to_quantity(intent.quantity_lots)),
+            reduce_only=intent.reduce_only,
         )
-        return self._venue.place(request, self.now_ms())
+
+    @abstractmethod
+    def _limit(self, *, post_only: bool) -> tuple[OrderType, TimeInForce]:
+        """How this market spells a limit order."""
 
     def _commit(self) -> None:
         """Write the ledger, then tell the account's streams."""
-        outbox = self._venue.drain(self.now_ms())
+        outbox = self._core.drain(self.now_ms())
         for trade in outbox.trades:
-            self._chart.add(trade.time_ms, Decimal(format_e8(trade.price_e8)))
+            market = self.markets[self._unified[trade.symbol]]
+            market.chart.add(trade.time_ms, of_e8(trade.price_e8))
         for record in outbox.records:
             document = to_json(record)
-            seq = len(self.ledger) + 1
-            self.ledger.append({"seq": seq, "written_ms": self.now_ms(), **document})
+            head = {"seq": len(self.ledger) + 1, "written_ms": self.now_ms()}
+            self.ledger.append({**head, "market": self.market_name, **document})
             self._trace.note(f"venue {' '.join(map(str, document.values()))}")
-            if isinstance(record, OrderAccepted | OrderFilled | OrderCancelled | OrderExpired):
-                order = self._venue.state.orders[self._name][record.order_id]
-                self.on_event(_report(order, self._symbol))
-            if isinstance(record, OrderFilled):
-                self.on_event(self._trade(record))
+            self._tell(record)
 
-    def _open(self) -> list[Order]:
-        return list(self._venue.state.open_orders[self._name].values())
+    def _tell(self, record: Record) -> None:
+        match record:
+            case OrderAccepted() | OrderFilled() | OrderCancelled() | OrderExpired():
+                order = self._state.orders[record.symbol][record.order_id]
+                self.on_event(_report(order, self._unified[record.symbol]))
+                if isinstance(record, OrderFilled):
+                    self.on_event(self._trade(record))
+            case FundingPaid() | Deposited():
+                self.on_event(WalletMoved())
+            case _:
+                pass  # nothing of this account's
+
+    def _find(self, symbol: str, client_order_id: str) -> Order | None:
+        name = self.markets[symbol].name
+        return self._state.order_by_client_id(ACCOUNT, name, client_order_id)
+
+    def _open(self, symbol: str) -> list[Order]:
+        return list(self._state.open_orders[self.markets[symbol].name].values())
 
     def _trade(self, fill: OrderFilled) -> Trade:
         return Trade(
-            symbol=self._symbol,
+            symbol=self._unified[fill.symbol],
             trade_id=str(fill.trade_id),
             venue_order_id=VenueOrderId(str(fill.order_id)),
             side=CoreSide(fill.side.lower()),
-            price=Decimal(format_e8(fill.price_e8)),
-            quantity=Decimal(format_e8(fill.quantity_e8)),
-            fee=Decimal(format_e8(fill.fee_e8)),
+            price=of_e8(fill.price_e8),
+            quantity=of_e8(fill.quantity_e8),
+            fee=of_e8(fill.fee_e8),
             fee_asset=fill.fee_asset,
             is_maker=fill.maker,
             traded_ms=fill.time_ms,
+            realised=of_e8(fill.realised_e8),
         )
 
 
 def accepted_orders(ledger: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Records of the orders that no person placed."""
+    """Records of the orders that an installation placed."""
     for record in ledger:
-        if record["kind"] == "order_accepted" and not record["client_order_id"].startswith(PERSON):
+        if record["kind"] == "order_accepted" and not is_foreign(record["client_order_id"]):
             yield record
+
+
+def is_foreign(client_order_id: str) -> bool:
+    """Whether a person placed the order, or the venue itself."""
+    return client_order_id.startswith((PERSON, "autoclose-"))
+
+
+def to_e8(amount: Decimal) -> int:
+    return parse_e8(format(amount, "f"))
+
+
+def of_e8(amount_e8: int) -> Decimal:
+    return Decimal(format_e8(amount_e8))
 
 
 def _report(order: Order, symbol: str) -> OrderReport:
@@ -294,8 +357,8 @@ def _report(order: Order, symbol: str) -> OrderReport:
         client_order_id=ClientOrderId(order.client_order_id),
         venue_order_id=VenueOrderId(str(order.order_id)),
         status=_STATUSES[order.status],
-        filled=Decimal(format_e8(order.executed_e8)),
+        filled=of_e8(order.executed_e8),
         side=CoreSide(order.side.lower()),
-        price=Decimal(format_e8(order.price_e8)),
-        quantity=Decimal(format_e8(order.quantity_e8)),
+        price=of_e8(order.price_e8),
+        quantity=of_e8(order.quantity_e8),
     )

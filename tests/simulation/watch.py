@@ -5,11 +5,11 @@ The promises of a grid: its budget, its roles, its phases, its ladders and how i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from domain.ids import Purpose, SlotId
+from domain.ids import Purpose, Side, SlotId
 from domain.instrument import Instrument, MarketKind
 from domain.market import Quote
 from domain.orders import Intent
@@ -19,6 +19,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase, Stage
 from grid.role import OPENING, Role
 from ports.store import Changes, Decision, Desired, Ownership, Status
+from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from simulation.tables import OrderRow, ShardRow
 
@@ -27,6 +28,8 @@ _ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
 HEARSAY_MS = 20_000
 #: How long a grid may take to close its inventory while the market is calm.
 CLOSING_MAX_MS = 15_000
+#: How long a transaction may be under way, and clocks be apart: usually, and where any is slow.
+COMMIT_MS, COMMIT_MAX_MS = 600, 5_500
 #: What cannot be closed at this part of the price is dust at whatever price was looked at.
 DUST_SHARE = Decimal("0.9")
 
@@ -35,13 +38,16 @@ DUST_SHARE = Decimal("0.9")
 class Watch:
     """What the judge is told beside the rows."""
 
-    quote: Callable[[], Quote]
+    quote: Callable[[str], Quote]
     fail: Callable[[str], None]
+    stale_after_ms: int
+    #: Whether transactions may be slow.
+    commits_late: Callable[[], bool]
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
     #: When the last phase began.
     phase_ms: dict[int, int] = field(default_factory=dict)
-    grids: dict[tuple[LadderVersion, ...], Grid] = field(default_factory=dict)
+    grids: dict[tuple[int, tuple[LadderVersion, ...]], Grid] = field(default_factory=dict)
 
 
 class WatchedDatabase(Database):
@@ -63,6 +69,10 @@ class WatchedDatabase(Database):
         )
         if intents and live > row.spec.max_open_orders:
             self._watch.fail(f"I5 {live} orders of {row.spec.max_open_orders} are live")
+        if any(intent.tag.purpose in OPENING for intent in intents):
+            self._judge_age(decision)
+        if row.instrument.kind is MarketKind.LINEAR:
+            self._judge_reductions(row, intents)
         for role in {_role_of(intent) for intent in intents if intent.tag.purpose in OPENING}:
             self._judge_budget(row, role)
         return committed
@@ -92,14 +102,18 @@ class WatchedDatabase(Database):
             self._watch.closed_ms[shard] = self._now_ms()
         super().wish(shard, desired)
 
-    def unfinished(self) -> list[str]:
-        """Grids that should be over by now; to be asked at the end of a calm time."""
+    def unfinished(self, is_halted: Callable[[ShardRow], bool]) -> list[str]:
+        """Grids that should be over by now; to be asked at the end of a calm time.
+
+        One that is halted closes at its levels only.
+        """
         return [
             f"I7 closing since {self._watch.phase_ms[row.shard]} ms"
             for row in self.shards.values()
             if row.phase.stage is Stage.CLOSING
             and row.desired is Desired.RUNNING
             and not self.is_killed
+            and not is_halted(row)
             and self._now_ms() - self._watch.phase_ms[row.shard] > CLOSING_MAX_MS
         ]
 
@@ -121,6 +135,36 @@ class WatchedDatabase(Database):
                 self._watch.fail(f"{name} closes more than slot {slot_id} holds")
         if _role_of(intent) is not self._grid_of(row).role_of(slot_id):
             self._watch.fail(f"{name} slot {slot_id} is of the other role")
+
+    def _judge_age(self, decision: Decision) -> None:
+        """Nothing opens a position at a price that is too old, however slow its commit was."""
+        now_ms = EPOCH_MS + self._now_ms()
+        age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
+        late_ms = COMMIT_MAX_MS if self._watch.commits_late() else COMMIT_MS
+        if age_ms > self._watch.stale_after_ms + late_ms:
+            self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
+
+    def _judge_reductions(self, row: ShardRow, intents: Sequence[Intent]) -> None:
+        """Reduce-only orders fit into the position; plain ones close only beside slots netted."""
+        held = [slot.inventory_units for (of, _), slot in self.slots.items() if of == row.shard]
+        for side in {intent.side for intent in intents if intent.tag.purpose not in OPENING}:
+            sign = 1 if side is Side.SELL else -1
+            is_netted = any(sign * units < 0 for units in held)
+            free_units = sign * sum(held)
+            for order in self.orders.values():
+                intent = order.intent
+                if (intent.tag.shard, intent.side) != (row.shard, side):
+                    continue
+                if intent.tag.purpose in OPENING or not order.order.is_live:
+                    continue
+                if intent.reduce_only or intent not in intents:
+                    units_per_lot = row.instrument.base_units_per_lot
+                    free_units -= order.order.remaining_lots * units_per_lot
+                elif not is_netted:
+                    self._watch.fail(f"order {intent.client_order_id}: not reduce-only")
+            added = [intent for intent in intents if intent.side is side and intent.reduce_only]
+            if added and free_units < 0:
+                self._watch.fail(f"I5 reduce-only orders go {free_units} beyond the slots")
 
     def _may_close(self, row: ShardRow) -> bool:
         """Whether a stop was touched, or somebody wants or just wanted all inventory closed."""
@@ -167,7 +211,7 @@ class WatchedDatabase(Database):
 
     def _judge_end(self, row: ShardRow) -> None:
         """A symbol that was to be closed goes only when nothing is left that could be."""
-        bid = self._watch.quote().bid or Decimal(0)
+        bid = self._watch.quote(row.symbol).bid or Decimal(0)
         price_ticks = int(bid * DUST_SHARE / row.instrument.tick_size)
         for (shard, slot_id), slot in self.slots.items():
             lots = row.instrument.tradable_lots(slot.held_units)
@@ -193,10 +237,11 @@ class WatchedDatabase(Database):
 
     def _grid_of(self, row: ShardRow) -> Grid:
         ladders = self._ladders_of(self.shards[row.shard])
-        grid = self._watch.grids.get(ladders)
+        key = row.shard, ladders
+        grid = self._watch.grids.get(key)
         if grid is None:
             grid = Grid.of(row.spec, row.instrument, ladders, row.start_price)
-            self._watch.grids[ladders] = grid
+            self._watch.grids[key] = grid
         return grid
 
 

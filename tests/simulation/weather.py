@@ -19,7 +19,7 @@ class Weather:
     order_strays: float = 0.0
     #: A request never leaves: no connection, or no rate budget.
     not_sent: float = 0.0
-    #: The venue refuses: 429, or no funds.
+    #: The venue refuses: 429 with a time to keep quiet, or no funds.
     rate_limited: float = 0.0
     no_funds: float = 0.0
     #: Account events.
@@ -55,7 +55,7 @@ _WORST = Weather(
     reply_slow=0.2,
     order_strays=0.1,
     not_sent=0.1,
-    rate_limited=0.1,
+    rate_limited=0.02,
     no_funds=0.05,
     event_lost=0.5,
     event_repeated=0.2,

@@ -74,3 +74,16 @@ async def test_position_that_drifts_halts_after_two_looks_until_it_is_right_agai
     assert await office.compared(EVERY_MS)
     assert office.comparison.halt_reason == ""
     assert "fetch_balances" not in office.exchange.asked
+
+
+async def test_position_is_recorded_also_where_trades_wait_for_the_rate_budget() -> None:
+    office = Office(
+        state=make_state(instrument=CONTRACT),
+        exchange=FakeExchange(instrument=CONTRACT, position=Position(quantity=Decimal("0.1"))),
+        store=RecordingStore(),
+    )
+    office.store.held_in_contracts = held("0.1")
+    office.exchange.rate.level = 0.0
+    assert await office.compared()
+    assert "fetch_trades" not in office.exchange.asked
+    assert office.store.recorded[-1].position == office.exchange.position
