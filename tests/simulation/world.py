@@ -88,6 +88,8 @@ class Outcome:
     accidents: tuple[int, ...]
     symbols: tuple[int, ...]
     storm_s: float
+    #: Of the trace, up to where the first promise was broken.
+    lines: int
     trace: tuple[str, ...] = ()
 
 
@@ -115,6 +117,7 @@ class World:
         self._seed = seed
         self._cut = cut
         self._storm_s = 0.0
+        self._broken_at = 0
         #: Numbers of those that happened.
         self._happened: list[int] = []
         self._dice = Random(f"{seed}:world")
@@ -191,6 +194,7 @@ class World:
             accidents=tuple(self._happened),
             symbols=tuple(shard - FIRST_SHARD for shard in self._database.shards),
             storm_s=self._storm_s,
+            lines=self._broken_at or self._trace.count,
             trace=tuple(self._trace.lines),
         )
 
@@ -201,6 +205,7 @@ class World:
         """A promise is broken at this moment."""
         self._failures.append(violation)
         self._trace.note(f"{BROKEN} {violation}")
+        self._broken_at = self._broken_at or self._trace.count
 
     def _rage(self) -> None:
         """Let accidents happen for a while."""
