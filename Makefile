@@ -22,7 +22,8 @@ demo: $(STAMP)  ## Trade three symbols on the simulated exchange, with a live ta
 	$(BIN)/gridkeeper demo
 
 test: check  ## Everything: style, types, layers, unit, integration and end-to-end tests
-	$(BIN)/pytest
+	$(BIN)/pytest tests/unit tests/integration --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/e2e
 
 check: $(STAMP)  ## Style, types and layers
 	$(BIN)/ruff format --check .

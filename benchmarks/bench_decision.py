@@ -100,7 +100,7 @@ async def measure() -> Sequence[Result]:
         wiring = "orchestrator.bootstrap"
         stack.enter_context(patch(f"{wiring}.open_exchange", return_value=exchange))
         stack.enter_context(patch(f"{wiring}.KillAt.parse", return_value=stopwatch))
-        one_step = _register_one_step()
+        one_step = register_one_step()
         async with run_node(settings) as running:
             bare = stack.enter_context(psycopg.connect(dsn, autocommit=True))
             bare.execute("CREATE TABLE bare_commits (id bigserial PRIMARY KEY, note text)")
@@ -176,7 +176,7 @@ async def _decided(stopwatch: Stopwatch) -> None:
         await stopwatch.decided.wait()
 
 
-def _register_one_step() -> Callable[[], Awaitable[None]]:
+def register_one_step() -> Callable[[], Awaitable[None]]:
     """The least that DBOS does for a decision; registered before it is launched."""
 
     @DBOS.step(name="bench_step")

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from unittest.mock import patch
 
 from sqlalchemy import text
@@ -27,9 +28,17 @@ MARKETS = {
     for number in range(COUNT)
 }
 SYMBOLS = tuple(MARKETS)
+#: After the last symbol was added: what it owes the venue in questions is asked then.
+SETTLE_S = 20.0
 WATCHED_S = 20.0
+KILLS = 3
 BATCH = 10
 WAIT_S = 120.0
+SYMBOL_MB_MAX = 5.0
+IDLE_PERCENT_MAX = 20.0
+#: 10 s where the baseline takes 1.1 s.
+BACK_MAX = 9
+_MEGABYTE = 1_000_000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _FORGET_STATUS = text("UPDATE shards SET status = 'starting'")
@@ -58,37 +67,50 @@ async def _measure(system: LocalSystem, database: Database) -> Sequence[Result]:
     for first in range(1, COUNT, BATCH):  # the venue's rate limit would hold up more at once
         await add_symbols(database, SYMBOLS[first : first + BATCH], spec)
     await until_running(database, COUNT, WAIT_S)
+    await asyncio.sleep(SETTLE_S)
     all_bytes, all_share = await _watched(_pid(system))
+    back_s, bare_s = [], []
+    for _ in range(KILLS):
+        back_s.append(await _killed_until_back(system, database))
+        bare_s.append(await bare_start())
+    return [
+        Result(
+            case=f"memory of each of {COUNT} symbols, beyond a node of one",
+            case_s=(all_bytes - one_bytes) / (COUNT - 1) / _MEGABYTE,
+            baseline="what each may take",
+            baseline_s=SYMBOL_MB_MAX,
+            repetitions=1,
+            aim=1,
+            unit="MB",
+        ),
+        Result(
+            case=f"processor time of {COUNT} idle symbols, of one {one_share:.1%}",
+            case_s=all_share * 100,
+            baseline="what all may take",
+            baseline_s=IDLE_PERCENT_MAX,
+            repetitions=1,
+            aim=1,
+            unit="% of a core",
+        ),
+        Result(
+            case=f"kill -9 until {COUNT} symbols run again",
+            case_s=median(back_s),
+            baseline=f"python -c '{BARE_START}'",
+            baseline_s=median(bare_s),
+            repetitions=KILLS,
+            aim=BACK_MAX,
+        ),
+    ]
+
+
+async def _killed_until_back(system: LocalSystem, database: Database) -> float:
     started_s = time.perf_counter()
     await system.kill_node()
     async with transaction(database.engine) as connection:
         await connection.execute(_FORGET_STATUS)
     await system.start_node()
     await until_running(database, COUNT, WAIT_S)
-    back_s = time.perf_counter() - started_s
-    return [
-        Result(
-            case=f"memory of {COUNT} symbols (bytes, as s)",
-            case_s=float(all_bytes),
-            baseline="of one",
-            baseline_s=float(one_bytes),
-            repetitions=1,
-        ),
-        Result(
-            case=f"processor time of {COUNT} symbols, a second",
-            case_s=all_share,
-            baseline="of one",
-            baseline_s=one_share,
-            repetitions=1,
-        ),
-        Result(
-            case=f"kill -9 until {COUNT} symbols run again",
-            case_s=back_s,
-            baseline=f"python -c '{BARE_START}'",
-            baseline_s=await bare_start(),
-            repetitions=1,
-        ),
-    ]
+    return time.perf_counter() - started_s
 
 
 def _pid(system: LocalSystem) -> int:

@@ -12,7 +12,7 @@ WARM_UP = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Medians of one run, in seconds."""
+    """Medians of one run, in seconds unless it is something else that is compared."""
 
     case: str
     case_s: float
@@ -21,6 +21,8 @@ class Result:
     repetitions: int
     #: Largest ratio that the design allows; `None` where it names none.
     aim: float | None = None
+    #: What both figures count.
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
@@ -55,11 +57,11 @@ def table(results: Sequence[Result]) -> str:
     rows = [head] + [
         (
             result.case,
-            duration(result.case_s),
+            _figure(result.case_s, result.unit),
             result.baseline,
-            duration(result.baseline_s),
+            _figure(result.baseline_s, result.unit),
             f"{result.ratio:.3g} ×",
-            "" if result.aim is None else f"≤ {result.aim:g} ×",
+            "" if result.aim is None else f"≤ {result.aim:.3g} ×",
             {None: "", True: "met", False: "missed"}[result.is_met],
         )
         for result in results
@@ -76,6 +78,10 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.2f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def _figure(value: float, unit: str) -> str:
+    return duration(value) if unit == "s" else f"{value:.2f} {unit}"
 
 
 async def _timed(call: Callable[[], Awaitable[object]]) -> float:

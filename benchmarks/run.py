@@ -18,7 +18,16 @@ from measurement import Result, table
 from telemetry.logs import configure_logs
 
 #: Quickest first; each is a module `bench_<name>` with a coroutine `measure`.
-CASES = ("ladder", "engine", "market_data", "simulator", "decision", "cold_start", "scale")
+CASES = (
+    "ladder",
+    "engine",
+    "market_data",
+    "simulator",
+    "decision",
+    "throughput",
+    "cold_start",
+    "scale",
+)
 
 Measure = Callable[[], Awaitable[Sequence[Result]]]
 

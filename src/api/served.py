@@ -8,6 +8,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from orchestrator.reload import Reload
 from orchestrator.requests import Requests
 from orchestrator.settings import Settings
 from ports.exchange import RateSharing
@@ -40,6 +41,8 @@ class Served(Protocol):
     def exchange(self) -> ServedExchange: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def reloaded(self) -> Reload | None: ...
 
 
 def _served(request: Request) -> Served:

@@ -1,4 +1,4 @@
-"""`gridkeeper config`: the settings in effect, secrets masked, and the exchanges to choose from."""
+"""`gridkeeper config`: settings, the exchanges to choose from, and symbols declared in a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.config_file import apply, diff, validate
 from cli.context import load
 from cli.render import Column, Facts, print_json, show_facts, show_lines, show_rows
 from cli.session import Format, Output, session_of
@@ -19,7 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def config() -> None:
-    """Settings."""
+    """Settings in effect, known exchanges, and the symbols that a file declares."""
 
 
 @app.command()
@@ -33,6 +34,10 @@ def show(context: typer.Context, output: Output = Format.TABLE) -> None:
         else:
             facts[name] = value
     show_facts(facts, output)
+
+
+for _command in (validate, diff, apply):
+    app.command()(_command)
 
 
 @app.command()

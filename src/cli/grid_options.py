@@ -51,10 +51,15 @@ class GridOptions:
         At("spacing.ratio"),
         _option(_LADDER, "From level to level; 5 is a ratio of 1.0005.", "BP"),
     ] = None
+    count: Annotated[
+        int | None,
+        At("spacing.count"),
+        _option(_LADDER, "Levels of a fixed range instead of a step.", "LEVELS"),
+    ] = None
     spacing: Annotated[
         Spacing | None,
         At("spacing.kind"),
-        _option(_LADDER, "Follows from --step or --step-bp if unset."),
+        _option(_LADDER, "Follows from --step or --step-bp; arithmetic for --count if unset."),
     ] = None
     buy_window: Annotated[
         int | None,

@@ -43,7 +43,7 @@ def grid_of(source: GridSource) -> GridSpec:
     try:
         return GridSpec.model_validate(spec_of(source.options, source.file))
     except ValidationError as error:
-        problems = [_problem(item, source) for item in error.errors()]
+        problems = [problem_of(item, source) for item in error.errors()]
         raise problems[0] if len(problems) == 1 else InvalidSettings(problems) from None
 
 
@@ -84,7 +84,7 @@ def read_spec(file: Path) -> Mapping[str, object]:
         document: object = (
             json.loads(text, parse_float=Decimal)
             if file.suffix == ".json"
-            else yaml.load(text, Loader=_ExactLoader)  # noqa: S506  # a subclass of the safe one
+            else yaml.load(text, Loader=ExactLoader)  # noqa: S506  # a subclass of the safe one
         )
     except (OSError, ValueError, InvalidOperation, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -130,7 +130,7 @@ class Wording:
         return _flags(given or options) or field
 
 
-def _problem(item: Any, source: GridSource) -> ConfigurationError:
+def problem_of(item: Any, source: GridSource) -> ConfigurationError:
     """One of pydantic's findings."""
     path = [str(part) for part in item["loc"]]
     if path and path[0] in _KINDS:
@@ -168,25 +168,29 @@ def _in_bp(ratio: str) -> str:
     return f"{plain((Decimal(ratio) - 1) * _BP)} bp"
 
 
-class _ExactLoader(yaml.SafeLoader):
+class ExactLoader(yaml.SafeLoader):
     """Floating-point numbers would lose their decimals before they are looked at."""
 
     def construct_exact(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(self.construct_scalar(node))
 
 
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.construct_exact)
+ExactLoader.add_constructor("tag:yaml.org,2002:float", ExactLoader.construct_exact)
 
 
 def _spacing(options: GridOptions) -> dict[str, object]:
-    _exclusive(options, "step", "step_bp")
+    _exclusive(options, "step", "step_bp", "count")
+    if options.count is not None:
+        progression = options.spacing or Spacing.ARITHMETIC
+        return {"kind": "division", "count": options.count, "progression": progression.value}
     if options.step_bp is not None:
         kind, step_bp = Spacing.GEOMETRIC, _decimal(options, "step_bp")
         if not 0 < step_bp <= _BP:
             raise _wrong(f"--step-bp {options.step_bp}", f"give more than 0 and at most {_BP}")
         spacing: dict[str, object] = {"ratio": str(1 + step_bp / _BP)}
     else:
-        kind, spacing = Spacing.ARITHMETIC, {"step": _required(options, "step", "step_bp")}
+        step = _required(options, "step", "step_bp")
+        kind, spacing = Spacing.ARITHMETIC, {"step": step}
     if options.spacing not in {None, kind}:
         needed = "--step" if options.spacing is Spacing.ARITHMETIC else "--step-bp"
         raise _wrong(f"--spacing {options.spacing} without {needed}", f"give {needed}")
@@ -217,6 +221,8 @@ def _range(options: GridOptions) -> dict[str, object]:
             f"{_flags(trailing)} without --lower and --upper",
             "give a range: a window follows the price by itself",
         )
+    if options.count is not None:
+        raise _wrong("--count without --lower and --upper", "give the range that it divides")
     window: dict[str, object] = {
         "kind": "window",
         "buy_window": _required(options, "buy_window", "lower"),

@@ -44,6 +44,9 @@ class Market:
     symbols: Sequence[str] = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
     #: How often a synthetic price moves.
     ticks_per_s: int = 20
+    #: Rate limits of the spot market.
+    weight_per_minute: int = 6_000
+    orders_per_10s: int = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,6 +252,10 @@ _MARKETS = {
 
 def _simulator_config(market: Market) -> str:
     parts = [f"seed = {market.seed}"]
+    parts.append(
+        f"[limits]\nweight_per_minute = {market.weight_per_minute}\n"
+        f"orders_per_10s = {market.orders_per_10s}"
+    )
     if market.replay:
         paths = ", ".join(json.dumps(str(path.resolve())) for path in market.replay)
         parts.append(f'[replay]\npaths = [{paths}]\nspeed = "{market.speed}"')

@@ -40,7 +40,7 @@ NOUNS = {
     "kill": Noun("cli.kill_switch", "Stop all trading and cancel every order.", "kill"),
     "rearm": Noun("cli.kill_switch", "Allow trading again after a kill.", "rearm"),
     "db": Noun("cli.db", "Reach the database: psql, address, migrations."),
-    "config": Noun("cli.config", "Show the settings in effect."),
+    "config": Noun("cli.config", "Show settings; check, compare and apply a file of symbols."),
 }
 
 

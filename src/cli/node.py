@@ -15,7 +15,7 @@ from cli.session import Format, Output, session_of
 from cli.up import run_until_stopped
 from domain.errors import ConfigurationError, RequestRefused
 from orchestrator.bootstrap import Database
-from orchestrator.settings import OnShutdown
+from orchestrator.settings import OnShutdown, Settings
 from store import history
 from store.history import NodeRecord
 from store.nodes import Nodes
@@ -54,25 +54,28 @@ def node(
     """Run a node without API until SIGINT or SIGTERM, beside others on GRIDKEEPER_DATABASE_URL.
 
     Nodes share the symbols evenly. One that stops hands its own on at once; those of one that is
-    lost are taken over.
+    lost are taken over. SIGHUP reads the settings again.
     """
     if context.invoked_subcommand is not None:
         return
-    settings = load(
-        session_of(context),
-        api={"enabled": False},
-        node_name=name,
-        capacity=capacity,
-        on_shutdown=on_shutdown,
-    )
-    if settings.database_url is None:
+
+    def read() -> Settings:
+        return load(
+            session_of(context),
+            api={"enabled": False},
+            node_name=name,
+            capacity=capacity,
+            on_shutdown=on_shutdown,
+        )
+
+    if read().database_url is None:
         raise ConfigurationError(
             field="database_url",
             rule="must name the Postgres that the nodes share",
             value="not set",
             remedy="set GRIDKEEPER_DATABASE_URL, or run a single node with `gridkeeper up`",
         )
-    run_until_stopped(settings)
+    run_until_stopped(read)
 
 
 @app.command("list")

@@ -11,7 +11,7 @@ import typer
 
 from cli.asking import Patience, RequestId, TimeoutS, Wait, ask
 from cli.context import load, with_database
-from cli.grid_options import GridOptions, GridSource, takes_grid
+from cli.grid_options import GridOptions, GridSource, Spacing, takes_grid
 from cli.grid_spec import Wording, spec_of
 from cli.render import Column, print_json, show_lines, show_rows, words
 from cli.session import Format, Output, SymbolName, session_of
@@ -79,12 +79,17 @@ def update(
     if grid.file is None and expected_version is None:
         expected_version = present.spec_version  # what is not given was read from this one
     if preview:
-        account = load(session).account.name
+        settings = load(session)
         wanted = GridSpec.model_validate(checked_spec(spec))
         shown = with_database(
             session,
             lambda database: preview_update(
-                database.engine, account, symbol, wanted, expected_version
+                database.engine,
+                settings.account.name,
+                symbol,
+                wanted,
+                expected_version,
+                settings.risk.portfolio,
             ),
         )
         show_preview(shown, output)
@@ -160,7 +165,9 @@ def _completed(options: GridOptions, present: Mapping[str, Any]) -> GridOptions:
     spacing, range_, size = present["spacing"], present["range"], present["order_size"]
     given = set(options.given())
     more: dict[str, Any] = {"budget": present["budget_quote"]}
-    if not given & {"step", "step_bp"}:
+    if not given & {"step", "step_bp"} and spacing["kind"] == "division":
+        more |= {"count": spacing["count"], "spacing": Spacing(spacing["progression"])}
+    elif not given & {"step", "step_bp", "count"}:
         if spacing["kind"] == "arithmetic":
             more["step"] = spacing["step"]
         else:

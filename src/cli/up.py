@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
+import structlog
 import typer
 import uvloop
 
@@ -19,10 +21,12 @@ from cli.exits import Exit
 from cli.session import session_of
 from domain.errors import GridkeeperError, OwnershipLost
 from orchestrator.bootstrap import RunningNode, run_node
+from orchestrator.reload import from_the_same_files
 from orchestrator.settings import OnShutdown, Settings
 from telemetry.logs import configure_logs
 
 app = typer.Typer()
+log = structlog.get_logger("cli")
 
 
 @app.command()
@@ -43,46 +47,91 @@ def up(
 ) -> None:
     """Run a node until SIGINT or SIGTERM: embedded database, shards and API.
 
-    What an earlier node left unfinished is taken over, however it ended.
+    What an earlier node left unfinished is taken over, however it ended. SIGHUP reads the settings
+    again.
     """
     chosen: dict[str, Any] = {"enabled": api, "port": port}
     flags = {name: value for name, value in chosen.items() if value is not None}
-    settings = load(
-        session_of(context),
-        api=flags or None,
-        on_shutdown=on_shutdown,
-        account={"unverified": True} if unverified else None,
+    run_until_stopped(
+        lambda: load(
+            session_of(context),
+            api=flags or None,
+            on_shutdown=on_shutdown,
+            account={"unverified": True} if unverified else None,
+        )
     )
-    run_until_stopped(settings)
 
 
-def run_until_stopped(settings: Settings) -> None:
-    """Run a node, and the API if that is enabled, until SIGINT or SIGTERM."""
-    secrets = secrets_of(settings)
-    if settings.api.enabled:
-        secrets.append(api_token(settings))
-    configure_logs(settings.log_level, settings.log_format.value, secrets)
+def run_until_stopped(read: Callable[[], Settings]) -> None:
+    """Run a node, and the API if that is enabled, until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    read : callable
+        Reads the settings: now, and at each SIGHUP.
+    """
+    settings = read()
+    _configure_logs(settings)
     try:
         with unavailable_as_ours():
-            uvloop.run(_serve(settings))
+            uvloop.run(_serve(settings, from_the_same_files(read)))
     except BaseExceptionGroup as group:
         raise _cause(group) from group
     except OwnershipLost as error:
         _end_fenced(error)
 
 
-async def _serve(settings: Settings) -> None:
-    stopping = asyncio.Event()
+def _configure_logs(settings: Settings) -> None:
+    secrets = secrets_of(settings)
+    if settings.api.enabled:
+        secrets.append(api_token(settings))
+    configure_logs(settings.log_level, settings.log_format.value, secrets)
+
+
+async def _serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with run_node(settings) as running:
         _announce(running)
         async with asyncio.TaskGroup() as tasks:
-            faces = [tasks.create_task(serve_api(running))] if settings.api.enabled else []
+            others = [tasks.create_task(serve_api(running))] if settings.api.enabled else []
+            others.append(tasks.create_task(_reload_at(hung_up, running, read, stopping)))
             await stopping.wait()
-            for face in faces:
-                face.cancel()
+            for other in others:
+                other.cancel()
+
+
+async def _reload_at(
+    hung_up: asyncio.Event,
+    running: RunningNode,
+    read: Callable[[], Settings],
+    stopping: asyncio.Event,
+) -> None:
+    """Read the settings again at each SIGHUP, unless that tells that the terminal is gone."""
+    has_terminal = _has_terminal()
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        if has_terminal and not _has_terminal():
+            stopping.set()
+            return
+        reloaded = running.reload(read)
+        _configure_logs(running.settings)
+        if reloaded.refused:
+            log.error("settings_refused", reason=reloaded.refused)
+        else:
+            log.warning("settings_reloaded", changed=reloaded.changed)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.tcgetpgrp(0)
+    except OSError:
+        return False
+    return True
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

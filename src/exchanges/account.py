@@ -44,6 +44,8 @@ class AccountConfig:
     #: Signed requests older than this are refused by the venue.
     recv_window_ms: int = 2_000
     timeout_ms: int = 5_000
+    #: Of the venue's rate limits: what we may use, all nodes together.
+    limits_percent: int = 100
     #: Largest skew between our clock and the venue's that proofs of absence allow for.
     clock_skew_ms: int = 500
     #: A stream without any message for this long counts as lost.
@@ -78,6 +80,7 @@ class AccountConfig:
         recv_window_ms: int,
         timeout_ms: int,
         clock_skew_ms: int,
+        limits_percent: int = 100,
         native_quotes: bool = True,
         market: MarketKind = MarketKind.SPOT,
         leverage: int = 1,
@@ -114,6 +117,7 @@ class AccountConfig:
             recv_window_ms=recv_window_ms,
             timeout_ms=timeout_ms,
             clock_skew_ms=clock_skew_ms,
+            limits_percent=limits_percent,
             native_quotes=native_quotes,
         )
 

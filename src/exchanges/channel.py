@@ -20,12 +20,12 @@ class Channel(Generic[Event]):
     """A bounded queue for one reader."""
 
     def __init__(self) -> None:
-        self._events: deque[Event | StreamRestored] = deque()
+        self.unread: deque[Event | StreamRestored] = deque()
         self._news = asyncio.Event()
         self._error: BaseException | None = None
 
     def put(self, event: Event | StreamRestored) -> None:
-        events = self._events
+        events = self.unread
         if events and isinstance(events[-1], Quote) and isinstance(event, Quote):
             events.pop()
         elif len(events) >= UNREAD_MAX:
@@ -41,12 +41,12 @@ class Channel(Generic[Event]):
         self._news.set()
 
     async def take(self) -> Event | StreamRestored:
-        while not self._events:
+        while not self.unread:
             if self._error is not None:
                 raise self._error
             self._news.clear()
             await self._news.wait()
-        return self._events.popleft()
+        return self.unread.popleft()
 
 
 async def relay(

@@ -49,6 +49,13 @@ class RateLimits:
     weight_per_minute: int
     orders_per_10s: int
 
+    def percent(self, percent: int) -> RateLimits:
+        """What is left where others may use the rest."""
+        return RateLimits(
+            weight_per_minute=self.weight_per_minute * percent // 100,
+            orders_per_10s=max(1, self.orders_per_10s * percent // 100),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:

@@ -23,6 +23,7 @@ from exchanges.connection import Connection
 from exchanges.conversions import Structure, to_order_report, to_quote, to_trade
 from exchanges.look_up import client_id_of
 from exchanges.translate import MALFORMED, CcxtError, understanding
+from ext.engine import Lull
 from ports.exchange import StreamLost, StreamRestored, WalletMoved
 
 RECONNECT_FIRST_S = 0.1
@@ -94,7 +95,7 @@ class QuoteStreams:
         self._last_message_s = 0.0
         self.counters = QuoteCounters()
 
-    def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
+    def watch(self, symbol: str, _: Lull | None = None) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:
             await keep_connected(
                 f"quotes {symbol}",

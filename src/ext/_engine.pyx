@@ -8,7 +8,19 @@ from cpython cimport array
 
 from array import array as new_array
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    const unsigned char* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
 cdef long long BUCKETS_MAX = 1 << 16
+cdef enum:
+    DIGITS_MAX = 18
+
+cdef long long[DIGITS_MAX + 1] POWERS
+for power in range(DIGITS_MAX + 1):
+    POWERS[power] = 10**power
+cdef long long AMOUNT_MAX = POWERS[DIGITS_MAX]
 
 
 cdef class LevelTable:
@@ -93,3 +105,116 @@ cdef class QuietBand:
 
     cpdef bint ignore(self, long long bid_ticks, long long ask_ticks):
         return True
+
+
+cdef class TickScale:
+    cdef long long _coefficient
+    cdef int _exponent
+
+    def __init__(self, tick_size):
+        sign, digits, exponent = tick_size.as_tuple()
+        coefficient = int("".join(map(str, digits)))
+        if (
+            isinstance(exponent, int)
+            and sign == 0
+            and coefficient < AMOUNT_MAX
+            and abs(exponent) <= DIGITS_MAX
+        ):
+            self._coefficient = coefficient
+            self._exponent = exponent
+
+    cpdef long long ticks_of(self, str price) noexcept:
+        cdef long long amount
+        cdef int places
+        if self._coefficient == 0 or not _read(price, &amount, &places):
+            return -1
+        amount = _shifted(amount, -places - self._exponent)
+        if amount < 0 or amount % self._coefficient != 0:
+            return -1
+        return amount // self._coefficient
+
+
+def is_sound(str bid not None, str ask not None):
+    cdef long long bid_amount
+    cdef long long ask_amount
+    cdef int bid_places
+    cdef int ask_places
+    if not _read(bid, &bid_amount, &bid_places) or not _read(ask, &ask_amount, &ask_places):
+        return False
+    if bid_places != ask_places:
+        bid_amount = _shifted(bid_amount, max(ask_places - bid_places, 0))
+        ask_amount = _shifted(ask_amount, max(bid_places - ask_places, 0))
+    return 0 < bid_amount < ask_amount
+
+
+cdef class Lull:
+    cdef TickScale _scale
+    cdef QuietBand _band
+    cdef str _bid
+    cdef str _ask
+    cdef object _exchange_ms
+
+    def begin(self, TickScale scale not None, QuietBand band not None):
+        self._scale = scale
+        self._band = band
+
+    def end(self):
+        self._band = None
+
+    cpdef bint keeps(self, str bid, str ask, exchange_ms) noexcept:
+        cdef long long bid_ticks
+        cdef long long ask_ticks
+        if self._band is None:
+            return False
+        bid_ticks = self._scale.ticks_of(bid)
+        ask_ticks = self._scale.ticks_of(ask)
+        if not 0 < bid_ticks < ask_ticks or not self._band.is_quiet(bid_ticks, ask_ticks):
+            return False
+        self._bid = bid
+        self._ask = ask
+        self._exchange_ms = exchange_ms
+        return True
+
+    def take(self):
+        if self._bid is None:
+            return None
+        kept = self._bid, self._ask, self._exchange_ms
+        self._bid = self._ask = self._exchange_ms = None
+        return kept
+
+
+cdef bint _read(str price, long long* amount, int* places) noexcept:
+    """Read an amount and its decimal places from plain digits; false for any other writing."""
+    cdef Py_ssize_t position
+    cdef Py_ssize_t length
+    cdef int digits = 0
+    cdef int fraction = -1
+    cdef unsigned char letter
+    cdef const unsigned char* letters
+    if price is None or not PyUnicode_IS_COMPACT_ASCII(price):
+        return False
+    length = PyUnicode_GET_LENGTH(price)
+    if length > DIGITS_MAX + 1:
+        return False
+    letters = PyUnicode_DATA(price)
+    amount[0] = 0
+    for position in range(length):
+        letter = letters[position]
+        if c"0" <= letter <= c"9":
+            amount[0] = amount[0] * 10 + (letter - c"0")
+            digits += 1
+        elif letter == c"." and fraction < 0:
+            fraction = digits
+        else:
+            return False
+    places[0] = 0 if fraction < 0 else digits - fraction
+    return 0 < digits <= DIGITS_MAX
+
+
+cdef long long _shifted(long long amount, int places) noexcept:
+    """An amount times ten to the power of `places`; -1 if it is not whole or too large."""
+    if amount < 0 or not -DIGITS_MAX <= places <= DIGITS_MAX:
+        return -1
+    if places < 0:
+        return -1 if amount % POWERS[-places] != 0 else amount // POWERS[-places]
+    return -1 if amount > AMOUNT_MAX // POWERS[places] else amount * POWERS[places]

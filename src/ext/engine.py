@@ -8,23 +8,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ext import _engine_py
-
-__all__ = ["COMPILED", "LevelTable", "QuietBand"]
+__all__ = ["COMPILED", "LevelTable", "Lull", "QuietBand", "TickScale", "is_sound"]
 
 if TYPE_CHECKING:
-    LevelTable = _engine_py.LevelTable
-    QuietBand = _engine_py.QuietBand
+    from ext._engine_py import LevelTable, Lull, QuietBand, TickScale, is_sound
+
     COMPILED: bool
 elif os.environ.get("GRIDKEEPER_PURE_PYTHON") == "1":
-    LevelTable, QuietBand = _engine_py.LevelTable, _engine_py.QuietBand
+    from ext._engine_py import LevelTable, Lull, QuietBand, TickScale, is_sound
+
     COMPILED = False
 else:
     try:
-        from ext._engine import LevelTable, QuietBand
+        from ext._engine import LevelTable, Lull, QuietBand, TickScale, is_sound
 
         #: Whether the compiled engine is in use.
         COMPILED = True
     except ImportError:
-        LevelTable, QuietBand = _engine_py.LevelTable, _engine_py.QuietBand
+        from ext._engine_py import LevelTable, Lull, QuietBand, TickScale, is_sound
+
         COMPILED = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from grid.sizing import order_lots, required_lots, round_trip_profit_units
 from grid.spec import (
     LEVELS_MAX,
     ArithmeticSpacing,
+    DivisionSpacing,
     FixedRange,
     GridSpec,
     Mode,
@@ -82,6 +84,8 @@ def _check_whole_ticks(spec: GridSpec, instrument: Instrument) -> None:
         fields["spacing.step"] = spec.spacing.step
     if isinstance(spec.range, FixedRange):
         fields["range.lower"] = spec.range.lower
+        if isinstance(spec.spacing, DivisionSpacing):
+            fields["range.upper"] = spec.range.upper
     for field, value in fields.items():
         if value % instrument.tick_size:
             ticks = instrument.price_to_ticks(value, Rounding.CEIL)
@@ -187,6 +191,13 @@ def _check_profit(grid: Grid, price: Decimal, slots: Sequence[SlotId]) -> None:
     spec, instrument = grid.spec, grid.instrument
     if _is_profitable(grid, slots):
         return
+    if isinstance(spec.spacing, DivisionSpacing):
+        raise ConfigurationError(
+            field="spacing.count",
+            rule="must make steps that earn more than the maker fees of both sides",
+            value=spec.spacing.count,
+            remedy=_count_remedy(grid, spec.spacing, price),
+        )
     if isinstance(spec.spacing, ArithmeticSpacing):
         raise ConfigurationError(
             field="spacing.step",
@@ -247,6 +258,26 @@ def _step_remedy(spec: GridSpec, instrument: Instrument, price: Decimal) -> str:
     if step_ticks is None:
         return "use a wider range: no step in it earns the fees"
     return f"the smallest step that works is {instrument.ticks_to_price(step_ticks)}"
+
+
+def _count_remedy(grid: Grid, division: DivisionSpacing, price: Decimal) -> str:
+    """Find the most levels that work: fewer of them lie farther apart."""
+
+    def is_too_much(count: int) -> bool:
+        spacing = division.model_copy(update={"count": count})
+        spec = grid.spec.model_copy(update={"spacing": spacing})
+        try:
+            fewer = Grid.fresh(spec, grid.instrument, price)
+        except ConfigurationError:
+            return False  # so few that they lie too far apart
+        slots = {slot for role in fewer.roles for slot in _judged_slots(fewer, role)}
+        return not _is_profitable(fewer, slots)
+
+    counts = range(2, division.count)
+    most = bisect_left(counts, True, key=is_too_much) + 1
+    if most < counts.start:
+        return "use a wider range: no step in it earns the fees"
+    return f"use {most} or fewer"
 
 
 def _first(accepts: Callable[[int], bool], candidates: Iterable[int]) -> int | None:

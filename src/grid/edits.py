@@ -9,7 +9,7 @@ from domain.errors import ConfigurationError
 from domain.instrument import Instrument, Rounding
 from grid.check import SpecReport, check_spec
 from grid.grid import Grid
-from grid.ladder import LadderVersion, anchor_for, pivot_of
+from grid.ladder import LadderVersion, anchor_for, pivot_of, spacing_of
 from grid.phase import Phase, Stage, first_phase, touched_stop
 from grid.spec import GridSpec, Mode, WindowRange
 from grid.volatility import VERSIONS, free_version
@@ -93,7 +93,7 @@ def _next_ladder(
     anchor = anchor_for(wanted, price if starts_again else current.anchor)
     # The candles have made the present step what it is.
     keeps_step = wanted.volatility is not None and wanted.spacing == now.spec.spacing
-    spacing = current.spacing if keeps_step else wanted.spacing
+    spacing = current.spacing if keeps_step else spacing_of(wanted, instrument)
     pivot = pivot_of(wanted.range, instrument, anchor, spacing, price)
     stays = (anchor, spacing) == (current.anchor, current.spacing)
     if stays and wanted.mode is Mode.NEUTRAL:

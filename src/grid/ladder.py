@@ -13,11 +13,19 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, InvariantViolation
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
 from ext.engine import LevelTable
 from ext.ladder import arithmetic_index_below, search_below
-from grid.spec import ArithmeticSpacing, FixedRange, GeometricSpacing, GridSpec, WindowRange
+from grid.division import divide
+from grid.spec import (
+    ArithmeticSpacing,
+    DivisionSpacing,
+    FixedRange,
+    GeometricSpacing,
+    GridSpec,
+    WindowRange,
+)
 
 #: What a client order id can carry.
 INDEX_MIN, INDEX_MAX = -(1 << 15), (1 << 15) - 1
@@ -33,8 +41,9 @@ _BLOCK = 1 << _BLOCK_BITS
 class Arithmetic:
     """level i = anchor + i · step, floored to whole ticks.
 
-    Only where a venue made its tick coarser is a step no whole number of ticks: it is
-    `step_ticks` / `per`. Each level is floored by itself, so none is a tick or more off.
+    Where a range was divided, or a venue made its tick coarser, a step may be no whole number of
+    ticks: it is `step_ticks` / `per`. Each level is floored by itself, so none is a tick or more
+    off.
     """
 
     anchor_ticks: int
@@ -137,9 +146,9 @@ class LadderVersion:
     @staticmethod
     def first(spec: GridSpec, instrument: Instrument, start: Decimal) -> LadderVersion:
         """The one that a grid starts with at a price."""
-        anchor = anchor_for(spec, start)
-        pivot = pivot_of(spec.range, instrument, anchor, spec.spacing, start)
-        return LadderVersion(version=0, anchor=anchor, spacing=spec.spacing, pivot=pivot)
+        anchor, spacing = anchor_for(spec, start), spacing_of(spec, instrument)
+        pivot = pivot_of(spec.range, instrument, anchor, spacing, start)
+        return LadderVersion(version=0, anchor=anchor, spacing=spacing, pivot=pivot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +217,21 @@ def anchor_for(spec: GridSpec, price: Decimal) -> Decimal:
     if isinstance(spec.range, FixedRange):
         return spec.range.lower
     return spec.range.anchor or price
+
+
+def spacing_of(spec: GridSpec, instrument: Instrument) -> ArithmeticSpacing | GeometricSpacing:
+    """The spacing to persist; a division becomes the step that it comes to.
+
+    Raises
+    ------
+    ConfigurationError
+        If the range cannot be divided so.
+    """
+    if isinstance(spec.spacing, DivisionSpacing) and isinstance(spec.range, FixedRange):
+        return divide(spec.range, spec.spacing, instrument)
+    if isinstance(spec.spacing, DivisionSpacing):
+        raise InvariantViolation("only a fixed range is divided")
+    return spec.spacing
 
 
 def pivot_of(

@@ -55,7 +55,21 @@ class GeometricSpacing(_Part):
     ratio: Ratio
 
 
-Spacing = Annotated[ArithmeticSpacing | GeometricSpacing, Field(discriminator="kind")]
+class DivisionSpacing(_Part):
+    """A fixed range cut into levels: the first is its lower end, the last its upper one."""
+
+    kind: Literal["division"] = "division"
+    #: Levels, both ends included: one more than there are slots.
+    count: Annotated[int, Field(strict=True, ge=2, le=LEVELS_MAX)]
+    #: Whether levels lie equally far apart in quote, or in proportion.
+    progression: Literal["arithmetic", "geometric"] = "arithmetic"
+
+
+#: What a ladder is built with: a division has become one of these by then.
+LadderSpacing = Annotated[ArithmeticSpacing | GeometricSpacing, Field(discriminator="kind")]
+Spacing = Annotated[
+    ArithmeticSpacing | GeometricSpacing | DivisionSpacing, Field(discriminator="kind")
+]
 
 
 class WindowRange(_Part):
@@ -182,6 +196,8 @@ class GridSpec(_Part):
     def _fits_together(self) -> GridSpec:
         if self.trailing and not isinstance(self.range, FixedRange):
             raise ValueError("trailing needs a fixed range: a window follows the price by itself")
+        if isinstance(self.spacing, DivisionSpacing) and not isinstance(self.range, FixedRange):
+            raise ValueError("a count of levels needs a fixed range: a window has no ends")
         if self.volatility and isinstance(self.range, FixedRange):
             raise ValueError("volatility needs a window: the levels of a fixed range are given")
         return self

@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 
 from domain.instrument import EXACT_DIGITS, Instrument, Rounding
 from domain.market import Candle
-from grid.ladder import LadderVersion, ratio_ceil
+from grid.ladder import LadderVersion, ratio_ceil, spacing_of
 from grid.spec import ArithmeticSpacing, GeometricSpacing, GridSpec
 
 #: A step that differs by less makes no new version.
@@ -72,13 +72,14 @@ def _scaled(
     spec: GridSpec, instrument: Instrument, wanted: Decimal, price: Decimal
 ) -> ArithmeticSpacing | GeometricSpacing:
     """The spec's spacing, or the wanted step if that is wider."""
-    if isinstance(spec.spacing, ArithmeticSpacing):
+    least = spacing_of(spec, instrument)
+    if isinstance(least, ArithmeticSpacing):
         ticks = instrument.price_to_ticks(wanted, Rounding.CEIL)
-        step = max(spec.spacing.step, instrument.ticks_to_price(ticks))
+        step = max(least.step, instrument.ticks_to_price(ticks))
         return ArithmeticSpacing(step=step)
     with localcontext() as context:
         context.prec = EXACT_DIGITS
-        ratio = max(spec.spacing.ratio, ratio_ceil(1 + wanted / price))
+        ratio = max(least.ratio, ratio_ceil(1 + wanted / price))
     return GeometricSpacing(ratio=min(ratio, Decimal(2)))
 
 

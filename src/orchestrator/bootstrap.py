@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from exchanges.venues import require_access
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
+from orchestrator.reload import Reload, read_again
 from orchestrator.requests import Requests
 from orchestrator.settings import Mode, OnShutdown, Settings
 from orchestrator.workflows import (
@@ -63,7 +64,7 @@ class Database:
     requests: Requests
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunningNode:
     """What the faces of a node's process look at."""
 
@@ -71,6 +72,18 @@ class RunningNode:
     database: Database
     exchange: ExchangePort
     settings: Settings
+    #: The last time that the settings were read again; `None` before the first.
+    reloaded: Reload | None = None
+
+    def reload(self, read: Callable[[], Settings]) -> Reload:
+        """Read the settings again and go on with them, unless they are refused."""
+        self.settings, self.reloaded = read_again(self.settings, read)
+        self.node.take_up(
+            keep_history_days=self.settings.keep_history_days,
+            cancel_on_stop=self.settings.on_shutdown is OnShutdown.CANCEL,
+            portfolio=self.settings.risk.portfolio,
+        )
+        return self.reloaded
 
 
 @asynccontextmanager
@@ -129,6 +142,7 @@ def _account_of(settings: Settings) -> AccountConfig:
         key_file=account.key_file,
         simulator_file=settings.simulator_dir / "simulator.json",
         recv_window_ms=account.recv_window_ms,
+        limits_percent=account.limits_percent,
         timeout_ms=account.request_timeout_ms,
         clock_skew_ms=settings.clock_skew_ms,
         native_quotes=account.native_quotes,

@@ -24,7 +24,7 @@ from grid.phase import first_phase
 from grid.spec import GridSpec
 from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
-from orchestrator.edits import Edits
+from orchestrator.edits import Edits, price_now
 from orchestrator.opening import Opening, read_opening, refuse_position
 from orchestrator.workflows import (
     APPLICATION_NAME,
@@ -94,7 +94,8 @@ class Changes:
         self._kill_switch = kill_switch
         self._exchange = exchange
         self._failpoints = failpoints
-        self._limits = limits
+        #: Replaced where an operator changes them while the node runs.
+        self.limits = limits
         self._edits = Edits(registry.specs, exchange)
 
     async def prepare(self, change: Document) -> Document:
@@ -147,18 +148,9 @@ class Changes:
     async def _prepare_add(self, change: Document) -> Document:
         spec = GridSpec.model_validate(change["spec"])
         symbol = str(change["symbol"])
-        instrument = (await self._exchange.load_instruments()).get(symbol)
-        if instrument is None:
-            raise RequestRefused(
-                f"{symbol} is not traded on account {self._exchange.account}: "
-                "see `gridkeeper symbol markets`"
-            )
-        quote = await self._exchange.fetch_quote(symbol)
-        price = quote.bid or quote.ask
-        if price is None:
-            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        instrument, price = await price_now(self._exchange, symbol)
         report = check_spec(spec, instrument, price)
-        opening = await read_opening(self._exchange, instrument, quote.exchange_ms)
+        opening = await read_opening(self._exchange, instrument)
         adoption = await self._adoption(change, instrument, spec, price, opening)
         leverage = await self._exchange.prepare_symbol(symbol)
         return {
@@ -221,7 +213,7 @@ class Changes:
                     "app_name": APPLICATION_NAME,
                 },
                 run_id_prefix=f"{RUN_SHARD}:{key}",
-                limits=self._limits,
+                limits=self.limits,
             )
             return {
                 "outcome": "recorded",
@@ -231,7 +223,7 @@ class Changes:
                 "adoption": prepared.get("adoption"),
             }
         if verb in {Verb.UPDATE, Verb.REVERT}:
-            return await self._edits.record(change, prepared, workflow_id)
+            return await self._edits.record(change, prepared, workflow_id, self.limits)
         match verb:
             case Verb.RECONCILE:
                 registered = await self._registry.ask_reconcile(account, symbol)

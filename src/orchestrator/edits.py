@@ -11,7 +11,29 @@ from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
 from orchestrator.workflows import Document
 from ports.exchange import ExchangePort
+from risk.reservations import PortfolioLimits
+from store.reservations import Room
 from store.specs import Look, SpecRequest, Specs, check_version, not_traded
+
+
+async def price_now(exchange: ExchangePort, symbol: str) -> tuple[Instrument, Decimal]:
+    """A market and its price at this moment.
+
+    Raises
+    ------
+    RequestRefused
+        If the market is not traded, or has no price.
+    """
+    instrument = (await exchange.load_instruments()).get(symbol)
+    if instrument is None:
+        raise RequestRefused(
+            f"{symbol} is not traded on account {exchange.account}: see `gridkeeper symbol markets`"
+        )
+    quote = await exchange.fetch_quote(symbol)
+    price = quote.bid or quote.ask
+    if price is None:
+        raise RequestRefused(f"{symbol} has no price now: its book is empty")
+    return instrument, price
 
 
 class Edits:
@@ -22,7 +44,7 @@ class Edits:
         self._exchange = exchange
 
     async def prepare(self, change: Document) -> Document:
-        """What can refuse it now: the market's rules, the price, the account's money.
+        """What can refuse it now: the market's rules and the price. The money is judged at last.
 
         Raises
         ------
@@ -37,25 +59,24 @@ class Edits:
             raise not_traded(str(change["account"]), symbol)
         check_version(symbol, now.claim.spec_version, change.get("expected_version"))
         wanted = await self._wanted(change, now)
-        instrument = (await self._exchange.load_instruments()).get(symbol)
-        if instrument is None:
-            raise RequestRefused(f"{symbol} is not traded on account {self._exchange.account}")
-        quote = await self._exchange.fetch_quote(symbol)
-        price = quote.bid or quote.ask
-        if price is None:
-            raise RequestRefused(f"{symbol} has no price now: its book is empty")
+        instrument, price = await price_now(self._exchange, symbol)
         edited = edit_grid(now.standing, wanted, instrument, price)
         balances = await self._exchange.fetch_balances()
-        check_budget(wanted, now, instrument, balances.get(instrument.quote, Decimal(0)))
         return {
             "outcome": "prepared",
             "price": str(price),
             "spec": wanted.model_dump(mode="json"),
             "instrument": instrument_document(instrument),
+            "balances": {
+                asset: str(balances.get(asset, Decimal(0)))
+                for asset in (instrument.base, instrument.quote)
+            },
             "check": report_document(edited.report),
         }
 
-    async def record(self, change: Document, prepared: Document, workflow_id: str) -> Document:
+    async def record(
+        self, change: Document, prepared: Document, workflow_id: str, limits: PortfolioLimits
+    ) -> Document:
         """Make it the current version, judged once more on the grid as it stands by then."""
         wanted = GridSpec.model_validate(prepared["spec"])
         instrument, price = instrument_of(prepared["instrument"]), Decimal(prepared["price"])
@@ -69,6 +90,10 @@ class Edits:
                 workflow_id=workflow_id,
             ),
             lambda now: edit_grid(now, wanted, instrument, price),
+            Room(
+                balances={asset: Decimal(has) for asset, has in prepared["balances"].items()},
+                limits=limits,
+            ),
         )
         return {
             "outcome": "recorded",
@@ -92,16 +117,3 @@ class Edits:
                 remedy="see `gridkeeper symbol versions`",
             )
         return spec
-
-
-def check_budget(wanted: GridSpec, now: Look, instrument: Instrument, balance: Decimal) -> None:
-    """Refuse a budget that the account could not bear, what it has turned into base included."""
-    covered = balance + now.cost
-    if wanted.budget_quote > covered:
-        raise ConfigurationError(
-            field="budget_quote",
-            rule=f"must be covered by {balance} {instrument.quote} of the account and {now.cost}"
-            " in the symbol's inventory",
-            value=wanted.budget_quote,
-            remedy=f"use {covered} or less, or fund the account",
-        )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from dbos import SetWorkflowID, error
@@ -133,6 +133,18 @@ class Node:
     def bind(self, workflows: Workflows) -> None:
         """Give the node the workflows that were registered for it."""
         self._workflows = workflows
+
+    def take_up(
+        self, *, keep_history_days: float, cancel_on_stop: bool, portfolio: PortfolioLimits
+    ) -> None:
+        """Go on with other settings."""
+        self._settings = replace(
+            self._settings,
+            keep_history_days=keep_history_days,
+            cancel_on_stop=cancel_on_stop,
+            portfolio=portfolio,
+        )
+        self._changes.limits = portfolio
 
     @property
     def views(self) -> Mapping[int, ShardView]:

@@ -23,6 +23,7 @@ from grid.check import SpecReport
 from grid.edits import Edit, edit_grid
 from grid.spec import ORDERS_MAX, GridSpec
 from ports.store import Changes, Claim
+from risk.reservations import PortfolioLimits
 from store.specs import Look, Specs, check_version, not_traded
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.decide import decide, limits_of
@@ -82,13 +83,15 @@ async def preview_update(
     symbol: str,
     spec: GridSpec,
     expected_version: int | None = None,
+    limits: PortfolioLimits = PortfolioLimits(),  # noqa: B008  # frozen, and bounds nothing
 ) -> Preview:
     """Show what `update` would do.
 
     Raises
     ------
     ConfigurationError
-        If the update would be refused by the rules of the market and the grid as Postgres has them.
+        If the update would be refused by the rules of the market, the grid and the account's money
+        as Postgres has them.
     RequestRefused
         If the symbol is not traded, or no decision of it has seen a price yet.
     """
@@ -98,7 +101,9 @@ async def preview_update(
     check_version(symbol, look.claim.spec_version, expected_version)
     if look.book is None:
         raise RequestRefused(f"{symbol} has not seen a price yet: look again when it runs")
-    return preview_of(look, look.book, spec)
+    shown = preview_of(look, look.book, spec)
+    await Specs(engine).check_room(account, symbol, spec, limits)
+    return shown
 
 
 def preview_of(look: Look, book: BookTop, spec: GridSpec) -> Preview:

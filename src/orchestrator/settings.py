@@ -98,6 +98,9 @@ class AccountSettings(BaseModel):
     #: Signed requests older than this are refused by the venue.
     recv_window_ms: int = Field(default=2_000, ge=100, le=60_000)
     request_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+    #: Of the venue's rate limits: what all nodes together may use; the rest is for your other
+    #: programs behind the same address.
+    limits_percent: int = Field(default=100, ge=1, le=100)
     #: Binance's quotes through our own decoder; false goes back to ccxt's streams.
     native_quotes: bool = True
 
@@ -181,9 +184,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        yaml_file = Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
+        env_file, yaml_file = settings_files()
         yaml_settings = YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file)
-        _require_private(Path(".env"), dotenv_settings())
+        _require_private(env_file, dotenv_settings())
         _require_private(yaml_file, yaml_settings())
         return init_settings, env_settings, dotenv_settings, yaml_settings
 
@@ -199,6 +202,11 @@ class Settings(BaseSettings):
         expiry_ms = venue.request_expiry_ms(account.recv_window_ms) if venue else None
         # Where nothing expires, waiting proves nothing: a stray is cancelled on sight.
         return self.lease_s + ((expiry_ms or account.recv_window_ms) + self.clock_skew_ms) / 1000
+
+
+def settings_files() -> tuple[Path, Path]:
+    """Where `.env` and the YAML file are, if they are there."""
+    return Path(".env"), Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
 
 
 def _require_private(path: Path, given: dict[str, Any]) -> None:

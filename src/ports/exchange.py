@@ -16,6 +16,7 @@ from domain.instrument import Instrument
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
+from ext.engine import Lull
 
 #: Called after a request is signed and right before its socket is written; raises
 #: `OwnershipLost` when it must not be sent any more, and then it is not.
@@ -214,9 +215,13 @@ class ExchangePort(Protocol):
         ...
 
     def watch_quotes(
-        self, symbol: str
+        self, symbol: str, lull: Lull | None = None
     ) -> AsyncGenerator[Quote | StreamLost | StreamRestored, None]:
-        """Endless; reconnects by itself. Only the latest quote is of interest."""
+        """Endless; reconnects by itself. Only the latest quote is of interest.
+
+        Quotes that `lull` keeps are not yielded. It is offered a quote only when everything before
+        that has been yielded; an exchange need not use it.
+        """
         ...
 
     def watch_account(

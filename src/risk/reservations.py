@@ -138,9 +138,18 @@ def claims_of(symbol: Reserving) -> tuple[Claim, ...]:
 
 
 def check_reservation(
-    new: Reserving, others: Sequence[Reserving], balances: Mapping[str, Decimal]
+    new: Reserving,
+    others: Sequence[Reserving],
+    balances: Mapping[str, Decimal],
+    before: Reserving | None = None,
 ) -> None:
     """Refuse a symbol whose claims the account's money does not cover beside those of the others.
+
+    Parameters
+    ----------
+    before : Reserving, optional
+        The symbol as it is, where it is to change. What does not grow is not judged: after a loss
+        the account may not cover the present grid, and a smaller one must still be possible.
 
     Raises
     ------
@@ -148,8 +157,9 @@ def check_reservation(
         Naming the numbers, who reserves them, and the largest value that would work.
     """
     claims = [claim for other in others for claim in claims_of(other)]
+    present = {claim.asset: claim.reserved for claim in claims_of(before)} if before else {}
     for wanted in claims_of(new):
-        if not wanted.asked:
+        if not wanted.asked or wanted.reserved <= present.get(wanted.asset, NOTHING):
             continue
         of_asset = [claim for claim in claims if claim.asset == wanted.asset]
         balance = balances.get(wanted.asset, NOTHING)
@@ -158,15 +168,27 @@ def check_reservation(
             raise _not_covered(wanted, of_asset, balance, free)
 
 
-def check_portfolio(new: Reserving, others: Sequence[Reserving], limits: PortfolioLimits) -> None:
+def check_portfolio(
+    new: Reserving,
+    others: Sequence[Reserving],
+    limits: PortfolioLimits,
+    before: Reserving | None = None,
+) -> None:
     """Refuse a symbol that takes all of them together past a limit.
+
+    Parameters
+    ----------
+    before : Reserving, optional
+        The symbol as it is, where it is to change: only a larger budget is judged then.
 
     Raises
     ------
     ConfigurationError
         Naming the limit, what is taken of it, and the largest value that would work.
     """
-    if limits.max_symbols is not None and len(others) >= limits.max_symbols:
+    if before is not None and new.spec.budget_quote <= before.spec.budget_quote:
+        return
+    if before is None and limits.max_symbols is not None and len(others) >= limits.max_symbols:
         raise ConfigurationError(
             field="risk.max_symbols",
             rule=f"must leave room for {new.market.symbol}: {len(others)} symbols are there",
@@ -224,8 +246,10 @@ def _reserved_by(claims: Iterable[Claim]) -> dict[str, Decimal]:
 def _not_covered(
     wanted: Claim, others: Sequence[Claim], balance: Decimal, free: Decimal
 ) -> ConfigurationError:
-    spent = sum((claim.spent for claim in others), NOTHING)
+    spent = sum((claim.spent for claim in others), wanted.spent)
     reserved = _reserved_by(others)
+    if wanted.gained:
+        reserved[wanted.symbol] = wanted.gained
     total = sum(reserved.values(), NOTHING)
     return ConfigurationError(
         field=wanted.asked_in,
@@ -233,7 +257,7 @@ def _not_covered(
         f" and {_plain(spent)} in inventory, of which {_plain(total)} are reserved"
         f"{_by(reserved)}",
         value=_plain(wanted.asked),
-        remedy=_remedy(free * wanted.leverage, "fund the account"),
+        remedy=_remedy((free + wanted.spent - wanted.gained) * wanted.leverage, "fund the account"),
     )
 
 

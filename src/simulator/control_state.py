@@ -84,6 +84,7 @@ def _prices(market: Marketplace[Any]) -> dict[str, Any]:
     return {
         "fees": amounts(state.fees_e8),
         "orders_rejected": state.rejected_count,
+        "rate_refusals": market.rate_limiter.refused,
         "last_prices": amounts(market.venue.last_price_e8),
         "last_trade_ids": state.last_trade_id,
         "frozen": [symbol for symbol, feed in market.feeds.items() if feed.frozen],

@@ -19,6 +19,8 @@ class RateLimiter:
         self._order_window = 0
         self.used_weight = 0
         self._refusals = 0
+        #: Requests and orders ever answered with 429 or 418.
+        self.refused = 0
         self._banned_until_ms = 0
         self.order_count: dict[str, int] = defaultdict(int)
 
@@ -28,6 +30,7 @@ class RateLimiter:
         Who goes on in spite of that is banned for a while.
         """
         if now_ms < self._banned_until_ms:
+            self.refused += 1
             raise self._banned(now_ms)
         minute, into_ms = divmod(now_ms, _MINUTE_MS)
         if minute != self._minute:
@@ -35,6 +38,7 @@ class RateLimiter:
         self.used_weight += weight
         if self.used_weight > self._limits.weight_per_minute:
             self._refusals += 1
+            self.refused += 1
             if self._refusals > self._limits.ban_after_refusals:
                 self._banned_until_ms = now_ms + self._limits.ban_s * 1000
                 raise self._banned(now_ms)
@@ -54,6 +58,7 @@ class RateLimiter:
             self.order_count.clear()
         self.order_count[account] += 1
         if self.order_count[account] > self._limits.orders_per_10s:
+            self.refused += 1
             raise VenueError(
                 -1015,
                 "Too many new orders; current limit is "

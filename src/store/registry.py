@@ -19,9 +19,9 @@ from grid.phase import Phase
 from grid.slots import Slot
 from grid.spec import GridSpec
 from ports.store import Desired, Status
-from risk.reservations import Market, PortfolioLimits, Reserving
+from risk.reservations import PortfolioLimits, Reserving
 from store.engine import transaction
-from store.reservations import check_room, lock_account, note_balances
+from store.reservations import check_room, lock_account, market_of, note_balances
 from store.rows import instrument_values, ladder_values, phase_document, slot_values
 from store.specs import Specs
 from store.statements import (
@@ -38,6 +38,13 @@ _ENQUEUE = text("""
         workflow_name => :name, queue_name => :queue, workflow_id => :workflow_id,
         positional_args => ARRAY[CAST(:argument AS json)],
         app_version => :app_version, application_name => :app_name)
+""")
+
+#: Read several times a second: without the grids, which would be parsed each time.
+_ACTIVE = text("""
+    SELECT shard, symbol_key, account, symbol, desired, status, status_reason, owner, placed_on,
+           spec_version, taken_version, reconcile_asked_at, reconciled_at, starts, quarantined_at
+      FROM shards WHERE status <> 'removed' ORDER BY shard
 """)
 
 #: A symbol added again goes on with its epochs, which are part of the decisions' ids, and from the
@@ -362,9 +369,7 @@ class Registry:
 
     async def active_symbols(self) -> Sequence[RegisteredSymbol]:
         async with transaction(self._engine) as connection:
-            found = await connection.execute(
-                text("SELECT * FROM shards WHERE status <> 'removed' ORDER BY shard")
-            )
+            found = await connection.execute(_ACTIVE)
             return [_registered(row) for row in found]
 
     async def idle_symbols(self, node_pid: int | None = None) -> list[str]:
@@ -442,14 +447,8 @@ async def _refuse_registered(connection: AsyncConnection, new: NewSymbol) -> Non
 
 
 def _reserving(new: NewSymbol) -> Reserving:
-    instrument = new.instrument
     return Reserving(
-        market=Market(
-            symbol=new.symbol,
-            kind=instrument.kind,
-            base=instrument.base,
-            quote=instrument.quote,
-        ),
+        market=market_of(new.instrument),
         spec=GridSpec.model_validate(new.spec),
         leverage=Decimal(new.leverage),
     )

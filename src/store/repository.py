@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from domain.plans import CommittedPlan, Place
 from grid.spec import GridSpec
 from ports.store import Changes, Claim, ClosedPair, Decision, Held, Loaded, Ownership, Status
 from store import statements as sql
-from store.engine import transaction
+from store.engine import Alone, transaction
 from store.rows import (
     AnyRow,
     fill_values,
@@ -46,6 +46,7 @@ class Repository:
 
     def __init__(self, engine: AsyncEngine, executor_id: str) -> None:
         self._engine = engine
+        self._alone = Alone(engine)
         self._executor_id = executor_id
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
@@ -75,16 +76,15 @@ class Repository:
             return None if row is None else (await _order(connection, row, claim), row.settled)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
-        async with transaction(self._engine) as connection:
-            result = await connection.execute(
-                sql.COMMIT_DECISION, _decision_values(decision, instrument)
-            )
-            row = result.one()
-            if not row.is_owned:
-                raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
-            plan = decision.approved.plan
-            if not row.is_allowed:
-                raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
+        result = await self._alone.execute(
+            sql.COMMIT_DECISION, _decision_values(decision, instrument)
+        )
+        row = result.one()
+        if not row.is_owned:
+            raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
+        plan = decision.approved.plan
+        if not row.is_allowed:
+            raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
         return CommittedPlan(
             decision_id=decision.decision_id,
             shard=decision.ownership.shard,
@@ -101,20 +101,20 @@ class Repository:
 
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
+        if changes == Changes(orders=changes.orders):
+            await self._record_outcomes(ownership, instrument, changes.orders.values())
+            return
         async with self._owned(ownership, changes.spec_version) as connection:
-            for fill in changes.fills.values():
-                recorded = await connection.execute(
-                    sql.RECORD_FILL, fill_values(fill, instrument.account, shard)
-                )
-                if recorded.one_or_none() is None:
-                    raise InvariantViolation(f"trade {fill.trade.trade_id} is already recorded")
-                await connection.execute(sql.RECORD_LEDGER, ledger_values(fill.trade, instrument))
+            await _record_fills(connection, shard, instrument, changes)
             # After the fills: whether an order is settled is read from them.
             # Ended ones first: they make room for others on their slot and side.
-            for order in sorted(changes.orders.values(), key=lambda order: order.is_live):
-                await connection.execute(sql.UPDATE_ORDER, order_values(order, instrument))
-            for slot in changes.slots.values():
-                await connection.execute(sql.RECORD_SLOT, slot_values(slot, shard, instrument))
+            orders = sorted(changes.orders.values(), key=lambda order: order.is_live)
+            if orders:
+                values = [order_values(order, instrument) for order in orders]
+                await connection.execute(sql.UPDATE_ORDER, values)
+            if changes.slots:
+                slots = [slot_values(slot, shard, instrument) for slot in changes.slots.values()]
+                await connection.execute(sql.RECORD_SLOT, slots)
             for closed in changes.pairs:
                 await connection.execute(sql.RECORD_PAIR, _pair_values(closed, shard, instrument))
             for finding in changes.findings:
@@ -128,6 +128,22 @@ class Repository:
                     },
                 )
             await _record_terms(connection, shard, changes)
+
+    async def _record_outcomes(
+        self, ownership: Ownership, instrument: Instrument, orders: Iterable[Order]
+    ) -> None:
+        """What is recorded after every decision, without the round trips of a transaction."""
+        outcomes = [order_values(order, instrument) for order in orders]
+        recorded = await self._alone.execute(
+            sql.RECORD_OUTCOMES,
+            {
+                "shard": ownership.shard,
+                "epoch": ownership.epoch,
+                "outcomes": json.dumps(outcomes, default=str),
+            },
+        )
+        if not recorded.scalar_one():
+            raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         async with transaction(self._engine) as connection:
@@ -217,6 +233,23 @@ async def load_shard(connection: AsyncConnection, claim: Claim) -> Loaded:
         settled={ClientOrderId(row.client_order_id): row.settled for row in orders},
         parked=[trade_of(row) for row in parked],
         trade_ids=frozenset(row.trade_id for row in trade_ids),
+    )
+
+
+async def _record_fills(
+    connection: AsyncConnection, shard: int, instrument: Instrument, changes: Changes
+) -> None:
+    """Many at once: a list of values goes to the server in one pipeline."""
+    fills = changes.fills.values()
+    if not fills:
+        return
+    values = [fill_values(fill, instrument.account, shard) for fill in fills]
+    recorded = await connection.execute(sql.RECORD_FILL, values)
+    if recorded.rowcount != len(values):
+        raise InvariantViolation(f"trades {', '.join(changes.fills)}: one is already recorded")
+    await connection.execute(
+        sql.RECORD_LEDGER,
+        [entry for fill in fills for entry in ledger_values(fill.trade, instrument)],
     )
 
 

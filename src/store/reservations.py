@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.instrument import MarketKind
+from domain.errors import RequestRefused
+from domain.instrument import Instrument, MarketKind
 from grid.spec import GridSpec
 from risk.reservations import (
     AssetUse,
@@ -72,6 +73,15 @@ class AccountUse:
     assets: tuple[AssetUse, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What bounds all symbols of an account together."""
+
+    #: Free plus locked, by asset.
+    balances: Mapping[str, Decimal]
+    limits: PortfolioLimits
+
+
 async def lock_account(connection: AsyncConnection, account: str) -> None:
     """Wait for, and be until the transaction ends, the only one who reserves of an account."""
     await connection.execute(
@@ -121,6 +131,65 @@ async def check_room(
     others = [other for other in symbols if other.market.symbol != wanted.market.symbol]
     check_portfolio(wanted, others, limits)
     check_reservation(wanted, others, balances)
+
+
+async def check_room_for_spec(
+    connection: AsyncConnection,
+    account: str,
+    symbol: str,
+    spec: GridSpec,
+    room: Room,
+) -> None:
+    """The same for another spec of a symbol that is registered: only what grows is judged.
+
+    The caller holds the account's lock, or only wants to know.
+
+    Raises
+    ------
+    ConfigurationError
+        As `check_room` does.
+    RequestRefused
+        If the symbol is not registered.
+    """
+    symbols = {each.market.symbol: each for each in await reserving_symbols(connection, account)}
+    if symbol not in symbols:
+        raise RequestRefused(f"{symbol} is not on account {account}")
+    before = symbols.pop(symbol)
+    wanted, others = replace(before, spec=spec), list(symbols.values())
+    check_portfolio(wanted, others, room.limits, before)
+    check_reservation(wanted, others, room.balances, before)
+
+
+async def account_room(
+    engine: AsyncEngine,
+    account: str,
+    limits: PortfolioLimits,
+    balances: Mapping[str, Decimal] | None = None,
+) -> tuple[dict[str, Reserving], Room]:
+    """Who reserves, by symbol, and what bounds them: by the balances that were told last, or these.
+
+    Nothing is locked: what is judged by it is judged again when it is written.
+    """
+    async with transaction(engine) as connection:
+        symbols = await reserving_symbols(connection, account)
+        if balances is None:
+            balances = await known_balances(connection, account)
+    return {each.market.symbol: each for each in symbols}, Room(balances=balances, limits=limits)
+
+
+def market_of(instrument: Instrument) -> Market:
+    return Market(
+        symbol=instrument.symbol,
+        kind=instrument.kind,
+        base=instrument.base,
+        quote=instrument.quote,
+    )
+
+
+async def known_balances(connection: AsyncConnection, account: str) -> dict[str, Decimal]:
+    """What the exchange told last; empty before it first did."""
+    found = await connection.execute(_BALANCES, {"account": account})
+    return {row.asset: row.amount for row in found}
 
 
 async def note_balances(

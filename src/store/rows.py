@@ -34,11 +34,11 @@ from domain.orders import (
 from grid.ladder import LadderVersion
 from grid.phase import Phase, Stage
 from grid.slots import Slot
-from grid.spec import ArithmeticSpacing, GeometricSpacing, Spacing
+from grid.spec import ArithmeticSpacing, GeometricSpacing, LadderSpacing
 from ports.store import Fill
 
 AnyRow = Row[Any]
-_SPACING: TypeAdapter[ArithmeticSpacing | GeometricSpacing] = TypeAdapter(Spacing)
+_SPACING: TypeAdapter[ArithmeticSpacing | GeometricSpacing] = TypeAdapter(LadderSpacing)
 
 
 def moment(milliseconds: int) -> datetime:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,8 +15,10 @@ from domain.market import BookTop
 from grid.edits import Edit, Standing
 from grid.spec import GridSpec
 from ports.store import Claim, Desired, Loaded
+from risk.reservations import PortfolioLimits
 from store.engine import transaction
 from store.repository import claim_of, load_shard
+from store.reservations import Room, check_room_for_spec, known_balances, lock_account
 from store.rows import AnyRow, ladder_of, ladder_values, phase_document, phase_of
 from store.statements import ADD_SPEC, LADDERS, RECORD_LADDER
 
@@ -35,6 +37,12 @@ _LOOK = text(f"""
       FROM shards {_TRADED}
 """)  # noqa: S608  # both parts are above
 
+_LIVES = text("""
+    SELECT DISTINCT ON (symbol) shard, symbol, spec, spec_version AS version,
+           status <> 'removed' AS is_traded, desired IN ('removed', 'closed') AS is_leaving
+      FROM shards WHERE account = :account
+     ORDER BY symbol, shard DESC
+""")
 _ASKED_MS = text("SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :id")
 _MADE_BY = text("SELECT shard, version, ladder_version FROM specs WHERE requested_by = :id")
 _VERSION = text("SELECT spec FROM specs WHERE shard = :shard AND version = :version")
@@ -79,6 +87,19 @@ class MadeVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A symbol from when it was added to when it is gone; its last one."""
+
+    shard: int
+    symbol: str
+    spec: Mapping[str, Any]
+    version: int
+    is_traded: bool
+    #: An operator wants it to end.
+    is_leaving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A symbol as Postgres knows it, read without claiming it."""
 
@@ -90,8 +111,6 @@ class Look:
     is_killed: bool
     #: As the last decision saw it; `None` before the first.
     book: BookTop | None
-    #: Quote tied up in inventory.
-    cost: Decimal
 
 
 class Specs:
@@ -108,7 +127,6 @@ class Specs:
             claim = await claim_of(connection, row)
             loaded = await load_shard(connection, claim)
             seen = await connection.execute(_LAST_BOOK, {"shard": row.shard})
-            cost = sum(slot.cost_units for slot in loaded.slots.values())
             return Look(
                 claim=claim,
                 loaded=loaded,
@@ -116,8 +134,13 @@ class Specs:
                 desired=Desired(row.desired),
                 is_killed=row.is_killed,
                 book=_book(seen.one_or_none(), claim),
-                cost=claim.instrument.units_to_quote(max(cost, 0)),
             )
+
+    async def lives(self, account: str) -> tuple[Life, ...]:
+        """Every symbol that the account has or had, by name."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(_LIVES, {"account": account})
+            return tuple(Life(**row._asdict()) for row in found)
 
     async def spec(self, shard: int, version: int) -> GridSpec | None:
         """What a symbol's grid was in some version; `None` if there is no such version."""
@@ -126,8 +149,26 @@ class Specs:
             document = found.scalar_one_or_none()
         return None if document is None else GridSpec.model_validate(document)
 
-    async def update(self, asked: SpecRequest, edit: Callable[[Standing], Edit]) -> MadeVersion:
-        """Make a new version the current one, in one transaction.
+    async def check_room(
+        self, account: str, symbol: str, spec: GridSpec, limits: PortfolioLimits
+    ) -> None:
+        """Judge a spec by the balances that the exchange told last; if it never did, not at all.
+
+        Raises
+        ------
+        ConfigurationError
+            If `update` would be refused for the account's money.
+        """
+        async with transaction(self._engine) as connection:
+            balances = await known_balances(connection, account)
+            if balances:
+                room = Room(balances=balances, limits=limits)
+                await check_room_for_spec(connection, account, symbol, spec, room)
+
+    async def update(
+        self, asked: SpecRequest, edit: Callable[[Standing], Edit], room: Room
+    ) -> MadeVersion:
+        """Make a new version the current one and reserve its budget, in one transaction.
 
         Done again by the same request it finds its own version.
 
@@ -141,8 +182,11 @@ class Specs:
         RequestRefused
             If the symbol is not traded, or a version was made since that the request did not know:
             requests count in the order in which they were made.
+        ConfigurationError
+            If the account's money, or a limit on all symbols together, does not allow for it.
         """
         async with transaction(self._engine) as connection:
+            await lock_account(connection, asked.account)
             mine = await connection.execute(_MADE_BY, {"id": asked.workflow_id})
             made = mine.one_or_none()
             if made is not None:
@@ -157,6 +201,7 @@ class Specs:
             asked_ms = found.scalar_one_or_none() or 0
             _check_order(asked, asked_ms, row)
             edited = edit(await _standing(connection, row))
+            await check_room_for_spec(connection, asked.account, asked.symbol, edited.spec, room)
             version = row.spec_version + 1
             ladder_version = edited.ladder.version if edited.ladder else row.ladder_version
             spec = edited.spec.model_dump_json()

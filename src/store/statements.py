@@ -132,6 +132,44 @@ UPDATE_ORDER = text("""
      WHERE client_order_id = :client_order_id
 """)
 
+#: What became of orders and nothing else, in one statement; nothing of it without the epoch. Those
+#: that ended make room for the others on their slot and side, which therefore wait for them.
+RECORD_OUTCOMES = text("""
+    WITH owned AS (
+        SELECT shard FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE
+    ), told AS MATERIALIZED (
+        SELECT outcome.*, booked.quantity AS booked
+          FROM owned
+          CROSS JOIN jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS outcome (
+              client_order_id text, status text, status_reason text, venue_order_id text,
+              filled numeric, cancel_requested boolean, is_ended boolean)
+          CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity FROM fills
+                               WHERE fills.client_order_id = outcome.client_order_id) AS booked
+    ), ended AS (
+        UPDATE orders
+           SET status = told.status, status_reason = told.status_reason,
+               venue_order_id = coalesce(told.venue_order_id, orders.venue_order_id),
+               filled = greatest(told.filled, told.booked),
+               cancel_requested = told.cancel_requested, is_settled = told.filled <= told.booked,
+               ended_at = coalesce(orders.ended_at, clock_timestamp()),
+               updated_at = clock_timestamp()
+          FROM told
+         WHERE orders.client_order_id = told.client_order_id AND told.is_ended
+        RETURNING orders.client_order_id
+    ), rest AS (
+        UPDATE orders
+           SET status = told.status, status_reason = told.status_reason,
+               venue_order_id = coalesce(told.venue_order_id, orders.venue_order_id),
+               filled = greatest(told.filled, told.booked),
+               cancel_requested = told.cancel_requested, is_settled = false, ended_at = NULL,
+               updated_at = clock_timestamp()
+          FROM told
+         WHERE orders.client_order_id = told.client_order_id AND NOT told.is_ended
+           AND (SELECT count(*) FROM ended) >= 0
+    )
+    SELECT EXISTS (SELECT FROM owned) AS is_owned
+""")
+
 #: A trade is recorded once; only its attribution may still change: to an order of ours that was
 #: not known or taken for absent, or to somebody else.
 RECORD_FILL = text("""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from domain.errors import AuthenticationRefused, VenueError
 from domain.instrument import MarketKind
+from domain.orders import OrderReport
 from ports.clock import Clock
 from ports.exchange import ExchangePort
 from ports.store import Changes, ShardStore
@@ -17,6 +18,7 @@ from symbol_manager.reconcile import (
     absorb_survey,
     base_shortfall,
     doubtful_orders,
+    hints_at_trades,
     look_up,
     other_installation,
     settle_parked,
@@ -29,6 +31,11 @@ from symbol_manager.state import ShardState
 LOOK_UPS_A_ROUND = 4
 #: How soon to compare again what may only have been in flight, or what was not answered.
 COMPARE_AGAIN_MS = 2_000
+#: Trades are by far the dearest question: asked for as a matter of course only while so much of the
+#: rate budget is at hand. The rest is for what cannot wait.
+PLENTY = 0.5
+#: Comparisons without them that may follow one another.
+INCOMPLETE_MAX = 5
 #: Comparisons that may fail in a row before entries are pulled.
 FAILED_COMPARISONS_MAX = 3
 
@@ -61,12 +68,16 @@ class Comparison:
         #: Why there must be no entries now; empty if nothing speaks against them.
         self.halt_reason = ""
         self._due_ms = 0
+        #: Comparisons without trades since the last complete one.
+        self._incomplete = 0
+        self._must_be_complete = False
         self._failed = 0
         self._had_gap = False
         self._reconciled_trade_id = state.claim.reconciled_trade_id
 
-    def ask_now(self) -> None:
+    def ask_now(self, *, must_be_complete: bool = False) -> None:
         self._due_ms = 0
+        self._must_be_complete |= must_be_complete
 
     def ask_soon(self) -> None:
         """Compare again in a moment, if not before."""
@@ -74,7 +85,7 @@ class Comparison:
 
     async def keep_in_touch(self) -> None:
         """Compare with the exchange when it is time, look doubtful orders up in between."""
-        if self._clock.boot_ms() >= self._due_ms:
+        if self._clock.boot_ms() >= self._due_ms or (self._incomplete and self._has_plenty()):
             try:
                 await self.make()
             except AuthenticationRefused:
@@ -88,13 +99,15 @@ class Comparison:
         await self._look_up_doubtful()
 
     async def make(self) -> None:
-        """Ask the exchange first and change what is known only when all answers are there."""
+        """Ask the exchange first and change what is known only when all answers are there.
+
+        Many symbols that compare at once, after a start or a lost stream, would use up the rate
+        budget by their trades alone: those of which the orders say nothing wait until it allows.
+        """
         state, exchange, store = self._state, self._exchange, self._store
         instrument = state.claim.instrument
-        found = await survey(
-            exchange, state.claim.symbol, self._reconciled_trade_id, instrument.kind
-        )
-        changes = Changes(is_reconciled=True)
+        found = await survey(exchange, instrument, self._reconciled_trade_id, self._needs_trades)
+        changes = Changes(is_reconciled=found.is_complete)
         if instrument.kind is MarketKind.LINEAR:
             changes.position = found.position
         await absorb_survey(found, state, self._doubts, exchange, store, changes)
@@ -112,9 +125,21 @@ class Comparison:
         if gap and not self._had_gap:
             # A fill between two of the answers looks the same: look again before halting.
             self.ask_soon()
-        self._had_gap = bool(gap)
+        self._had_gap = self._must_be_complete = bool(gap)
+        self._incomplete = 0 if found.is_complete else self._incomplete + 1
         self.is_made = True
         self._failed = 0
+
+    def _needs_trades(self, open_orders: Sequence[OrderReport]) -> bool:
+        return (
+            self._must_be_complete
+            or self._has_plenty()
+            or self._incomplete >= INCOMPLETE_MAX
+            or hints_at_trades(open_orders, self._state, self._exchange)
+        )
+
+    def _has_plenty(self) -> bool:
+        return self._exchange.rate.level >= PLENTY
 
     async def _gap(self, found: Survey) -> str:
         """What the exchange holds otherwise than the slots would have it; empty if nothing."""

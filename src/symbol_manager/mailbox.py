@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from domain.instrument import Instrument
 from domain.market import Quote
 from domain.orders import OrderReport, Trade
+from ext.engine import Lull, QuietBand, TickScale
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Desired
 
@@ -39,6 +41,8 @@ class Batch:
     instrument: Instrument | None
     #: Events may have been missed: compare with the exchange before deciding.
     must_reconcile: bool
+    #: By all that the exchange can tell, whatever that costs.
+    must_be_complete: bool
 
 
 class Mailbox:
@@ -46,11 +50,12 @@ class Mailbox:
 
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
+        #: Where quotes are left that change nothing while the shard waits.
+        self.lull = Lull()
         self._quote: Quote | None = None
-        #: The last one that came in, taken or not.
-        self.latest_quote: Quote | None = None
+        self._latest_quote: Quote | None = None
         self._order_events: list[OrderReport | Trade] = []
-        self._must_reconcile = False
+        self._must_reconcile = self._must_be_complete = False
         self._instrument: Instrument | None = None
         #: The trading rules as they were last shown, taken or not.
         self.latest_instrument: Instrument | None = None
@@ -60,10 +65,17 @@ class Mailbox:
     def wishes(self) -> Wishes:
         return self._wishes
 
+    @property
+    def latest_quote(self) -> Quote | None:
+        """The last one that came in, taken or not."""
+        self._collect_quiet_quote()
+        return self._latest_quote
+
     def put_quote(self, event: Quote | StreamLost | StreamRestored) -> None:
         match event:
             case Quote():
-                self._quote = self.latest_quote = event
+                self.lull.take()  # older than this one
+                self._quote = self._latest_quote = event
                 self._news.set()
             case StreamLost() | StreamRestored():
                 pass  # the quote's own age tells: a lost stream goes stale, a restored does not
@@ -74,7 +86,7 @@ class Mailbox:
                 if len(self._order_events) < MAX_ORDER_EVENTS:
                     self._order_events.append(event)
                 else:
-                    self._must_reconcile = True
+                    self._must_reconcile = self._must_be_complete = True
             case StreamRestored():
                 self._must_reconcile = True
             case StreamLost():
@@ -92,32 +104,51 @@ class Mailbox:
             self._news.set()
 
     def ask_reconcile(self) -> None:
-        """Have the shard compare with the exchange before its next decision."""
-        self._must_reconcile = True
+        """Have the shard compare with the exchange, wholly, before its next decision."""
+        self._must_reconcile = self._must_be_complete = True
         self._news.set()
 
     def wake(self) -> None:
         """Let the shard look around although nothing came in."""
         self._news.set()
 
-    async def wait(self, at_most_s: float) -> None:
-        """Return when there is news, or after `at_most_s` seconds."""
+    async def wait(
+        self, at_most_s: float, quiet: tuple[TickScale, QuietBand] | None = None
+    ) -> None:
+        """Return when there is news, or after `at_most_s` seconds.
+
+        Quotes inside a `quiet` band are no news, only newer: the next batch has the last of them.
+        """
+        if quiet is not None:
+            self.lull.begin(*quiet)
         try:
             async with asyncio.timeout(at_most_s):
                 await self._news.wait()
         except TimeoutError:
             return
+        finally:
+            self.lull.end()
 
     def take(self) -> Batch:
+        self._collect_quiet_quote()
         batch = Batch(
             quote=self._quote,
             order_events=tuple(self._order_events),
             wishes=self._wishes,
             instrument=self._instrument,
             must_reconcile=self._must_reconcile,
+            must_be_complete=self._must_be_complete,
         )
         self._quote = self._instrument = None
         self._order_events = []
-        self._must_reconcile = False
+        self._must_reconcile = self._must_be_complete = False
         self._news.clear()
         return batch
+
+    def _collect_quiet_quote(self) -> None:
+        kept = self.lull.take()
+        if kept is not None and self._latest_quote is not None:
+            bid, ask, exchange_ms = kept
+            self._quote = self._latest_quote = replace(
+                self._latest_quote, bid=Decimal(bid), ask=Decimal(ask), exchange_ms=exchange_ms
+            )

@@ -6,14 +6,14 @@ The same comparison serves a start after a crash, a stream that was lost, and ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from domain.contracts import Position
 from domain.errors import OrderNotFound
 from domain.ids import ClientOrderId, Side
-from domain.instrument import MarketKind
+from domain.instrument import Instrument, MarketKind
 from domain.orders import Absent, Order, OrderReport, OrderStatus, Trade
 from ports.exchange import ExchangePort
 from ports.store import Changes, Finding, Held, ShardStore
@@ -28,34 +28,59 @@ class Survey:
     """The exchange's side of one symbol at one moment."""
 
     open_orders: Sequence[OrderReport]
-    #: Complete from the last reconciled trade on, oldest first.
-    trades: Sequence[Trade]
+    #: All from the last reconciled trade on, oldest first; `None` if they were not asked for.
+    trades: Sequence[Trade] | None
     #: On spot.
     balances: Mapping[str, Decimal] = field(default_factory=dict)
     #: Of a contract.
     position: Position = field(default_factory=Position)
 
+    @property
+    def is_complete(self) -> bool:
+        return self.trades is not None
+
 
 async def survey(
     exchange: ExchangePort,
-    symbol: str,
+    instrument: Instrument,
     reconciled_trade_id: str | None,
-    kind: MarketKind = MarketKind.SPOT,
+    needs_trades: Callable[[Sequence[OrderReport]], bool],
 ) -> Survey:
     """Ask the exchange; trades come last, so that they cover every fill the orders show."""
-    match kind:
+    symbol = instrument.symbol
+    balances: Mapping[str, Decimal] = {}
+    position = Position()
+    match instrument.kind:
         case MarketKind.SPOT:
             open_orders, balances = await asyncio.gather(
                 exchange.fetch_open_orders(symbol), exchange.fetch_balances()
             )
-            trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
-            return Survey(open_orders, trades, balances=balances)
         case MarketKind.LINEAR:
             open_orders, position = await asyncio.gather(
                 exchange.fetch_open_orders(symbol), exchange.fetch_position(symbol)
             )
-            trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
-            return Survey(open_orders, trades, position=position)
+    trades = None
+    if needs_trades(open_orders):
+        trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
+    return Survey(open_orders, trades, balances, position)
+
+
+def hints_at_trades(
+    open_orders: Sequence[OrderReport], state: ShardState, exchange: ExchangePort
+) -> bool:
+    """Whether the orders shown tell of own trades that are not known yet.
+
+    Where each of our orders rests as it is known, only somebody else's trades can be missing.
+    """
+    shown = {report.client_order_id: report for report in open_orders}
+    if state.parked or state.strays:
+        return True
+    for order in state.active_orders():
+        report = shown.pop(order.intent.client_order_id, None)
+        if report is None or state.lacks_trades_of(report):
+            return True
+    tags = [exchange.ids.decode(client_order_id) for client_order_id in shown]
+    return any(tag is not None and tag.nonce == state.claim.nonce for tag in tags)
 
 
 async def absorb_survey(
@@ -83,7 +108,7 @@ async def absorb_survey(
             if order.cancel_requested:
                 # No cancel is on its way now: the one asked for was lost, with its tenure perhaps.
                 state.retry_cancel(report.client_order_id, into)
-    for trade in found.trades:
+    for trade in found.trades or ():
         state.absorb_trade(trade, into)
     if found.trades:
         into.reconciled_trade_id = found.trades[-1].trade_id
@@ -211,7 +236,7 @@ def why_position_differs(found: Survey, held: Held, base: str) -> str:
     """
     expected = held.slots + held.others
     known = [expected]
-    for trade in reversed(found.trades):
+    for trade in reversed(found.trades or ()):
         expected -= trade.quantity if trade.side is Side.BUY else -trade.quantity
         known.append(expected)
     if found.position.quantity not in known:

@@ -154,7 +154,8 @@ class Shard:
             self._quotes.result()
 
     async def _watch_quotes(self) -> None:
-        async with aclosing(self._ports.exchange.watch_quotes(self.symbol)) as events:
+        quotes = self._ports.exchange.watch_quotes(self.symbol, self.mailbox.lull)
+        async with aclosing(quotes) as events:
             async for event in events:
                 self.mailbox.put_quote(event)
 

@@ -162,6 +162,10 @@ class ShardState:
         """What may still be filled of an order, or was filled by trades not known yet."""
         return order.remaining_lots + order.filled_lots - self._settled_lots(order)
 
+    def lacks_trades_of(self, report: OrderReport) -> bool:
+        """Whether more, or less, of a known order is filled than booked trades account for."""
+        return report.filled != self._settled[report.client_order_id]
+
     def active_orders(self) -> list[Order]:
         """Live and unsettled ones."""
         return list(self._active.values())

@@ -20,7 +20,7 @@ from domain.ids import decision_id
 from domain.market import BookTop
 from domain.orders import OrderReport, Trade
 from domain.plans import RiskApproved
-from ext.engine import QuietBand
+from ext.engine import QuietBand, TickScale
 from grid.desired import Stance
 from grid.phase import is_flat, next_phase
 from grid.quiet import quiet_band
@@ -117,6 +117,7 @@ class Tenure:
     _candles: Candles | None = field(init=False, default=None)
     #: Prices at which there is nothing to do, under one stance; forgotten when anything changes.
     _quiet: tuple[QuietBand, Stance] | None = field(init=False, default=None)
+    _scale: TickScale = field(init=False)
     #: What the venue's trading rules have that those in force have not.
     _rules: RulesChange | None = field(init=False)
 
@@ -124,6 +125,7 @@ class Tenure:
         clock = self.ports.clock
         self._wishes = self.mailbox.wishes
         self._causes = [self.cause]
+        self._scale = TickScale(self.state.claim.instrument.tick_size)
         self._rules = rules_change(self.state, self.mailbox.latest_instrument)
         self._log = log.bind(symbol=self.state.claim.symbol, epoch=self.state.claim.ownership.epoch)
         self._doubts = Doubts(clock, self.ports.exchange.capabilities)
@@ -197,7 +199,7 @@ class Tenure:
                 await self._publish()
                 if self._is_done():
                     return True
-                await self.mailbox.wait(IDLE_WAIT_S)
+                await self.mailbox.wait(IDLE_WAIT_S, self._quiet_prices())
         finally:
             self._is_over = True
 
@@ -230,7 +232,7 @@ class Tenure:
             self._comparison.ask_soon()
         await self._record(changes)
         if batch.must_reconcile:
-            self._comparison.ask_now()
+            self._comparison.ask_now(must_be_complete=batch.must_be_complete)
 
     async def _advance(self) -> None:
         """Enter the grid's next phase, once it is durable."""
@@ -314,6 +316,12 @@ class Tenure:
         return stance is stance_of(self._circumstances()) and band.is_quiet(
             book.bid_ticks, book.ask_ticks
         )
+
+    def _quiet_prices(self) -> tuple[TickScale, QuietBand] | None:
+        """Quotes that need not be looked at one by one; after a stale price every one must be."""
+        if self._quiet is None or self._is_stale() or not self._is_quiet():
+            return None
+        return self._scale, self._quiet[0]
 
     def _settle_down(self, stance: Stance) -> None:
         """A decision found nothing to do: remember for which prices that holds."""

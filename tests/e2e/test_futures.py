@@ -9,6 +9,8 @@ from typing import Any
 import pytest_asyncio
 
 from cli.local_system import Market, add_symbols
+from orchestrator.bootstrap import new_request_id
+from orchestrator.requests import AdoptRequest
 from store import history
 from support.system import RunningSystem, eventually, running_system
 
@@ -58,6 +60,12 @@ async def account(trading: RunningSystem) -> Any:
     return state["futures"]["accounts"]["main"]
 
 
+async def result_of(trading: RunningSystem, workflow_id: str) -> Any:
+    progress = await trading.database.requests.wait(workflow_id, 60)
+    assert progress.result is not None, progress
+    return progress.result
+
+
 async def move(trading: RunningSystem, start: Decimal, percent: str) -> None:
     """Bring the price to so much above a start; the market itself stands still."""
     price = (start * (1 + Decimal(percent) / 100)).quantize(Decimal("0.1"))
@@ -100,6 +108,33 @@ async def test_neutral_grid_fills_both_ways_survives_kill_9_and_books_its_fundin
     assert held.inventory == held.venue_quantity < 0
     reduce_only = await trading.rows("SELECT DISTINCT purpose FROM orders WHERE reduce_only")
     assert [row.purpose for row in reduce_only] == ["exit"]
+
+
+async def test_position_that_a_removed_grid_left_is_taken_over_by_the_next(
+    trading: RunningSystem,
+) -> None:
+    await add(trading, mode="long")
+    anchor = await trading.value("SELECT anchor FROM ladders")
+    await move(trading, anchor, "-0.22")
+    await trading.until_rows(RESTING, purpose="exit", side="sell")
+    requests, spec = trading.database.requests, {**SPEC, "mode": "long"}
+    removed = await requests.remove(SYMBOL, new_request_id())
+    assert (await result_of(trading, removed))["outcome"] == "done"
+    (left,) = (await account(trading))["positions"]
+
+    refused = await requests.add(SYMBOL, spec, new_request_id())
+    assert "--adopt-position" in (await result_of(trading, refused))["reason"]
+    adopted = await requests.add(SYMBOL, spec, new_request_id(), adopt=AdoptRequest(None))
+    assert (await result_of(trading, adopted))["outcome"] == "done"
+    trading.acknowledged += [removed, adopted]
+    await trading.until_rows(
+        "SELECT 1 FROM orders WHERE shard = 2 AND purpose = 'exit' AND status = 'open'"
+    )
+    held = await trading.value("SELECT sum(inventory) FROM slots WHERE shard = 2")
+    assert held == Decimal(left["positionAmt"])
+    await move(trading, anchor, "0.3")
+    await trading.until_rows("SELECT 1 FROM pairs WHERE shard = 2")
+    await trading.assert_sound()
 
 
 async def test_margin_refused_stops_entries_and_keeps_exits(trading: RunningSystem) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from cli.local_system import Market
 from orchestrator.bootstrap import new_request_id
 from orchestrator.guard import STARTS_MAX
 from orchestrator.placement import EXCHANGE_PATIENCE_S
@@ -29,6 +30,12 @@ POISON = "ETH/USDT"
 QUARANTINED = "SELECT symbol, status_reason FROM shards WHERE quarantined_at IS NOT NULL"
 HALTED = "SELECT status_reason FROM shards WHERE status = 'halted' LIMIT 1"
 SETTLED = "SELECT max(decided_at) < clock_timestamp() - interval '1 second' FROM decisions"
+#: Each of two nodes sent orders, and both together more than fit into one window of the limit.
+PLACED_BY_BOTH = """
+    SELECT 1 FROM orders JOIN decisions USING (decision_id)
+     WHERE orders.venue_order_id IS NOT NULL
+    HAVING count(*) > {orders} AND count(DISTINCT decisions.shard) = 4
+"""
 #: Within which a lost node's symbols must run elsewhere.
 TAKEN_OVER_S = LEASE_S + EXPIRY_S + TAKE_OVER_S + SLACK_S
 
@@ -98,6 +105,30 @@ async def test_node_cut_off_from_the_exchange_hands_its_symbols_on_and_gets_them
 
     await pair.until_counts(one=2, two=2)
     await pair.assert_sound()
+
+
+async def test_two_nodes_keep_within_one_small_rate_limit() -> None:
+    """The venue refuses nothing for it, and the cancels of a kill go before what waits."""
+    percent = 30
+    market = Market(
+        symbols=SYMBOLS,
+        weight_per_minute=6_000 * percent // 100,
+        orders_per_10s=100 * percent // 100,
+    )
+    async with running_cluster(
+        "one", "two", market=market, GRIDKEEPER_ACCOUNT__LIMITS_PERCENT=str(percent)
+    ) as cluster:
+        await cluster.until_counts(one=2, two=2, within_s=120)
+        await cluster.until_rows(PLACED_BY_BOTH.format(orders=percent))
+
+        killed = await cluster.database.requests.kill("rate limits", new_request_id())
+        progress = await cluster.database.requests.wait(killed, 30)
+
+        assert progress.result is not None
+        assert progress.result["outcome"] == "done"
+        state: Any = await cluster.system.control("/control/state")
+        assert state["rate_refusals"] == 0
+        assert await live_orders(cluster) == set()
 
 
 async def test_drained_node_gives_its_symbols_away_without_cancelling(pair: Cluster) -> None:

@@ -16,10 +16,12 @@ from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 from exchanges.capabilities import Call
-from exchanges.ccxt_exchange import ORDER_WAIT_MAX_S, QUERY_WAIT_MAX_S
 from exchanges.id_codecs import Base62Codec
+from exchanges.order_entry import ORDER_WAIT_MAX_S
 from exchanges.rate_budget import Admission, RateBudget, Tier
+from exchanges.session import QUERY_WAIT_MAX_S
 from exchanges.venues.binance_linear import BINANCE_LINEAR
+from ext.engine import Lull
 from grid.role import OPENING
 from ports.clock import Clock
 from ports.exchange import (
@@ -39,6 +41,7 @@ from simulation.link import Chances, Link, NoAnswerError
 from simulation.silence import Silence
 from simulation.venue import Event, SimulatedVenue
 from simulator.errors import FuturesError, VenueError
+from support.fake_exchange import keeps
 
 USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
@@ -109,6 +112,18 @@ class _Feed:
             )
 
 
+class MoodyAdmission(Admission):
+    """Says now and then that little of the budget is left."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
+        self._dice = fate.dice
+
+    @property
+    def level(self) -> float:
+        return self._dice.random()
+
+
 class SimulatedExchange:
     """Implements `ports.exchange.ExchangePort` for one process."""
 
@@ -132,7 +147,7 @@ class SimulatedExchange:
         self._instruments = instruments
         self._account_feed = _Feed(fate)
         self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
-        self._rate = Admission(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
+        self._rate = MoodyAdmission(fate)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
@@ -238,9 +253,13 @@ class SimulatedExchange:
     async def fetch_income(self, after_ms: int) -> Sequence[Income]:
         return await self._ask(Call.INCOME, lambda: self._venue.income(after_ms))
 
-    async def watch_quotes(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
+    async def watch_quotes(
+        self, symbol: str, lull: Lull | None = None
+    ) -> AsyncGenerator[QuoteEvent, None]:
         while True:
             event = await self._quote_feeds[symbol].queue.get()
+            if isinstance(event, Quote) and lull is not None and keeps(lull, event):
+                continue
             if isinstance(event, Quote | StreamLost | StreamRestored):
                 yield event
 

@@ -10,6 +10,7 @@ from typing import Any
 from domain.errors import ConfigurationError
 from domain.instrument import Instrument, MarketKind
 from grid.check import check_spec
+from grid.ladder import spacing_of
 from grid.spec import ArithmeticSpacing, GridSpec, Mode, OnStop
 from simulator.symbols import SymbolConfig
 
@@ -35,7 +36,7 @@ class Symbol:
     @property
     def step(self) -> Decimal:
         """About how far two levels are apart."""
-        spacing = self.spec.spacing
+        spacing = spacing_of(self.spec, self.instrument)
         if isinstance(spacing, ArithmeticSpacing):
             return spacing.step
         return (START * (spacing.ratio - 1)).quantize(self.instrument.tick_size)

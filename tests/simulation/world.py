@@ -14,7 +14,7 @@ import structlog
 from domain.ids import symbol_key
 from domain.market import Quote
 from grid import volatility
-from grid.ladder import LadderVersion, anchor_for
+from grid.ladder import LadderVersion, anchor_for, spacing_of
 from grid.phase import first_phase
 from ports.store import Desired
 from simulation.cut import WHOLE, Cut
@@ -422,5 +422,6 @@ class World:
             created_ms=self._loop.now_ms() - 1,
             workflow_id=f"run_shard:{key}:{shard}",
         )
-        ladder = LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spec.spacing)
+        spacing = spacing_of(spec, instrument)
+        ladder = LadderVersion(version=0, anchor=anchor_for(spec, start), spacing=spacing)
         self._database.add_shard(row, ladder, self._portfolio.opening, self._venue.now_ms())

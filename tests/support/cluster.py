@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,8 @@ class Cluster(RunningSystem):
 
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    #: Of each node, as environment variables on top of the others.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     async def start(self, name: str, command: Sequence[str] = ("-m", "cli.main")) -> NodeProcess:
         """Start a node; it is up when it runs symbols or the list shows it, not yet here."""
@@ -95,6 +97,7 @@ class Cluster(RunningSystem):
             "GRIDKEEPER_ACCOUNT__RECV_WINDOW_MS": "500",
             "GRIDKEEPER_CLOCK_SKEW_MS": "500",
             "GRIDKEEPER_STALE_AFTER_MS": "3000",
+            **self.settings,
         }
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
@@ -150,14 +153,16 @@ class Cluster(RunningSystem):
 
 
 @asynccontextmanager
-async def running_cluster(*names: str) -> AsyncIterator[Cluster]:
+async def running_cluster(
+    *names: str, market: Market | None = None, **settings: str
+) -> AsyncIterator[Cluster]:
     """An exchange, a database and these nodes; if there are any, they trade all symbols."""
     with temporary_data_dir() as data_dir:
-        system = LocalSystem(data_dir=data_dir, market=Market(symbols=SYMBOLS))
+        system = LocalSystem(data_dir=data_dir, market=market or Market(symbols=SYMBOLS))
         try:
             await system.start_simulator()
             async with open_database(system.settings) as database, AsyncExitStack() as stack:
-                cluster = Cluster(system, database, stack=stack)
+                cluster = Cluster(system, database, stack=stack, settings=settings)
                 for name in names:
                     await cluster.start(name)
                 if names:

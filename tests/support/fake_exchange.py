@@ -16,6 +16,7 @@ from domain.instrument import Instrument
 from domain.market import Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
+from ext.engine import Lull
 from ports.exchange import (
     Accepted,
     Capabilities,
@@ -236,12 +237,14 @@ class FakeExchange:
         return [each for each in self.income if each.booked_ms >= after_ms]
 
     async def watch_quotes(
-        self, symbol: str
+        self, symbol: str, lull: Lull | None = None
     ) -> AsyncGenerator[Quote | StreamLost | StreamRestored, None]:
         if self._quote is not None:
             yield self._quote
         while True:
-            yield await self._quotes.get()
+            quote = await self._quotes.get()
+            if lull is None or not keeps(lull, quote):
+                yield quote
 
     async def watch_account(
         self,
@@ -291,3 +294,8 @@ class FakeExchange:
             return Refused("not_found", "Unknown order sent.")
         self.orders[client_order_id] = replace(order, status=VenueStatus.CANCELLED)
         return Accepted(self.orders[client_order_id])
+
+
+def keeps(lull: Lull, quote: Quote) -> bool:
+    """Offer a quote to whoever lets quiet ones be kept, as it would be written."""
+    return lull.keeps(str(quote.bid), str(quote.ask), quote.exchange_ms)

@@ -11,8 +11,8 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 #: Orders of the simulated exchange and of the auditor's readings are not ours to send.
 JUDGES = ("simulator", "audit")
-#: The one module that talks to a venue.
-ADAPTER = "exchanges/ccxt_exchange.py"
+#: The one module that changes anything at a venue.
+ADAPTER = "exchanges/order_entry.py"
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -76,6 +76,9 @@ def test_exchange_submit_is_called_by_plan_execution_only() -> None:
     assert callers(
         lambda call: called_name(call) == "submit" and receiver_name(call) == "exchange"
     ) == {"symbol_manager/execute.py"}
+    assert callers(
+        lambda call: called_name(call) == "submit" and receiver_name(call) == "orders"
+    ) == {"exchanges/ccxt_exchange.py"}
 
 
 def test_risk_approved_is_made_by_the_gate_and_for_plans_without_orders_only() -> None:

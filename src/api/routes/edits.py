@@ -143,10 +143,15 @@ async def revert_symbol(symbol: SymbolInAddress, wanted: Revert, asked: Asked) -
 )
 async def preview_symbol(symbol: SymbolInAddress, wanted: OtherGrid, served: Running) -> Preview:
     """Show what an update would do; it has no effect and asks the exchange nothing."""
-    account = served.settings.account.name
+    settings = served.settings
     try:
         return await preview_update(
-            served.database.engine, account, symbol, wanted.spec, wanted.expected_version
+            served.database.engine,
+            settings.account.name,
+            symbol,
+            wanted.spec,
+            wanted.expected_version,
+            settings.risk.portfolio,
         )
     except RequestRefused as error:
         raise HTTPException(HTTPStatus.CONFLICT, str(error)) from None

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from api.served import Running
-from api.values import Symbol
+from api.values import Moment, Record, Symbol
 from domain.orders import OrderStatus
 from orchestrator.settings import Mode
 from ports.store import Status
@@ -28,6 +28,16 @@ class RunningSymbol(BaseModel):
     parked_trades: int = Field(description="Trades whose order is not known yet.", examples=[0])
 
 
+class SettingsReload(Record):
+    """What came of reading the settings again."""
+
+    at: Moment
+    changed: list[str] = Field(
+        description="Settings that are others since.", examples=[["risk.max_symbols"]]
+    )
+    refused: str = Field(description="Why none is; empty if they were taken up.", examples=[""])
+
+
 class NodeStatus(BaseModel):
     version: str = Field(examples=["0.1.0"])
     node: str = Field(examples=["trader-1"])
@@ -35,6 +45,9 @@ class NodeStatus(BaseModel):
     venue: str = Field(examples=["binance"])
     mode: Mode
     kill_switch_engaged: bool
+    reloaded: SettingsReload | None = Field(
+        description="The last time that it read its settings again; null before the first."
+    )
     symbols: list[RunningSymbol]
 
 
@@ -49,6 +62,9 @@ async def node_status(served: Running) -> NodeStatus:
         account=settings.account.name,
         venue=settings.account.venue,
         mode=settings.account.mode,
+        reloaded=None
+        if served.reloaded is None
+        else SettingsReload.model_validate(served.reloaded),
         kill_switch_engaged=kill_switch is not None and kill_switch.engaged,
         symbols=[
             RunningSymbol(

@@ -93,8 +93,8 @@ def _adopted(evidence: Evidence) -> list[Violation]:
     violations: list[Violation] = []
     for name in sorted({shard.base if is_spot else shard.symbol for shard in adopting}):
         there = evidence.exchange.balance(name) if is_spot else evidence.exchange.position(name)
-        is_covered = held[name] <= there if there > 0 or is_spot else held[name] >= there
-        if not is_covered:
+        least = min(there, held[name] if is_spot else Decimal(0))
+        if not least <= held[name] <= max(there, Decimal(0)):
             subject, most = f"adopted {name}", f"slots that hold {there} at most"
             violations.append(Violation("I8", subject, most, f"{held[name]}"))
     return violations

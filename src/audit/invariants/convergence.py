@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 
 from audit.database import Ladder, Shard
 from audit.exchange import ExchangeOrder
@@ -94,7 +94,8 @@ def _level(ladder: Ladder, tick_size: Decimal, index: int) -> Decimal:
         context.prec = _DIGITS
         anchor_ticks = ladder.anchor // tick_size
         if ladder.spacing["kind"] == "arithmetic":
-            ticks = anchor_ticks + index * (Decimal(ladder.spacing["step"]) // tick_size)
+            exact = index * Decimal(ladder.spacing["step"]) / tick_size
+            ticks = anchor_ticks + exact.to_integral_value(ROUND_FLOOR)
         else:
             exact = anchor_ticks * Decimal(ladder.spacing["ratio"]) ** index
             ticks = exact.to_integral_value(ROUND_HALF_UP)

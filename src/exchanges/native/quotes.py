@@ -13,6 +13,7 @@ from exchanges.native.session import CONFIRM_EVERY_S, Session
 from exchanges.native.source import Asking, CcxtSource, QuoteSource
 from exchanges.native.wire import DIALECTS, Dialect
 from exchanges.streams import QuoteCounters, QuoteEvent, keep_connected
+from ext.engine import Lull
 from ports.exchange import StreamLost
 
 
@@ -54,9 +55,9 @@ class NativeQuotes:
         self._changed = asyncio.Event()
         self._service: asyncio.Task[None] | None = None
 
-    def watch(self, symbol: str) -> AsyncGenerator[QuoteEvent, None]:
+    def watch(self, symbol: str, lull: Lull | None = None) -> AsyncGenerator[QuoteEvent, None]:
         async def feed(channel: Channel[QuoteEvent]) -> None:
-            service = self._join(symbol, channel)
+            service = self._join(symbol, channel, lull or Lull())
             try:
                 await asyncio.wait({service})
                 service.result()
@@ -65,18 +66,18 @@ class NativeQuotes:
 
         return relay(feed)
 
-    def _join(self, symbol: str, channel: Channel[QuoteEvent]) -> asyncio.Task[None]:
+    def _join(self, symbol: str, channel: Channel[QuoteEvent], lull: Lull) -> asyncio.Task[None]:
         if symbol not in self._markets:
             self._markets[symbol] = Market(symbol, self.counters)
             self._changed.set()
-        self._markets[symbol].join(channel)
+        self._markets[symbol].join(channel, lull)
         if self._service is None:
             self._service = asyncio.create_task(self._serve(), name="native quotes")
         return self._service
 
     async def _leave(self, symbol: str, channel: Channel[QuoteEvent]) -> None:
         market = self._markets[symbol]
-        market.readers.discard(channel)
+        market.readers.pop(channel, None)
         if not market.readers:
             del self._markets[symbol]
             self._changed.set()

@@ -236,7 +236,7 @@ class Session:
 
 def _is_due(market: Market, venue_ms: int) -> bool:
     """Whether the market has no quote, or none as young as it should be."""
-    return market.quote is None or not 0 <= venue_ms - market.quote.exchange_ms < QUIET_MS
+    return market.exchange_ms is None or not 0 <= venue_ms - market.exchange_ms < QUIET_MS
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

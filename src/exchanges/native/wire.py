@@ -35,12 +35,12 @@ class Frame(msgspec.Struct, gc=False):
 
 
 class BookTicker(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Best bid and ask after an update of the book; spot gives it no time."""
+    """Best bid and ask after an update of the book, as written; spot gives it no time."""
 
     update_id: int = msgspec.field(name="u")
-    bid: Decimal = msgspec.field(name="b")
+    bid: str = msgspec.field(name="b")
     bid_quantity: str = msgspec.field(name="B")
-    ask: Decimal = msgspec.field(name="a")
+    ask: str = msgspec.field(name="a")
     ask_quantity: str = msgspec.field(name="A")
     #: When the matching engine made it, ms since the epoch.
     traded_ms: int | None = msgspec.field(name="T", default=None)

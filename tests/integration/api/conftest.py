@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
+from orchestrator.reload import Reload
 from orchestrator.requests import Requests
 from orchestrator.settings import ApiSettings, Settings
 from store.engine import create_engine
@@ -41,6 +42,7 @@ class StandInRunning:
     database: StandInDatabase
     exchange: FakeExchange
     settings: Settings
+    reloaded: Reload | None = None
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.served import Served
 from domain.market import BookTop
 from domain.orders import OrderStatus
+from orchestrator.reload import Reload
 from ports.store import Status
 from support import sample_history
 from support.sample_history import write_sample_history
@@ -122,6 +125,15 @@ async def test_what_is_not_there_is_not_found(path: str, client: httpx.AsyncClie
 )
 async def test_odd_query_is_refused(query: str, cut_off_client: httpx.AsyncClient) -> None:
     assert (await cut_off_client.get(f"/api/v1/{query}")).status_code == 422
+
+
+async def test_status_tells_what_came_of_reading_settings_again(
+    client: httpx.AsyncClient, running: Any
+) -> None:
+    assert (await client.get("/api/v1/status")).json()["reloaded"] is None
+    running.reloaded = Reload(at=datetime.now(UTC), refused="`lease_s` must stay")
+    told = (await client.get("/api/v1/status")).json()["reloaded"]
+    assert (told["changed"], told["refused"]) == ([], "`lease_s` must stay")
 
 
 async def test_status_shows_the_symbols_that_run_here(

@@ -15,6 +15,7 @@ import pytest
 from api.app import serve_api
 from api.served import Served, ServedDatabase, ServedExchange, ServedNode
 from domain.errors import ConfigurationError
+from orchestrator.reload import Reload
 from orchestrator.settings import ApiSettings, Settings
 
 
@@ -26,6 +27,7 @@ class At:
     database: ServedDatabase
     exchange: ServedExchange
     settings: Settings
+    reloaded: Reload | None = None
 
     @staticmethod
     def address(running: Served, host: str, port: int) -> At:

@@ -158,6 +158,7 @@ def _store_orders(connection: psycopg.Connection, database: Database) -> None:
             purpose=intent.purpose,
             side=intent.side,
             generation=intent.generation,
+            instrument_version=1,
             price=intent.price,
             quantity=intent.quantity,
             post_only=True,

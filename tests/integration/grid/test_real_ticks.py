@@ -54,17 +54,24 @@ SPEC = GridSpec.model_validate(
 pytestmark = pytest.mark.skipif(not RECORDED.exists(), reason="no recorded market data here")
 
 
-def recorded_books() -> list[BookTop]:
-    """The first best bids and asks of the BTC perpetual, in ticks."""
-    return list(islice(_books(), TICKS))
+def recorded_quotes() -> list[tuple[str, str, int]]:
+    """The first best bids and asks of the BTC perpetual, as they were written, and their times."""
+    return list(islice(_quotes(), TICKS))
 
 
-def _books() -> Iterator[BookTop]:
+def _quotes() -> Iterator[tuple[str, str, int]]:
     with gzip.open(RECORDED, "rt") as file:
         for row in csv.DictReader(file):
             if (row["market"], row["symbol"]) == ("usdm", "BTCUSDT"):
-                bid, ask = (int(Decimal(row[side]) * 10) for side in ("bid", "ask"))
-                yield BookTop(bid, ask, int(row["event_ms"]))
+                yield row["bid"], row["ask"], int(row["event_ms"])
+
+
+def recorded_books() -> list[BookTop]:
+    """The same in ticks."""
+    return [
+        BookTop(int(Decimal(bid) * 10), int(Decimal(ask) * 10), event_ms)
+        for bid, ask, event_ms in recorded_quotes()
+    ]
 
 
 def test_level_table_agrees_with_its_twin_on_recorded_prices() -> None:
@@ -84,11 +91,14 @@ def test_quiet_ticks_of_a_recording_are_those_that_change_nothing() -> None:
     grid = Grid.fresh(SPEC, INSTRUMENT, INSTRUMENT.ticks_to_price(books[0].mid_ticks))
     live: dict[SlotSide, Order] = {}
     band, quiet = None, 0
-    for book in books:
+    scale, lull = _engine.TickScale(INSTRUMENT.tick_size), _engine.Lull()
+    for book, written in zip(books, recorded_quotes(), strict=True):
         assert book.bid_ticks is not None
         assert book.ask_ticks is not None
         plan = diff(desired_orders(grid, {}, book, live, stance=Stance.TRADE), live, {}, INTENTS)
-        if band is not None and band.is_quiet(book.bid_ticks, book.ask_ticks):
+        is_quiet = band is not None and band.is_quiet(book.bid_ticks, book.ask_ticks)
+        assert lull.keeps(*written) == is_quiet, "its digits say what its decimals say"
+        if is_quiet:
             assert not plan
             quiet += 1
             continue
@@ -102,9 +112,12 @@ def test_quiet_ticks_of_a_recording_are_those_that_change_nothing() -> None:
                 intent=intent, state=Open(VenueOrderId(intent.client_order_id))
             )
         band = None
+        lull.end()
         if not plan:
             band = quiet_band(
                 grid, RUNNING, {}, book, live, stance=Stance.TRADE, profit_at=lambda _: 0
             )
+        if band is not None:
+            lull.begin(scale, band)
     assert len(books) == TICKS
     assert quiet > 0.9 * TICKS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,15 @@ from domain.ids import Side
 from grid.ladder import LadderVersion
 from grid.phase import Stage
 from grid.spec import ArithmeticSpacing, GridSpec
-from integration.store.factories import ask, execute, make_owner, select, value
+from integration.store.factories import (
+    add_symbol,
+    ask,
+    execute,
+    make_owner,
+    new_symbol,
+    select,
+    value,
+)
 from integration.symbol_manager.harness import Rig, eventually
 from orchestrator.changes import Changes, Verb
 from orchestrator.preview import Preview, preview_update
@@ -24,6 +33,7 @@ from ports.store import Desired, Status
 from store import history
 from store.kill_switch import KillSwitch
 from store.registry import Registry
+from support.fake_exchange import BTC
 from symbol_manager.mailbox import Wishes
 from unit.symbol_manager.factories import PassedFailpoints, make_phase, make_spec
 
@@ -233,6 +243,22 @@ async def test_update_that_cannot_work_is_refused_whole(
     assert word in refused["reason"]
     assert await value(edited.engine, "SELECT count(*) FROM specs") == 1
     assert resting(edited.rig) == before
+
+
+async def test_update_and_preview_leave_other_symbols_what_they_reserve(edited: Edited) -> None:
+    other = replace(BTC, symbol="ETH/USDT", base="ETH")
+    large = make_spec(budget_quote="600000").model_dump(mode="json")
+    await add_symbol(edited.engine, new_symbol("add:eth", other, spec=large))
+    refused = await edited.update("update:1", spec=document(budget_quote="400001"))
+    assert refused["outcome"] == "refused"
+    assert "ETH/USDT 600000" in refused["reason"]
+    with pytest.raises(ConfigurationError, match="ETH/USDT 600000"):
+        await edited.preview(make_spec(budget_quote="400001"))
+    assert await value(edited.engine, "SELECT count(*) FROM specs WHERE version > 1") == 0
+
+    assert (await edited.preview(make_spec(budget_quote="400000"))).then.budget_quote == 400_000
+    recorded = await edited.update("update:2", spec=document(budget_quote="400000"))
+    assert recorded["outcome"] == "recorded"
 
 
 async def test_revert_to_a_version_that_never_was_is_refused(edited: Edited) -> None:

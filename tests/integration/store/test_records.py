@@ -68,7 +68,7 @@ async def test_record_that_fails_in_the_middle_changes_nothing(owner: Owner) -> 
     )
     again.slots[slot_id(-1)] = make_slot(-1, 10)
     before = await owner.repository.load(owner.claim)
-    with pytest.raises(InvariantViolation, match="trade 1 is already recorded"):
+    with pytest.raises(InvariantViolation, match="trades 1: one is already recorded"):
         await owner.record(again)
     assert await owner.repository.load(owner.claim) == before
     assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
@@ -119,7 +119,7 @@ async def test_record_trade_taken_for_a_persons_becomes_own_and_never_the_other_
     assert await value(owner.engine, "SELECT client_order_id FROM fills") == intent.client_order_id
     assert await rows_of(owner.engine, "fills", "ledger") == {"fills": 1, "ledger": 2}
 
-    with pytest.raises(InvariantViolation, match="trade 1 is already recorded"):
+    with pytest.raises(InvariantViolation, match="trades 1: one is already recorded"):
         await owner.record(external)
     assert await value(owner.engine, "SELECT origin FROM fills") == "own"
 

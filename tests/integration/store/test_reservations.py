@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import ConfigurationError, RequestRefused
 from domain.ids import symbol_key
 from domain.instrument import Instrument
+from grid.edits import edit_grid
 from integration.store.factories import (
     RUN,
     add_symbol,
@@ -26,7 +27,8 @@ from orchestrator.workflows import RUN_SHARD
 from ports.store import Changes
 from risk.reservations import PortfolioLimits
 from store.registry import NewSymbol, Registry
-from store.reservations import account_use, are_balances_old, keep_balances
+from store.reservations import Room, account_use, are_balances_old, keep_balances
+from store.specs import MadeVersion, SpecRequest, Specs
 from support.fake_exchange import BTC
 from unit.symbol_manager.factories import make_slot, make_spec
 
@@ -136,6 +138,56 @@ async def test_limits_on_all_symbols_hold_in_the_same_transaction(
     assert kinds == ["ConfigurationError", "int"]
     with pytest.raises(ConfigurationError, match="max_symbols"):
         await add("BNB", PortfolioLimits(max_symbols=1))
+
+
+async def update(engine: AsyncEngine, base: str, budget: str, request: str) -> MadeVersion:
+    """Ask for another budget of a symbol of the account's 1000 USDT."""
+    asked = SpecRequest(
+        account="sim",
+        symbol=f"{base}/USDT",
+        note="",
+        expected_version=None,
+        workflow_id=await ask(engine, request),
+    )
+    spec = make_spec(budget_quote=budget)
+    return await Specs(engine).update(
+        asked,
+        lambda now: edit_grid(now, spec, market(base), D(100)),
+        Room(balances={"USDT": D(1000)}, limits=PortfolioLimits()),
+    )
+
+
+async def test_update_into_what_another_symbol_reserves_is_refused_and_changes_nothing(
+    clean_engine: AsyncEngine,
+) -> None:
+    await add_symbol(clean_engine, wanting("ETH", "600"))
+    await add_symbol(clean_engine, wanting("SOL", "300"))
+    with pytest.raises(ConfigurationError, match=r"ETH/USDT 600.*use 400 or less"):
+        await update(clean_engine, "SOL", "401", "update:1")
+    grids = "SELECT string_agg(spec ->> 'budget_quote', ' ' ORDER BY shard) FROM shards"
+    assert await value(clean_engine, grids) == "600 300"
+    assert await rows_of(clean_engine, "specs", "ladders") == {"specs": 2, "ladders": 2}
+
+    assert (await update(clean_engine, "SOL", "400", "update:2")).version == 2
+    assert (await update(clean_engine, "SOL", "400", "update:2")).version == 2
+    with pytest.raises(ConfigurationError, match="SOL/USDT 400"):
+        await add_symbol(clean_engine, wanting("BNB", "100"))
+
+
+async def test_two_updates_at_once_cannot_both_take_the_last_room(
+    clean_engine: AsyncEngine,
+) -> None:
+    for base in ("ETH", "SOL"):
+        await add_symbol(clean_engine, wanting(base, "300"))
+    for n in range(3):
+        updated = await asyncio.gather(
+            *(update(clean_engine, base, "700", f"update:{base}:{n}") for base in ("ETH", "SOL")),
+            return_exceptions=True,
+        )
+        kinds = {type(outcome).__name__ for outcome in updated}
+        assert kinds == {"ConfigurationError", "MadeVersion"}
+        for base in ("ETH", "SOL"):
+            await update(clean_engine, base, "300", f"update:{base}:{n}:back")
 
 
 async def test_balances_are_kept_as_last_told_and_known_to_grow_old(

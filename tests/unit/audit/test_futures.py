@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audit.database import Database, Fill, Intent, Opening, Pair, Shard, Slot
+from audit.database import Adoption, Database, Fill, Intent, Opening, Pair, Shard, Slot
 from audit.exchange import FUTURES, LedgerFold
 from audit.invariants import Evidence, check_all
 from audit.invariants.balances import check_balances
@@ -201,6 +201,19 @@ def slot_that_lost_a_lot(evidence: Evidence) -> Evidence:
     return with_database(evidence, slots=slots)
 
 
+def position_that_was_never_there(evidence: Evidence) -> Evidence:
+    shards = tuple(
+        replace(each, found_position=Decimal("0.1")) for each in evidence.database.shards
+    )
+    return with_database(evidence, shards=shards)
+
+
+def adoption_without_a_position(evidence: Evidence) -> Evidence:
+    """The liquidation left no position, and a slot says that it took one over."""
+    adopted = Adoption(shard=1, ladder_version=0, slot=-1, quantity=Decimal(1), cost=Decimal(100))
+    return with_database(evidence, adoptions=(adopted,))
+
+
 def funding_booked_twice(evidence: Evidence) -> Evidence:
     return with_database(
         evidence, funding={"BTCUSDT": Decimal("-0.06")}, booked={"USDT": Decimal("1.89")}
@@ -232,7 +245,9 @@ def realised_profit_forgotten(evidence: Evidence) -> Evidence:
 @pytest.mark.parametrize(
     ("plant", "seen"),
     [
-        (slot_that_lost_a_lot, {("I3", "position of BTCUSDT")}),
+        (slot_that_lost_a_lot, {("I3", "inventory of shard 1 ladder 0 slot -1")}),
+        (position_that_was_never_there, {("I3", "position of BTCUSDT")}),
+        (adoption_without_a_position, {("I8", "adopted BTCUSDT")}),
         (funding_booked_twice, {("I8", "funding of BTCUSDT"), ("I8", "asset USDT")}),
         (funding_never_booked, {("I8", "funding of BTCUSDT"), ("I8", "asset USDT")}),
         (transfer_never_booked, {("I8", "asset USDT")}),

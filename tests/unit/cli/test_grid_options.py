@@ -50,6 +50,20 @@ def without(*names: str) -> dict[str, Any]:
             {"kind": "fixed", "lower": "100", "upper": "200"},
             id="fixed range",
         ),
+        pytest.param(
+            without("step", "buy_window", "sell_window")
+            | {"count": 21, "lower": "100", "upper": "200"},
+            "spacing",
+            {"kind": "division", "count": 21, "progression": "arithmetic"},
+            id="count of levels",
+        ),
+        pytest.param(
+            without("step", "buy_window", "sell_window")
+            | {"count": 21, "spacing": Spacing.GEOMETRIC, "lower": "100", "upper": "200"},
+            "spacing",
+            {"kind": "division", "count": 21, "progression": "geometric"},
+            id="count of levels in proportion",
+        ),
         pytest.param(COMPLETE, "order_size", {"kind": "quote", "amount": "50"}, id="quote size"),
         pytest.param(
             without("order_quote") | {"order_base": "0.001"},
@@ -73,6 +87,10 @@ def test_spec_of_options_has_the_part(options: dict[str, Any], part: str, expect
         pytest.param(without("step"), "without --step or --step-bp", id="no step"),
         pytest.param(without("sell_window"), "without --sell-window", id="half a window"),
         pytest.param(COMPLETE | {"step_bp": "5"}, "both --step, --step-bp", id="two steps"),
+        pytest.param(COMPLETE | {"count": 5}, "both --count, --step", id="step and count"),
+        pytest.param(
+            without("step") | {"count": 5}, "--count without --lower", id="count of a window"
+        ),
         pytest.param(COMPLETE | {"order_base": "1"}, "both --order-base", id="two sizes"),
         pytest.param(COMPLETE | {"lower": "1"}, "--lower exclude", id="range and window"),
         pytest.param(

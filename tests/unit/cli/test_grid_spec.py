@@ -60,7 +60,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 def test_options_reach_every_field_of_a_grid() -> None:
-    kinds_that_follow = {"range.kind", "order_size.kind"}
+    kinds_that_follow = {"range.kind", "order_size.kind", "spacing.progression"}
     assert set(fields_by_option().values()) == leaves(GridSpec) - kinds_that_follow
 
 

@@ -30,6 +30,9 @@ FIXED: dict[str, Any] = WINDOW | {
     "range": {"kind": "fixed", "lower": "100", "upper": "200"},
     "order_size": {"kind": "base", "amount": "0.1"},
 }
+DIVIDED: dict[str, Any] = FIXED | {
+    "spacing": {"kind": "division", "count": 21, "progression": "geometric"},
+}
 
 
 def full(spec: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +89,25 @@ def update(
             {"order_quote": "20"},
             {"order_size": {"kind": "quote", "amount": "20"}},
             id="another kind of size",
+        ),
+        pytest.param(
+            DIVIDED,
+            {"count": 31},
+            {"spacing": DIVIDED["spacing"] | {"count": 31}},
+            id="another count, in proportion as before",
+        ),
+        pytest.param(DIVIDED, {"budget": "2000"}, {"budget_quote": "2000"}, id="budget of a count"),
+        pytest.param(
+            DIVIDED,
+            {"step": "5"},
+            {"spacing": {"kind": "arithmetic", "step": "5"}},
+            id="a step instead of a count",
+        ),
+        pytest.param(
+            FIXED,
+            {"count": 11},
+            {"spacing": {"kind": "division", "count": 11, "progression": "arithmetic"}},
+            id="a count instead of a step",
         ),
         pytest.param(FIXED, {"max_open_orders": 7}, {"max_open_orders": 7}, id="most orders"),
         pytest.param(FIXED, {"without": ("stop_loss",)}, {"stop_loss": None}, id="without a part"),

@@ -14,7 +14,8 @@ from exchanges.native import NativeQuotes
 from exchanges.native.socket import CONTROL_EVERY_S
 from exchanges.native.wire import DIALECTS
 from exchanges.streams import QuoteEvent
-from integration.exchanges.harness import Reader
+from ext.engine import Lull, QuietBand, TickScale
+from integration.exchanges.harness import Reader, eventually
 from ports.exchange import StreamLost, StreamRestored
 from unit.exchanges.stream_server import START_MS, FakeRest, StreamServer, stream_server
 
@@ -150,6 +151,33 @@ async def test_quotes_are_stamped_with_the_sockets_latest_event_of_any_symbol(
     assert quote.exchange_ms == START_MS + 77_777
 
 
+async def test_quiet_quotes_are_kept_and_not_read(
+    quotes: NativeQuotes, server: StreamServer, rest: FakeRest
+) -> None:
+    lull = Lull()
+    kept: list[str] = []
+
+    async def has_kept_all() -> bool:
+        if newest := lull.take():
+            kept.append(newest[0])
+        return "159.00" in kept
+
+    reader = Reader(quotes.watch(SYMBOL, lull))
+    try:
+        await reader.until(of)
+        rest.is_down = True
+        lull.begin(TickScale(Decimal("0.01")), QuietBand(10_000, 20_000, 20_000, 10_000))
+        for update_id in range(10):
+            server.book("btcusdt", update_id, f"15{update_id}.00", "199.00")
+        await eventually(has_kept_all)
+        server.book("btcusdt", 10, "201.00", "202.00")
+        await reader.until(lambda seen: "201.00" in bids(seen))
+        assert set(bids(reader.seen)) == {"100.00", "201.00"}
+        assert losses(reader.seen) == []
+    finally:
+        await reader.close()
+
+
 async def test_book_that_stands_still_is_made_no_younger_by_trades(
     watch: Watch, server: StreamServer, rest: FakeRest
 ) -> None:
@@ -192,14 +220,21 @@ async def test_quotes_that_make_no_sense_are_refused_and_counted(
     reader = watch()
     await reader.until(of)
     for update_id, (bid, ask) in enumerate(
-        [("102.00", "101.00"), ("-1", "101.00"), ("0", "101.00"), ("NaN", "1"), ("1", "Infinity")]
+        [
+            ("102.00", "101.00"),
+            ("-1", "101.00"),
+            ("0", "101.00"),
+            ("NaN", "1"),
+            ("1", "Infinity"),
+            ("many", "1"),
+        ]
     ):
         server.book("btcusdt", update_id, bid, ask)
     server.book("btcusdt", 9, "0.00", "103.00", B="0.00")
     await reader.until(lambda seen: of(seen)[-1].ask == Decimal("103.00"))
     assert of(reader.seen)[-1].bid is None
     assert set(bids(reader.seen)) == {"100.00", "None"}
-    assert quotes.counters.refused == 5
+    assert quotes.counters.refused == 6
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_book_ticker_is_decoded_by_its_markets_row(
     book = DIALECTS["binance", kind].decoder_of("bnbusdt@bookTicker")(msgspec.Raw(message))
     assert isinstance(book, BookTicker)
     assert (book.update_id, book.traded_ms) == (400_900_217, traded_ms)
-    assert (str(book.bid), str(book.ask)) == ("25.35190000", "25.36520000")
+    assert (book.bid, book.ask) == ("25.35190000", "25.36520000")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_trade_tells_the_venues_time(kind: str, message: bytes, event_ms: int) -
     ("kind", "message"),
     [
         pytest.param("linear", SPOT_BOOK, id="futures-without-time"),
-        pytest.param("spot", SPOT_BOOK.replace(b"25.35190000", b"many"), id="price-of-words"),
+        pytest.param("spot", SPOT_BOOK.replace(b'"25.35190000"', b"25.3519"), id="price-no-text"),
         pytest.param("spot", SPOT_BOOK.replace(b'"u":400900217,', b""), id="no-sequence"),
         pytest.param("spot", SPOT_BOOK[:-1], id="cut-short"),
     ],

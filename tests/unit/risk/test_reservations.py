@@ -124,6 +124,29 @@ def test_perpetual_reserves_its_margin() -> None:
     assert refused.remedy.startswith("use 2990 or less")
 
 
+def test_only_what_grows_is_judged_of_a_symbol_that_changes() -> None:
+    """The account lost 300 of its 1000: what is there already may stay, shrink, and not grow."""
+    before = reserving(budget="600", mode="neutral", base_inventory="0.5")
+    others, balances = [reserving("ETH/USDT", "400")], {"USDT": D(700), "BTC": D("0.6")}
+    for budget in ("600", "500"):
+        smaller = reserving(budget=budget, mode="neutral", base_inventory="0.6")
+        check_reservation(smaller, others, balances, before)
+    with pytest.raises(ConfigurationError, match="use 300 or less"):
+        check_reservation(reserving(budget="601"), others, balances, before)
+    more = reserving(budget="600", mode="neutral", base_inventory="0.7")
+    with pytest.raises(ConfigurationError, match=r"use 0\.6 or less"):
+        check_reservation(more, others, balances, before)
+
+
+def test_own_inventory_counts_for_a_symbol_that_changes() -> None:
+    """Of 600 it paid 500; the balance is the rest of 1000, and nobody else reserves any."""
+    held = Held(base=D(1), quote_paid=D(500))
+    before = reserving(budget="600", held=held)
+    check_reservation(reserving(budget="1000", held=held), [], {"USDT": D(500)}, before)
+    with pytest.raises(ConfigurationError, match="use 1000 or less"):
+        check_reservation(reserving(budget="1001", held=held), [], {"USDT": D(500)}, before)
+
+
 @given(balance=AMOUNTS, budgets=st.lists(AMOUNTS, max_size=6), paid=AMOUNTS, budget=AMOUNTS)
 def test_largest_value_of_a_refusal_works_and_no_larger_one(
     balance: Decimal, budgets: list[Decimal], paid: Decimal, budget: Decimal
@@ -186,6 +209,14 @@ def test_total_budget_of_one_number_bounds_every_quote_asset() -> None:
     check_portfolio(reserving("ETH/EUR"), [reserving()], limits)
     with pytest.raises(ConfigurationError, match="max_total_budget_quote"):
         check_portfolio(reserving("ETH/USDT", "1"), [reserving()], limits)
+
+
+def test_limits_on_all_symbols_judge_a_changed_one_by_what_grows() -> None:
+    limits = PortfolioLimits(max_total_budget_any_quote=D(1000), max_symbols=1)
+    before, others = reserving(budget="700"), [reserving("ETH/USDT", "600")]
+    check_portfolio(reserving(budget="650"), others, limits, before)
+    with pytest.raises(ConfigurationError, match="use 400 or less"):
+        check_portfolio(reserving(budget="701"), others, limits, before)
 
 
 def test_number_of_symbols_is_bounded() -> None:

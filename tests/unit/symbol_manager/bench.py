@@ -12,7 +12,7 @@ from domain.ids import OrderTag, Side
 from domain.market import Quote
 from domain.orders import Intent, OrderReport
 from ports.store import Desired, Status
-from support.fake_exchange import BTC, FakeExchange
+from support.fake_exchange import FakeExchange, keeps
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
@@ -55,14 +55,20 @@ class Bench:
         self.tick()
 
     def tick(self, *, age_ms: int = 0) -> None:
-        tick = BTC.tick_size
-        self.mailbox.put_quote(
-            Quote(
-                symbol="BTC/USDT",
-                bid=self.price - tick,
-                ask=self.price + tick,
-                exchange_ms=self.clock.ms - age_ms,
-            )
+        self.mailbox.put_quote(self._quote(age_ms))
+
+    def tick_quietly(self, price: str) -> bool:
+        """Offer a quote as an exchange does first; whether it was kept without waking the shard."""
+        self.price = Decimal(price)
+        return keeps(self.mailbox.lull, self._quote())
+
+    def _quote(self, age_ms: int = 0) -> Quote:
+        tick = self.state.claim.instrument.tick_size
+        return Quote(
+            symbol="BTC/USDT",
+            bid=self.price - tick,
+            ask=self.price + tick,
+            exchange_ms=self.clock.ms - age_ms,
         )
 
     def wish(self, desired: Desired = Desired.RUNNING, *, is_killed: bool = False) -> None:

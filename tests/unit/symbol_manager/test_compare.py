@@ -10,14 +10,19 @@ import structlog
 
 from domain.errors import AuthenticationRefused, TransientVenueError
 from domain.ids import ClientOrderId
-from domain.orders import Absent, Open, Order, OrderReport, Sent
+from domain.orders import Absent, Intent, Open, Order, OrderReport, Sent
+from exchanges.capabilities import Call
+from exchanges.rate_budget import RateBudget
+from exchanges.venues.binance import BINANCE
 from ports.exchange import Capabilities
 from ports.store import Changes
 from support.fake_exchange import FakeExchange
 from symbol_manager.compare import (
     COMPARE_AGAIN_MS,
     FAILED_COMPARISONS_MAX,
+    INCOMPLETE_MAX,
     LOOK_UPS_A_ROUND,
+    PLENTY,
     Comparison,
 )
 from symbol_manager.doubts import Doubts
@@ -205,3 +210,100 @@ async def test_comparison_order_that_is_shown_is_in_no_doubt() -> None:
     await office.comparison.keep_in_touch()
     assert office.state.order(ENTRY.client_order_id).state == Open(venue_id(ENTRY))
     assert "fetch_order" not in office.exchange.asked
+
+
+async def test_comparison_asks_for_no_trades_while_the_budget_is_short_and_then_for_all() -> None:
+    office = Office()
+    office.exchange.rate.level = PLENTY / 2
+    assert await office.compared()
+    assert office.comparison.is_made
+    assert "fetch_trades" not in office.exchange.asked
+    assert office.store.recorded == []  # it was no complete one
+    assert not await office.compared(EVERY_MS - 1)
+
+    office.exchange.rate.level = PLENTY
+    assert await office.compared()
+    assert office.exchange.asked.count("fetch_trades") == 1
+    assert [found.is_reconciled for found in office.store.recorded] == [True]
+    assert not await office.compared(EVERY_MS - 1)
+
+
+async def test_comparison_without_trades_is_followed_by_a_complete_one_in_the_end() -> None:
+    office = Office()
+    office.exchange.rate.level = 0.0
+    for _ in range(INCOMPLETE_MAX):
+        assert await office.compared(EVERY_MS)
+    assert "fetch_trades" not in office.exchange.asked
+    assert await office.compared(EVERY_MS)
+    assert office.exchange.asked.count("fetch_trades") == 1
+
+
+async def test_comparison_that_must_be_complete_is_so_whatever_the_budget() -> None:
+    office = Office()
+    office.exchange.rate.level = 0.0
+    office.comparison.ask_now(must_be_complete=True)
+    assert await office.compared()
+    assert office.exchange.asked.count("fetch_trades") == 1
+    office.comparison.ask_now()
+    assert await office.compared()
+    assert office.exchange.asked.count("fetch_trades") == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        pytest.param([ENTRY], [], id="an order of ours is not shown"),
+        pytest.param([ENTRY], [make_report(ENTRY, filled=2)], id="more is filled than we know"),
+        pytest.param([], [make_report(ENTRY)], id="an order of ours is shown that we do not know"),
+    ],
+)
+async def test_comparison_asks_for_trades_of_which_the_orders_tell(
+    known: list[Intent], shown: list[OrderReport]
+) -> None:
+    orders = [Order(intent=intent, state=Open(venue_id(intent))) for intent in known]
+    office = Office(make_state(orders=orders))
+    office.exchange.rate.level = 0.0
+    office.exchange.orders |= {report.client_order_id: report for report in shown}
+    await office.comparison.make()
+    assert office.exchange.asked.count("fetch_trades") == 1
+
+
+async def test_comparison_orders_that_rest_as_they_are_known_tell_of_no_trades() -> None:
+    office = Office(make_state(orders=[Order(intent=ENTRY, state=Open(venue_id(ENTRY)))]))
+    office.exchange.rate.level = 0.0
+    office.exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)
+    await office.comparison.make()
+    assert "fetch_trades" not in office.exchange.asked
+
+
+class BudgetedExchange(FakeExchange):
+    """Spends the weights of a venue, and has none to wait for."""
+
+    def __init__(self, budget: RateBudget, clock: FakeClock) -> None:
+        super().__init__()
+        self._budget = budget
+        self._clock = clock
+
+    def _ask(self, query: str) -> None:
+        super()._ask(query)
+        call = {"fetch_open_orders": Call.OPEN_ORDERS, "fetch_trades": Call.TRADES}.get(query)
+        if call is not None:  # balances are asked for once for all symbols
+            assert self._budget.take(BINANCE.costs[call], self._clock.ms) == 0
+        self.rate.level = self._budget.weight_level(self._clock.ms)
+
+
+async def test_comparisons_of_a_hundred_symbols_at_once_fit_the_budget_of_one_account() -> None:
+    clock, budget = FakeClock(), RateBudget(BINANCE.limits)
+    exchanges = [BudgetedExchange(budget, clock) for _ in range(100)]
+    offices = [Office(exchange=exchange, clock=clock) for exchange in exchanges]
+    for office in offices:
+        await office.comparison.make()
+    complete = sum("fetch_trades" in exchange.asked for exchange in exchanges)
+    assert 0 < complete < len(offices)
+
+    for _ in range(EVERY_MS // 1_000):
+        clock.ms += 1_000
+        for office, exchange in zip(offices, exchanges, strict=True):
+            exchange.rate.level = budget.weight_level(clock.ms)
+            await office.comparison.keep_in_touch()
+    assert all("fetch_trades" in exchange.asked for exchange in exchanges)

@@ -240,8 +240,8 @@ async def test_absorb_survey_order_that_outlives_its_cancel_may_be_cancelled_aga
 async def test_survey_asks_for_trades_after_the_last_reconciled_one() -> None:
     exchange = FakeExchange(trades=[make_trade(ENTRY, str(number), 1) for number in (1, 2, 3)])
     exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)
-    found = await survey(exchange, "BTC/USDT", "1")
-    assert [trade.trade_id for trade in found.trades] == ["2", "3"]
+    found = await survey(exchange, BTC, "1", needs_trades=bool)
+    assert [trade.trade_id for trade in found.trades or ()] == ["2", "3"]
     assert list(found.open_orders) == [make_report(ENTRY)]
 
 
