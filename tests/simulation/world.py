@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import count
 from random import Random
 from unittest.mock import patch
@@ -130,7 +130,7 @@ class World:
         self._kills: list[Kill] = []
         whole = draw_portfolio(Random(f"{seed}:symbol"))
         symbols = {n: each for n, each in enumerate(whole.symbols) if cut.has_symbol(n)}
-        self._portfolio = replace(whole, symbols=tuple(symbols.values()))
+        self._portfolio = whole.of(tuple(symbols.values()))
         for symbol in symbols.values():
             self._trace.note(f"{symbol.name} {symbol.spec.model_dump_json()}")
         self._venue = open_venue(self._loop, self._trace, self._portfolio, seed=seed)
