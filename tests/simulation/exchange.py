@@ -112,6 +112,18 @@ class _Feed:
             )
 
 
+class MoodyAdmission(Admission):
+    """Says now and then that little of the budget is left."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
+        self._dice = fate.dice
+
+    @property
+    def level(self) -> float:
+        return self._dice.random()
+
+
 class SimulatedExchange:
     """Implements `ports.exchange.ExchangePort` for one process."""
 
@@ -135,7 +147,7 @@ class SimulatedExchange:
         self._instruments = instruments
         self._account_feed = _Feed(fate)
         self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
-        self._rate = Admission(RateBudget(BINANCE_LINEAR.limits), fate.loop.time)
+        self._rate = MoodyAdmission(fate)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property

@@ -36,6 +36,8 @@ AnyVenue = SpotExchange | PerpetualsExchange
 
 #: Why a symbol that runs may have no entries, if the venue said so just now.
 _FUNDS = "entries wait: funds are short"
+#: How long a comparison may take in calm.
+COMPARISON_MS = 1_000
 #: What a venue may go on refusing.
 _FUNDS_ARE_SHORT = {-2010, -2019, -2027}
 _NOTHING_TO_REDUCE = -2022
@@ -101,25 +103,34 @@ def check_contracts(database: Database, venue: AnyVenue, margin: Margin) -> list
     if not isinstance(venue, PerpetualsExchange):
         return []
     violations = []
-    for row in database.shards.values():
-        seen, true = database.positions.get(row.shard), venue.position(row.symbol)
-        if row.status is not Status.REMOVED and (seen is None or seen.quantity != true.quantity):
-            violations.append(f"position of {row.symbol}: {true.quantity}, seen was {seen}")
-    positions: dict[str, Decimal] = defaultdict(Decimal)
     reducing: dict[tuple[str, int], bool] = {}
+    #: Each symbol's position, and since when.
+    stood: dict[str, list[tuple[int, Decimal]]] = defaultdict(lambda: [(0, Decimal(0))])
     for record in venue.ledger:
         if record["kind"] == "order_accepted":
             reducing[record["symbol"], record["order_id"]] = record["reduce_only"]
             if record["type"] == OrderType.LIQUIDATION and not margin.liquidates:
                 violations.append(f"{record['symbol']} is liquidated")
         elif record["kind"] == "order_filled":
-            before = positions[record["symbol"]]
+            _, before = stood[record["symbol"]][-1]
             after = before + _signed(record)
-            positions[record["symbol"]] = after
+            stood[record["symbol"]].append((record["written_ms"], after))
             if reducing[record["symbol"], record["order_id"]] and not (
                 abs(after) <= abs(before) and after * before >= 0
             ):
                 violations.append(f"{record['client_order_id']} takes {before} to {after}")
+    compared_ms = venue.now_ms() - SETTINGS.reconcile_every_ms - COMPARISON_MS
+    for row in database.shards.values():
+        if row.status is Status.REMOVED:
+            continue
+        positions = stood[venue.markets[row.symbol].name]
+        ends = [since_ms for since_ms, _ in positions[1:]] + [venue.now_ms()]
+        recent = {
+            held for (_, held), end_ms in zip(positions, ends, strict=True) if end_ms >= compared_ms
+        }
+        seen = database.positions.get(row.shard)
+        if seen is None or seen.quantity not in recent:
+            violations.append(f"position of {row.symbol}: of late {recent}, seen was {seen}")
     return violations
 
 

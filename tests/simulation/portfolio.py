@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
@@ -38,6 +38,12 @@ class Portfolio:
     #: What the account holds at first.
     opening: Mapping[str, Decimal]
     margin: Margin
+
+    def of(self, symbols: tuple[Symbol, ...]) -> Portfolio:
+        """What is left of it when only these are traded."""
+        assets = {asset for each in symbols for asset in (each.market.base, each.market.quote)}
+        opening = {asset: held for asset, held in self.opening.items() if asset in assets}
+        return replace(self, symbols=symbols, opening=opening)
 
 
 def draw_portfolio(dice: Random) -> Portfolio:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from simulation.cut import Cut
-from simulation.world import BROKEN, Outcome, simulate
+from simulation.world import Outcome, simulate
 
 #: Rounds of all cuts: one may make way for another.
 ROUNDS_MAX = 3
@@ -23,7 +22,8 @@ def shrink(failed: Outcome) -> Outcome:
         if shrinking.best.cut == before:
             break
     shrunk = simulate(failed.seed, cut=shrinking.best.cut, keep_trace=True)
-    return replace(shrunk, trace=_until_broken(shrunk.trace))
+    # What comes after the failure explains nothing.
+    return replace(shrunk, trace=shrunk.trace[: shrunk.lines])
 
 
 class _Shrinking:
@@ -32,6 +32,7 @@ class _Shrinking:
     def __init__(self, failed: Outcome) -> None:
         self.best = failed
         self._promise = _promise(failed)
+        self._lines_max = failed.lines
 
     def go_round(self) -> None:
         cut = self.best.cut
@@ -52,18 +53,12 @@ class _Shrinking:
                 self._try(replace(self.best.cut, symbols=left))
 
     def _try(self, cut: Cut) -> bool:
-        """Take a cut whose run fails in the same way."""
+        """Take a cut whose run fails in the same way, and has no more to be read."""
         found = simulate(self.best.seed, cut=cut)
-        if _promise(found) != self._promise:
+        if _promise(found) != self._promise or found.lines > self._lines_max:
             return False
         self.best = found
         return True
-
-
-def _until_broken(trace: Sequence[str]) -> tuple[str, ...]:
-    """What comes after the moment of the failure explains nothing."""
-    moments = (number for number, line in enumerate(trace) if f" {BROKEN} " in line)
-    return tuple(trace[: next(moments, len(trace)) + 1])
 
 
 def _promise(outcome: Outcome) -> str:

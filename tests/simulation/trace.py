@@ -15,10 +15,13 @@ class Trace:
         self._hash = hashlib.sha256()
         self._keep = keep
         self.lines: list[str] = []
+        #: Of all lines, also those that are not kept.
+        self.count = 0
 
     def note(self, line: str) -> None:
         stamped = f"{self._loop.time():.6f} {line}"
         self._hash.update(stamped.encode())
+        self.count += 1
         if self._keep:
             self.lines.append(stamped)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import count
 from random import Random
 from unittest.mock import patch
@@ -88,6 +88,8 @@ class Outcome:
     accidents: tuple[int, ...]
     symbols: tuple[int, ...]
     storm_s: float
+    #: Of the trace, up to where the first promise was broken.
+    lines: int
     trace: tuple[str, ...] = ()
 
 
@@ -115,6 +117,7 @@ class World:
         self._seed = seed
         self._cut = cut
         self._storm_s = 0.0
+        self._broken_at = 0
         #: Numbers of those that happened.
         self._happened: list[int] = []
         self._dice = Random(f"{seed}:world")
@@ -127,7 +130,7 @@ class World:
         self._kills: list[Kill] = []
         whole = draw_portfolio(Random(f"{seed}:symbol"))
         symbols = {n: each for n, each in enumerate(whole.symbols) if cut.has_symbol(n)}
-        self._portfolio = replace(whole, symbols=tuple(symbols.values()))
+        self._portfolio = whole.of(tuple(symbols.values()))
         for symbol in symbols.values():
             self._trace.note(f"{symbol.name} {symbol.spec.model_dump_json()}")
         self._venue = open_venue(self._loop, self._trace, self._portfolio, seed=seed)
@@ -191,6 +194,7 @@ class World:
             accidents=tuple(self._happened),
             symbols=tuple(shard - FIRST_SHARD for shard in self._database.shards),
             storm_s=self._storm_s,
+            lines=self._broken_at or self._trace.count,
             trace=tuple(self._trace.lines),
         )
 
@@ -201,6 +205,7 @@ class World:
         """A promise is broken at this moment."""
         self._failures.append(violation)
         self._trace.note(f"{BROKEN} {violation}")
+        self._broken_at = self._broken_at or self._trace.count
 
     def _rage(self) -> None:
         """Let accidents happen for a while."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from itertools import count, islice
@@ -10,12 +11,13 @@ from itertools import count, islice
 import pytest
 
 from simulation.__main__ import main
+from simulation.cut import Cut
 from simulation.planted import BUGS
 from simulation.world import simulate
 
 SEEDS = 60
 #: Seeds a planted bug has to be seen in.
-CAUGHT_WITHIN = 250
+CAUGHT_WITHIN = 150
 #: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
 EVENTFUL = 200
 
@@ -58,14 +60,36 @@ def test_simulate_with_a_planted_bug_fails_soon(bug: str) -> None:
         assert any(outcome.violations for outcome in outcomes)
 
 
-def test_main_failing_seed_is_told_with_the_command_that_replays_it(
+def test_main_failing_seeds_are_told_with_the_command_that_replays_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with BUGS["random_client_ids"]():
-        assert main(["--seed", "1"]) == 1
+        assert main(["--seed", "1", "--trace"]) == 1
     printed = capsys.readouterr().out
     assert "venue order_filled" in printed
     assert "make simulate SEEDS=1 FIRST_SEED=1" in printed
+
+
+def test_main_failing_seed_is_shrunk_and_replays_as_it_was_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with BUGS["absence_believed_at_once"]():
+        failed = next(o for o in map(simulate, count(1)) if o.violations)
+        assert main(["--seed", f"{failed.seed}"]) == 1
+        printed = capsys.readouterr().out
+        (cut,) = re.findall(r"--cut '(.*)'", printed)
+        replayed = simulate(failed.seed, cut=Cut.parse(cut), keep_trace=True)
+    assert replayed.lines < failed.lines
+    assert len(replayed.accidents) + len(replayed.faults) < len(failed.accidents + failed.faults)
+    assert "\n".join(replayed.trace[: replayed.lines]) in printed
+    assert replayed.violations[0] in printed
+
+
+@pytest.mark.parametrize(
+    "cut", [Cut(), Cut(without=frozenset({"dies"}), accidents=(), storm_s=1.5, symbols=(0, 2))]
+)
+def test_cut_parse_reads_what_was_written(cut: Cut) -> None:
+    assert Cut.parse(str(cut)) == cut
 
 
 def test_main_good_seed_prints_only_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
