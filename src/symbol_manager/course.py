@@ -25,7 +25,7 @@ class Circumstances:
     has_price: bool
     #: The venue's time of the price is too old.
     is_stale: bool
-    #: Funds were short a while ago.
+    #: Funds were short a while ago: entries that rest stay, and none is added.
     entries_locked: bool
     #: Anything of ours may rest or may not be booked yet.
     has_orders: bool
@@ -45,7 +45,7 @@ def stance_of(now: Circumstances) -> Stance:
     if stance is Stance.FLATTEN:
         # What the price is must be known to sell at a little less.
         return Stance.EXIT if pulls_entries else stance
-    if stance is Stance.TRADE and (pulls_entries or now.entries_locked or wants is Desired.PAUSED):
+    if stance is Stance.TRADE and (pulls_entries or wants is Desired.PAUSED):
         return Stance.EXIT
     return stance
 

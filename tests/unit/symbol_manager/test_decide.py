@@ -63,6 +63,7 @@ def run(
     stance: Stance = Stance.TRADE,
     *,
     may_place: bool = True,
+    may_open: bool = True,
     waiting: Collection[SlotSide] = (),
     sent_last_minute: int = 0,
 ) -> RiskApproved:
@@ -72,6 +73,7 @@ def run(
         limits_of(state.grid, orders_per_minute=100),
         stance=stance,
         may_place=may_place,
+        may_open=may_open,
         waiting=waiting,
         sent_last_minute=sent_last_minute,
         new_id=IDS.encode,
@@ -138,6 +140,17 @@ def test_decide_stance_bounds_the_plan(
     # The bid is a little below level -1, so that the exit at level 0 and slot -2 both fit.
     plan = run(busy_state(), BookTop(9_949, 9_951, 0), stance, may_place=may_place).plan
     assert (placed(plan), cancelled(plan)) == (places, cancels)
+
+
+def test_decide_while_funds_are_short_keeps_entries_that_rest_and_places_exits_only() -> None:
+    state = busy_state()
+    book = BookTop(9_949, 9_951, 0)
+    plan = run(state, book, may_open=False).plan
+    assert (placed(plan), cancelled(plan)) == (set(), buys(-9))
+    # The same without its exit, which is placed again.
+    lacking = make_state(slots=[make_slot(-1, lots=ENTRY_LOTS)])
+    assert placed(run(lacking, book, may_open=False).plan) == sells(-1)
+    assert placed(run(lacking, book).plan) > sells(-1)
 
 
 def test_decide_without_a_book_changes_nothing() -> None:
