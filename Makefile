@@ -29,7 +29,8 @@ check: $(STAMP)  ## Style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=src:tests $(BIN)/mypy -p simulation
+	MYPYPATH=src:tests:benchmarks $(BIN)/mypy -p simulation
+	MYPYPATH=src:tests:benchmarks $(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/stubtest ext._ladder ext._engine
 

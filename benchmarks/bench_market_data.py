@@ -43,7 +43,7 @@ WAIT_S = 60.0
 LAST_BID = "99999.99000000"
 #: Where each client connects: streams in an envelope that names them, or bare.
 COMBINED, RAW = "/stream", "/stream/ws"
-DIALECT = DIALECTS["binance", "spot"]
+DIALECT = DIALECTS["binance", MarketKind.SPOT]
 MESSAGE = (
     b'{"stream":"c0usdt@bookTicker","data":{"u":50123456789,"s":"C0USDT","b":"61799.99000000",'
     b'"B":"0.50000000","a":"61800.01000000","A":"1.23450000"}}'

@@ -27,6 +27,7 @@ from domain.instrument import Instrument
 from domain.market import Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
+from ext.engine import Lull
 from measurement import Result
 from orchestrator.bootstrap import RunningNode, run_node
 from orchestrator.settings import ApiSettings, Settings
@@ -152,7 +153,7 @@ class BusyExchange(FakeExchange):
         return None
 
     async def watch_quotes(
-        self, symbol: str
+        self, symbol: str, lull: Lull | None = None
     ) -> AsyncGenerator[Quote | StreamLost | StreamRestored, None]:
         while True:
             yield await self._markets[symbol].get()
