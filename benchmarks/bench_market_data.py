@@ -21,6 +21,7 @@ import ccxt.pro
 import msgspec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
+from domain.instrument import MarketKind
 from domain.market import Quote
 from exchanges.channel import Channel
 from exchanges.connection import Way
