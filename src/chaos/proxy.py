@@ -59,6 +59,7 @@ class Proxy:
         self._delay_s = delay_s
         self._mode = Mode.PASS
         self._links: set[_Link] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._moves = asyncio.Event()
         self._tells_ends = asyncio.Event()
@@ -103,8 +104,15 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = _Link(writer)
         self._links.add(link)
         try:

@@ -146,7 +146,10 @@ def chaos(
         rounds_max=max_rounds,
         patience=patience,
     )
-    outcome = run(plan, keep=keep)
+    configure_logs("critical", "console", [])
+    console = Console(stderr=True)
+    console.print(f"seed {plan.seed}")
+    outcome = _run_shown(plan, console, keep=keep)
     if output is Format.JSON:
         print_json(outcome.to_document())
     else:
@@ -154,18 +157,48 @@ def chaos(
     raise typer.Exit(Exit.OK if outcome.ok else Exit.FAILED)
 
 
-def run(plan: Plan, *, keep: bool = False) -> Outcome:
-    """Play a plan under a data directory of its own, which is kept if anything was found."""
-    configure_logs("critical", "console", [])
-    console = Console(stderr=True)
-    console.print(f"seed {plan.seed}")
+async def run(
+    plan: Plan,
+    data_dir: Path,
+    *,
+    disk: SmallDisk | None = None,
+    on_round: Callable[[Round], None] = lambda _: None,
+) -> Outcome:
+    """Run a system under `data_dir`, strike it as planned, heal it, audit it."""
+    outcome = Outcome(seed=plan.seed, faults=plan.faults)
+    symbols = SYMBOLS[plan.market]
+    system = LocalSystem(data_dir=data_dir, market=Market(seed=plan.seed, symbols=symbols))
+    async with chaos_system(system, nodes=plan.nodes, disk=disk, command=plan.command) as rig:
+        await play(
+            rig,
+            rounds(plan.seed, plan.faults, symbols=symbols, nodes=plan.nodes),
+            outcome,
+            duration_s=plan.duration_s,
+            rounds_max=plan.rounds_max,
+            patience=plan.patience,
+            on_round=on_round,
+        )
+        known = {what for strike in outcome.strikes for what in strike.violations}
+        found = [*rig.ended_by_themselves(), *await rig.audit()]
+        outcome.violations += [what for what in found if what not in known]
+        outcome.audit = None if rig.report is None else rig.report.to_json()
+    return outcome
+
+
+def _run_shown(plan: Plan, console: Console, *, keep: bool) -> Outcome:
+    """Run under a data directory of its own, which is kept if anything was found."""
     with ExitStack() as stack:
         data_dir = stack.enter_context(temporary_data_dir(keep=True))
         disk = _small_disk(plan.faults, data_dir / "postgres", console)
         if disk is not None:
             stack.callback(disk.unmount)
         progress = stack.enter_context(Progress(console=console))
-        outcome = asyncio.run(_play(plan, data_dir, disk, progress))
+
+        async def run_shown() -> Outcome:
+            async with _shown(progress, plan.duration_s) as show:
+                return await run(plan, data_dir, disk=disk, on_round=show)
+
+        outcome = asyncio.run(run_shown())
     if keep or not outcome.ok:
         console.print(f"data and logs: {data_dir}")
     else:
@@ -183,30 +216,6 @@ def _small_disk(faults: Sequence[Fault], path: Path, console: Console) -> SmallD
         console.print(f"a full disk is skipped: {error}")
         return None
     return disk
-
-
-async def _play(plan: Plan, data_dir: Path, disk: SmallDisk | None, progress: Progress) -> Outcome:
-    outcome = Outcome(seed=plan.seed, faults=plan.faults)
-    symbols = SYMBOLS[plan.market]
-    system = LocalSystem(data_dir=data_dir, market=Market(seed=plan.seed, symbols=symbols))
-    async with (
-        chaos_system(system, nodes=plan.nodes, disk=disk, command=plan.command) as rig,
-        _shown(progress, plan.duration_s) as show,
-    ):
-        await play(
-            rig,
-            rounds(plan.seed, plan.faults, symbols=symbols, nodes=plan.nodes),
-            outcome,
-            duration_s=plan.duration_s,
-            rounds_max=plan.rounds_max,
-            patience=plan.patience,
-            on_round=show,
-        )
-        known = {what for strike in outcome.strikes for what in strike.violations}
-        found = [*rig.ended_by_themselves(), *await rig.audit()]
-        outcome.violations += [what for what in found if what not in known]
-        outcome.audit = None if rig.report is None else rig.report.to_json()
-    return outcome
 
 
 @asynccontextmanager
