@@ -186,9 +186,9 @@ async def run(
 
 
 def _run_shown(plan: Plan, console: Console, *, keep: bool) -> Outcome:
-    """Run under a data directory of its own, which is kept if anything was found."""
+    """Run under a data directory of its own, of which a copy is kept if anything was found."""
     with ExitStack() as stack:
-        data_dir = stack.enter_context(temporary_data_dir(keep=True))
+        data_dir = stack.enter_context(temporary_data_dir())
         disk = _small_disk(plan.faults, data_dir / "postgres", console)
         if disk is not None:
             stack.callback(disk.unmount)
@@ -199,10 +199,9 @@ def _run_shown(plan: Plan, console: Console, *, keep: bool) -> Outcome:
                 return await run(plan, data_dir, disk=disk, on_round=show)
 
         outcome = asyncio.run(run_shown())
-    if keep or not outcome.ok:
-        console.print(f"data and logs: {data_dir}")
-    else:
-        shutil.rmtree(data_dir, ignore_errors=True)
+        if keep or not outcome.ok:
+            kept = shutil.copytree(data_dir, data_dir.with_name(f"{data_dir.name}-kept"))
+            console.print(f"data and logs: {kept}")
     return outcome
 
 

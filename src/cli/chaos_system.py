@@ -28,6 +28,7 @@ from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import Database, new_request_id, open_database
 from store import history
 from store.embedded_postgres import EmbeddedPostgres
+from store.history import NodeRecord, SymbolRecord
 
 SETTLE_S = 20.0
 KILL_S = 30.0
@@ -122,22 +123,14 @@ class ChaosSystem:
     async def idle(self, since: datetime) -> list[str]:
         try:
             shards = {s.symbol: s for s in await history.symbols(self.database.engine)}
-            nodes = {n.name: n for n in await history.nodes(self.database.engine)}
+            nodes = await history.nodes(self.database.engine)
             state = await self.control("/control/state")
         except (StoreUnavailable, OSError) as error:
             return [f"no answer: {error}"]
         reasons: list[str] = []
         for symbol, listing in self.listings.items():
-            shard = shards[symbol]
-            node = nodes.get(shard.node or "")
-            why = ""
-            if shard.status != "running":
-                why = f"{shard.status}: {shard.reason}"
-            elif node is None or node.heartbeat_at < since:
-                why = f"node {shard.node} is not heard of"
-            elif node.exchange_at is None or node.exchange_at < since:
-                why = f"node {node.name} does not reach the exchange"
-            elif not _is_quoted(state, listing):
+            why = _why_idle(shards[symbol], nodes, since)
+            if not why and not _is_quoted(state, listing):
                 why = "no order near the price"
             if why:
                 reasons.append(f"{symbol}: {why}")
@@ -222,6 +215,22 @@ def chaos_spec(*, is_linear: bool) -> dict[str, object]:
         "order_size": {"kind": "quote", "amount": "200" if is_linear else "50"},
         "budget_quote": "50000" if is_linear else "20000",
     }
+
+
+def _why_idle(shard: SymbolRecord, nodes: Sequence[NodeRecord], since: datetime) -> str:
+    """Why nobody trades a symbol, as Postgres shows it; empty if somebody does."""
+    # One that died may have left a row by the same name, until others take over.
+    mine = [node for node in nodes if node.name == shard.node]
+    acted = [at for at in (shard.last_decision_at, shard.reconciled_at) if at is not None]
+    if shard.status != "running":
+        return f"{shard.status}: {shard.reason}"
+    if not mine or any(node.heartbeat_at < since for node in mine):
+        return f"node {shard.node} is not heard of"
+    if any(node.exchange_at is None or node.exchange_at < since for node in mine):
+        return f"node {shard.node} does not reach the exchange"
+    if not any(at >= since for at in acted):
+        return "it neither decided nor compared anything"
+    return ""
 
 
 def _is_quoted(state: Any, listing: Listing) -> bool:
