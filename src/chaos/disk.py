@@ -13,7 +13,7 @@ _CLONE_NEWNS = 0x00020000
 _WAIT_S = 10
 
 
-class NoSmallDiskError(Exception):
+class NoSmallDiskError(OSError):
     """None can be mounted here."""
 
 

@@ -60,38 +60,29 @@ async def play(
 
 async def _strike_all(rig: Rig, strikes: list[Strike]) -> list[str]:
     """Begin and end the faults of a round, each at its time; what was wrong meanwhile."""
-    held = [done for done in strikes if isinstance(done.injection.fault.effect, Killed)]
-    others = [done for done in strikes if done not in held]
-    await asyncio.gather(
-        *(_hold(rig, done) for done in others), *(_begin(rig, done) for done in held)
-    )
+    last = [done for done in strikes if isinstance(done.injection.fault.effect, Killed)]
+    await asyncio.gather(*(_hold(rig, done, heals=done not in last) for done in strikes))
     found: list[str] = []
-    for done in held:  # while something else is down its orders cannot be cancelled
+    for done in last:  # while something else is down its orders cannot be cancelled
         try:
             await heal(rig, done.injection)
         except TimeoutError as error:
-            found.append(f"kill switch: {error}")
+            found.append(f"{done.injection.fault.name}: {error}")
     return found
 
 
-async def _hold(rig: Rig, done: Strike) -> None:
-    if await _begin(rig, done):
-        try:
-            await heal(rig, done.injection)
-        except NothingToStrikeError as nothing:
-            done.skipped = str(nothing)
-
-
-async def _begin(rig: Rig, done: Strike) -> bool:
-    """Strike when it is time and hold it; whether there was anything to strike."""
+async def _hold(rig: Rig, done: Strike, *, heals: bool) -> None:
+    """Strike when it is time, hold it, and heal it unless that must wait for others."""
     await asyncio.sleep(done.injection.after_s)
     try:
         await strike(rig, done.injection)
+        await asyncio.sleep(done.injection.hold_s)
+        if heals:
+            await heal(rig, done.injection)
     except NothingToStrikeError as nothing:
         done.skipped = str(nothing)
-        return False
-    await asyncio.sleep(done.injection.hold_s)
-    return True
+    except OSError as error:  # the exchange's control API, or the disk, does not do as it is told
+        done.violations.append(f"{done.injection.fault.name} could not be done: {error}")
 
 
 async def _recovery(rig: Rig, bound_s: float) -> tuple[float | None, list[str]]:

@@ -34,6 +34,8 @@ class FakeRig:
     findings: list[list[str]] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     orders_left: bool = False
+    #: That the control API does not answer.
+    is_deaf: bool = False
     listings: Mapping[str, Listing] = field(default_factory=lambda: {"BTC/USDT": LISTING})
     disk: Disk | None = None
     #: What the exchange says is still armed.
@@ -44,6 +46,8 @@ class FakeRig:
 
     async def control(self, path: str, body: object | None = None, method: str = "") -> Any:
         self.calls.append(f"{method or ('GET' if body is None else 'POST')} {path}")
+        if self.is_deaf:
+            raise ConnectionRefusedError("nobody listens")
         return self.armed
 
     def signal(self, process: Process, node: int, number: signal.Signals) -> None:
@@ -174,7 +178,7 @@ async def test_kill_switch_is_rearmed_after_the_other_faults_are_over() -> None:
 
 async def test_orders_left_after_a_kill_are_a_violation() -> None:
     outcome = await run(FakeRig(orders_left=True), ["kill-switch"])
-    assert outcome.strikes[0].violations == ["kill switch: 2 orders open"]
+    assert outcome.strikes[0].violations == ["kill-switch: 2 orders open"]
 
 
 async def test_fault_without_an_object_is_skipped_not_passed() -> None:
@@ -198,6 +202,13 @@ async def test_armed_fault_that_fired_is_counted_and_cleared() -> None:
         "GET /control/faults",
         "DELETE /control/faults",
     ]
+
+
+async def test_fault_that_cannot_be_done_is_a_violation_and_the_run_goes_on() -> None:
+    outcome = await run(FakeRig(is_deaf=True), ["order-lost"], ["node-killed"])
+    lost, killed = outcome.strikes
+    assert lost.violations == ["order-lost could not be done: nobody listens"]
+    assert killed.violations == []
 
 
 async def test_run_ends_after_so_many_rounds() -> None:
