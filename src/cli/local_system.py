@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from chaos.rig import Listing
 from domain.errors import RequestRefused
 from orchestrator.bootstrap import Database, new_request_id
 from orchestrator.settings import AccountSettings, ApiSettings, Settings
@@ -82,7 +83,7 @@ class LocalSystem:
         config.write_text(_simulator_config(self.market))
         arguments = ["-m", "simulator", "--data-dir", self.simulator_dir, "--config", config]
         address = self.simulator_dir / "simulator.json"
-        self.simulator = await self._spawn("simulator", [str(part) for part in arguments])
+        self.simulator = await self.spawn("simulator", [str(part) for part in arguments])
         pid = self.simulator.pid
         await self._until(
             lambda: address.exists() and json.loads(address.read_text())["pid"] == pid,
@@ -92,7 +93,7 @@ class LocalSystem:
     async def start_node(self, *, failpoint: str | None = None) -> None:
         """Start a node; it is up when its own log says so or its shards appear, not yet here."""
         extra = {"GRIDKEEPER_FAILPOINT": failpoint} if failpoint else {}
-        self.node = await self._spawn("node", self.node_command, extra)
+        self.node = await self.spawn("node", self.node_command, extra)
 
     @property
     def node_pid(self) -> int:
@@ -137,13 +138,10 @@ class LocalSystem:
         )
         return await asyncio.to_thread(_fetch, request)
 
-    def log_tail(self, name: str, lines: int = 30) -> str:
-        path = self.data_dir / "logs" / f"{name}.log"
-        return "\n".join(path.read_text().splitlines()[-lines:]) if path.exists() else ""
-
-    async def _spawn(
+    async def spawn(
         self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None
     ) -> asyncio.subprocess.Process:
+        """Start Python with settings that lead to this system, and a log by that name."""
         logs = self.data_dir / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         environment = {
@@ -165,6 +163,10 @@ class LocalSystem:
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
             )
+
+    def log_tail(self, name: str, lines: int = 30) -> str:
+        path = self.data_dir / "logs" / f"{name}.log"
+        return "\n".join(path.read_text().splitlines()[-lines:]) if path.exists() else ""
 
     async def _until(
         self, is_ready: Callable[[], bool], process: asyncio.subprocess.Process
@@ -248,6 +250,17 @@ _MARKETS = {
     "XRP/USDT": ("XRP", "0.0001", "0.1", "0.6100", "2000"),
     "BTC/USDT:USDT": ("BTC", "0.1", "0.001", "61800.0", "2"),
 }
+
+
+def listing_of(symbol: str) -> Listing:
+    """A symbol as the simulated exchange lists it at first."""
+    base, tick, lot, _, _ = _MARKETS[symbol]
+    return Listing(
+        name=f"{base}USDT",
+        market="futures" if ":" in symbol else "spot",
+        tick_size=Decimal(tick),
+        step_size=Decimal(lot),
+    )
 
 
 def _simulator_config(market: Market) -> str:

@@ -29,6 +29,7 @@ NOUNS = {
     "sim": Noun("cli.sim", "Run a simulated exchange, until stopped."),
     "demo": Noun("cli.demo", "Trade on a simulated exchange, with a live table and an audit."),
     "crash-test": Noun("cli.crash_test", "Kill parts of a running system at random; audit it."),
+    "chaos": Noun("cli.chaos", "Strike a running system with faults of every kind; audit it."),
     "doctor": Noun("cli.doctor", "Check everything a node needs, with remedies."),
     "symbol": Noun("cli.symbol", "Add, update, pause, resume, remove and show symbols."),
     "order": Noun("cli.order", "Show orders, and why each exists."),

@@ -36,7 +36,7 @@ from orchestrator.workflows import (
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
-from store.engine import create_engine
+from store.engine import TRANSACTION_TIMEOUT_S, create_engine
 from store.kill_switch import KillSwitch
 from store.migrate import migrate, sqlalchemy_url
 from store.nodes import ExecutorId, Nodes
@@ -258,6 +258,7 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "run_migrations": False,
         # A lost server invalidates the whole pool at the first error; asking each time costs more.
         "db_engine_kwargs": {"pool_pre_ping": False},
+        "sys_db_idle_transaction_timeout_sec": TRANSACTION_TIMEOUT_S,
         "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",
     }

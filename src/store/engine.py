@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import CursorResult, TextClause
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from domain.errors import StoreUnavailable
 from store.migrate import sqlalchemy_url
 
-#: A transaction of ours takes milliseconds; a server that holds one this long is hung.
+#: A transaction of ours takes milliseconds: a server that holds one this long is hung, and of a
+#: client that leaves one idle so long, stopped or cut off, the server takes back the locks.
 TRANSACTION_TIMEOUT_S = 10.0
 _RETRY_S = 0.5
 
@@ -30,8 +32,10 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
 
     A connection beyond the pool would be made for one transaction and cost more than several.
     """
+    url = make_url(sqlalchemy_url(dsn))
+    given = url.query.get("options", "")
     return create_async_engine(
-        sqlalchemy_url(dsn),
+        url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=TRANSACTION_TIMEOUT_S,
@@ -41,6 +45,8 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
             "connect_timeout": 5,
             "application_name": "gridkeeper",
             "prepare_threshold": 1,
+            "options": f"{given} -c idle_in_transaction_session_timeout="
+            f"{TRANSACTION_TIMEOUT_S * 1000:.0f}".strip(),
         },
     )
 

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.program import run
+
 RECORDINGS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-PATIENCE_S = 280
-
-
-async def run(*arguments: str) -> tuple[int, Any]:
-    """Run `gridkeeper` in a process of its own; its exit code and the JSON it printed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cli.main",
-        *arguments,
-        "-o",
-        "json",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if "GRIDKEEPER" not in name},
-    )
-    async with asyncio.timeout(PATIENCE_S):
-        out, err = await process.communicate()
-    assert out, err.decode()
-    return process.returncode or 0, json.loads(out)
 
 
 async def test_demo_trades_three_symbols_and_audits_clean() -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
+from cli.local_nodes import COMMAND, LocalNode, local_node
 from cli.local_system import LocalSystem, Market, temporary_data_dir
 from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import open_database
-from support.cuttable import Cuttable, cuttable
 from support.system import RunningSystem, eventually
 
 FENCED = 75
@@ -37,61 +29,17 @@ _RUNS = """
 
 
 @dataclass
-class NodeProcess:
-    """A `gridkeeper node`, with the lines that lead out of it."""
-
-    name: str
-    process: asyncio.subprocess.Process
-    log: Path
-    to_database: Cuttable
-    to_exchange: Cuttable
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    async def ended(self, within_s: float = 30.0) -> int:
-        async with asyncio.timeout(within_s):
-            return await self.process.wait()
-
-    async def close(self) -> None:
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(signal.SIGCONT)
-                self.process.kill()
-        await self.process.wait()
-
-
-@dataclass
 class Cluster(RunningSystem):
     """A system without a node of its own, and any number of them beside."""
 
-    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    nodes: dict[str, LocalNode] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     #: Of each node, as environment variables on top of the others.
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    async def start(self, name: str, command: Sequence[str] = ("-m", "cli.main")) -> NodeProcess:
+    async def start(self, name: str, command: Sequence[str] = COMMAND) -> LocalNode:
         """Start a node; it is up when it runs symbols or the list shows it, not yet here."""
-        data_dir = self.system.data_dir / name
-        simulator_dir = data_dir / "simulator"
-        simulator_dir.mkdir(parents=True, exist_ok=True)
-        dsn = make_url(self.database.dsn)
-        to_database = await self.stack.enter_async_context(
-            cuttable(dsn.host or "127.0.0.1", dsn.port or 5432)
-        )
-        address = json.loads((self.system.simulator_dir / "simulator.json").read_text())
-        to_exchange = await self.stack.enter_async_context(
-            cuttable(address["host"], address["port"])
-        )
-        (simulator_dir / "simulator.json").write_text(
-            json.dumps(address | {"port": to_exchange.port})
-        )
-        reached = dsn.set(host="127.0.0.1", port=to_database.port)
-        log = data_dir / "node.log"
         settings = {
-            "GRIDKEEPER_DATA_DIR": str(data_dir),
-            "GRIDKEEPER_ACCOUNT__SIMULATOR_DIR": str(simulator_dir),
-            "GRIDKEEPER_DATABASE_URL": reached.render_as_string(hide_password=False),
             "GRIDKEEPER_LEASE_S": str(LEASE_S),
             "GRIDKEEPER_HEARTBEAT_S": "0.5",
             "GRIDKEEPER_ACCOUNT__RECV_WINDOW_MS": "500",
@@ -99,22 +47,11 @@ class Cluster(RunningSystem):
             "GRIDKEEPER_STALE_AFTER_MS": "3000",
             **self.settings,
         }
-        with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                "node",
-                "--name",
-                name,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={k: v for k, v in os.environ.items() if not k.startswith("GRIDKEEPER_")}
-                | settings,
-            )
-        node = NodeProcess(name, process, log, to_database, to_exchange)
+        node = await self.stack.enter_async_context(
+            local_node(self.system, self.database.dsn, name, command=command, settings=settings)
+        )
+        await node.start()
         self.nodes[name] = node
-        self.stack.push_async_callback(node.close)
         return node
 
     async def symbols_of(self) -> dict[str, set[str]]:

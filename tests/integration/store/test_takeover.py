@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.errors import StoreUnavailable
 from integration.store.factories import (
     EXECUTOR,
     add_symbol,
@@ -26,8 +31,10 @@ from integration.store.factories import (
 from orchestrator import takeover
 from orchestrator.takeover import Watchdog, this_process
 from orchestrator.workflows import queue_of, run_shard_id
+from store.engine import TRANSACTION_TIMEOUT_S, transaction
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
+from support.system import eventually
 
 ME = this_process()
 DEAD_AFTER_S = 10.0
@@ -278,3 +285,50 @@ async def test_restart_idle_queues_again_what_was_idle_twice(
         "changes": ["pause:1"],
         queue_of(EXECUTOR): ["run_shard:sim-BTC-USDT:1"],
     }
+
+
+ROUND = """
+import asyncio, sys
+from store.engine import create_engine
+from store.nodes import Nodes
+
+async def hold():
+    async with Nodes(create_engine(sys.argv[1])).only_one() as is_mine:
+        print(is_mine, flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(hold())
+"""
+
+
+async def test_round_of_a_stopped_process_keeps_others_from_theirs_for_a_while_only(
+    engine: AsyncEngine, postgres_dsn: str
+) -> None:
+    stopped = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ROUND, postgres_dsn), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert stopped.stdout is not None
+        assert await stopped.stdout.readline() == b"True\n"
+        stopped.send_signal(signal.SIGSTOP)
+
+        async def is_mine() -> bool:
+            async with Nodes(engine).only_one() as mine:
+                return mine
+
+        assert not await is_mine()
+        await eventually(is_mine, "its session is ended", 3 * TRANSACTION_TIMEOUT_S)
+    finally:
+        stopped.kill()
+        await stopped.wait()
+
+
+async def test_transaction_left_idle_is_ended_and_unavailable(engine: AsyncEngine) -> None:
+    async def leave_idle() -> None:
+        async with transaction(engine) as connection:
+            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+            await asyncio.sleep(0.5)
+            await connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable):
+        await leave_idle()

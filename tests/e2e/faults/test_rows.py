@@ -1,0 +1,126 @@
+"""Rows of the fault matrix, each by faults of chaos against one running system.
+
+Every test strikes, heals, and asks that all symbols quote again and the auditor finds nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+
+from chaos.report import Outcome
+from chaos.run import play
+from chaos.schedule import Injection, Round
+from chaos.table import FAULTS
+from cli.chaos_system import ChaosSystem, chaos_system
+from cli.local_system import LocalSystem, Market, temporary_data_dir
+from store.engine import transaction
+from support import program
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+#: Of the bounds: a test machine may be slow.
+PATIENCE = 4.0
+
+
+@dataclass
+class Field:
+    rig: ChaosSystem
+
+    async def strike(self, **hold_s: float) -> Outcome:
+        """One round of these faults at once, held for so long each; it must find nothing."""
+        injections = tuple(
+            Injection(
+                fault=FAULTS[name.replace("_", "-")],
+                after_s=0.0,
+                hold_s=held_s,
+                nodes=(0,),
+                symbol=SYMBOLS[0],
+                strength=0.0,
+            )
+            for name, held_s in hold_s.items()
+        )
+        outcome = Outcome(seed=0, faults=[item.fault for item in injections])
+        rounds = iter([Round(1, 0.0, injections)])
+        await play(self.rig, rounds, outcome, duration_s=300.0, patience=PATIENCE)
+        assert self.rig.report is not None
+        outcome.audit = self.rig.report.to_json()
+        assert outcome.ok, [done.violations for done in outcome.strikes]
+        assert all(row.injected == 1 for row in outcome.rows), outcome.strikes
+        return outcome
+
+    async def value(self, query: str) -> Any:
+        async with transaction(self.rig.database.engine) as connection:
+            return (await connection.execute(text(query))).scalar_one()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def field() -> AsyncIterator[Field]:
+    async with AsyncExitStack() as stack:
+        data_dir = stack.enter_context(temporary_data_dir())
+        system = LocalSystem(data_dir=data_dir, market=Market(symbols=SYMBOLS))
+        rig = await stack.enter_async_context(chaos_system(system, nodes=1, disk=None))
+        yield Field(rig)
+
+
+async def test_row_05_look_ups_that_fail_as_well_drop_nothing(field: Field) -> None:
+    await field.strike(order_and_look_up_lost=8.0)
+
+    assert await field.value("SELECT count(*) FROM orders WHERE status = 'unknown'") == 0
+
+
+async def test_row_10_500_on_every_request_and_503_on_orders_are_outlived(field: Field) -> None:
+    await field.strike(storm_500=4.0)
+    await field.strike(order_503_accepted=8.0)
+
+
+@pytest.mark.parametrize("fault", ["clock_ahead", "clock_behind"])
+async def test_row_11_clock_that_jumps_by_30_s_and_back_is_lived_through(
+    field: Field, fault: str
+) -> None:
+    await field.strike(**{fault: 5.0})
+
+
+async def test_row_15_maintenance_halts_and_is_resumed_from(field: Field) -> None:
+    await field.strike(maintenance=8.0)
+
+
+async def test_row_17_postgres_restarted_ended_and_hung_is_recovered_from(field: Field) -> None:
+    await field.strike(postgres_killed=0.0)
+    await field.strike(postgres_terminated=1.0)
+    await field.strike(postgres_stopped=7.0)
+
+
+async def test_row_18_postgres_killed_while_a_node_recovers_strands_nothing(field: Field) -> None:
+    await field.strike(node_killed=0.0, postgres_killed=3.0)
+
+
+async def test_row_24_refused_keys_halt_and_are_taken_again(field: Field) -> None:
+    await field.strike(keys_refused=6.0)
+
+
+async def test_row_29_kill_switch_while_the_exchange_is_cut_off_cancels_all(field: Field) -> None:
+    await field.strike(exchange_cut=4.0, kill_switch=1.0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+async def test_row_20_full_disk_is_recovered_from_once_there_is_room() -> None:
+    code, result = await program.run(
+        "chaos",
+        *("--seed", "1", "--duration", "30s", "--max-rounds", "1", "--nodes", "1"),
+        *("--faults", "disk-full", "--patience", str(PATIENCE)),
+    )
+
+    (row,) = result["faults"]
+    if row["skipped"]:
+        pytest.skip("no small file system can be mounted here")
+    assert code == 0, result
+    assert row["injected"] == 1
