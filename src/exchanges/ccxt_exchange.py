@@ -25,7 +25,7 @@ from domain.errors import (
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
-from domain.orders import Intent, OrderReport, Trade, VenueStatus
+from domain.orders import Intent, OrderRecord, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig, Mode
 from exchanges.capabilities import Address, BookCall, Call, Reply
@@ -45,12 +45,14 @@ from exchanges.conversions import (
     to_candle,
     to_decimal,
     to_instrument,
+    to_order_record,
     to_order_report,
     to_quote,
     to_trade,
 )
 from exchanges.look_up import address, client_id_of, look_up
 from exchanges.native import native_quotes
+from exchanges.own_orders import all_orders
 from exchanges.own_trades import TradeHistory
 from exchanges.rate_budget import Admission, RateBudget, Tier
 from exchanges.shared_answer import SharedAnswer
@@ -201,6 +203,9 @@ class CcxtExchange:
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         return await self._fetch_order(symbol, client_order_id, Tier.QUERY)
+
+    async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
+        return await all_orders(self._venue, symbol, self._config.trades_page, self._ask_orders)
 
     async def fetch_trades(
         self,
@@ -428,6 +433,17 @@ class CcxtExchange:
         async with self._asking(Call.TRADES) as client:
             told = await client.fetch_my_trades(of_symbol, since_ms, page, dict(params))
             return [to_trade(trade) for trade in told]
+
+    async def _ask_orders(
+        self, symbol: str, page: int, params: Mapping[str, object]
+    ) -> Sequence[OrderRecord]:
+        ids = self._venue.ids
+        async with self._asking(Call.ORDERS) as client:
+            told = await client.fetch_orders(symbol, None, page, dict(params))
+            return [
+                to_order_record({**order, "clientOrderId": client_id_of(order, ids)})
+                for order in told
+            ]
 
     async def _fetch_book(self, symbol: str) -> Structure:
         async with self._asking(Call.QUOTE) as client:
