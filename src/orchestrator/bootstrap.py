@@ -166,7 +166,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
-        await registry.bind_exchange(_name_of_exchange(settings))
+        await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
@@ -227,7 +227,7 @@ def _say_what_is_at_stake(settings: Settings) -> None:
         log.warning("venue_is_unverified", venue=account.venue, account=account.name)
 
 
-def _name_of_exchange(settings: Settings) -> str:
+def name_of_exchange(settings: Settings) -> str:
     account = settings.account
     market = "" if account.market is MarketKind.SPOT else f" {account.market}"
     return f"{account.venue} {account.mode}{market}"
