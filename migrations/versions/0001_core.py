@@ -56,6 +56,12 @@ def upgrade() -> None:
             nullable=True,
             comment="when it was rebuilt from the exchange; null if it never was",
         ),
+        sa.Column(
+            "restored_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="what ended before was left out then; null if nothing was",
+        ),
         sa.CheckConstraint("id = 1", name=op.f("installation_singleton_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("installation_pkey")),
         comment="one row: who we are in every client order id",

@@ -39,8 +39,8 @@ class Fit:
     ladder: LadderVersion
     #: Entries from here on all lie on it, venue time.
     since_ms: int
-    fitting: int
-    #: Of the newest entries, those that lie elsewhere.
+    #: How many of its levels the newest entries prove, and those of them that lie elsewhere.
+    levels: int
     misfits: tuple[Sighting, ...]
     #: Anchors, in ticks, that would fit as well: far levels may be off by a tick.
     alternatives: int
@@ -84,16 +84,17 @@ def find_ladder(
     def fits(seen: Sighting) -> bool:
         return seen.price == instrument.ticks_to_price(levels.price_ticks(seen.index))
 
-    fitting, since_ms = 0, newest[0].at_ms
+    since_ms = sightings[-1].at_ms + 1
     for seen in reversed(sightings):
         if not fits(seen):
             break
-        fitting, since_ms = fitting + 1, seen.at_ms
+        since_ms = seen.at_ms
+    misfits = tuple(seen for seen in newest if not fits(seen))
     return Fit(
         ladder=ladder,
         since_ms=since_ms,
-        fitting=fitting,
-        misfits=tuple(seen for seen in newest if not fits(seen)),
+        levels=len({seen.index for seen in newest if fits(seen)}),
+        misfits=misfits,
         alternatives=high - low,
     )
 

@@ -57,10 +57,11 @@ _IS_USED = text("""
 """)
 
 _TAKE_OVER = text("""
-    INSERT INTO installation (id, nonce, exchange, restored_at)
-    VALUES (1, :nonce, :exchange, clock_timestamp())
+    INSERT INTO installation (id, nonce, exchange, restored_at, restored_since)
+    VALUES (1, :nonce, :exchange, clock_timestamp(), :since)
     ON CONFLICT (id) DO UPDATE
-       SET nonce = excluded.nonce, restored_at = excluded.restored_at
+       SET nonce = excluded.nonce, exchange = excluded.exchange,
+           restored_at = excluded.restored_at, restored_since = excluded.restored_since
      WHERE coalesce(installation.exchange, excluded.exchange) = excluded.exchange
     RETURNING nonce
 """)
@@ -134,6 +135,8 @@ class RestoredAccount:
     balances: Mapping[str, Decimal]
     #: Of contracts: movements beside trades up to this venue time are part of the balances.
     income_ms: int = 0
+    #: Venue time; what ended before is left out.
+    since_ms: int | None = None
 
 
 async def refuse_used(engine: AsyncEngine) -> None:
@@ -162,7 +165,12 @@ async def record_restored(
         await lock_account(connection, restored.account)
         await _refuse_used(connection)
         taken = await connection.execute(
-            _TAKE_OVER, {"nonce": restored.nonce, "exchange": restored.exchange}
+            _TAKE_OVER,
+            {
+                "nonce": restored.nonce,
+                "exchange": restored.exchange,
+                "since": None if restored.since_ms is None else moment(restored.since_ms),
+            },
         )
         if taken.one_or_none() is None:
             raise RequestRefused("this database is tied to another exchange than this account's")

@@ -58,6 +58,7 @@ installation = Table(
     Column("exchange", Text, comment="venue and mode of its orders; it never changes"),
     _moment("created_at", "when this database was first used", default=True),
     _moment("restored_at", "when it was rebuilt from the exchange; null if it never was"),
+    _moment("restored_since", "what ended before was left out then; null if nothing was"),
     CheckConstraint("id = 1", name="singleton"),
     comment="one row: who we are in every client order id",
 )

@@ -25,8 +25,18 @@ RESTORE_WAIT_S = 120.0
 
 SLOTS = """
     SELECT shard, ladder_version, slot, inventory, cost, closed, closed_cost, proceeds, fee_base,
-           fee_quote, buy_generation, sell_generation, trades
-      FROM slots ORDER BY shard, ladder_version, slot
+           fee_quote, trades
+      FROM slots WHERE trades > 0 ORDER BY shard, ladder_version, slot
+"""
+#: The last id of each slot and side that an exchange order has; what was refused has none.
+USED = """
+    SELECT shard, ladder_version, slot, side, max(generation) FROM orders
+     WHERE venue_order_id IS NOT NULL
+     GROUP BY shard, ladder_version, slot, side ORDER BY shard, ladder_version, slot, side
+"""
+NEXT_IDS_ARE_NEW = """
+    SELECT bool_and(CASE side WHEN 'buy' THEN buy_generation ELSE sell_generation END >= generation)
+      FROM orders JOIN slots USING (shard, ladder_version, slot)
 """
 PAIRS = """
     SELECT shard, ladder_version, slot, closing_trade_id, quantity, cost, proceeds, profit
@@ -76,7 +86,7 @@ def declare(path: Path, symbols: Sequence[str], ratio: str = "1.0005") -> str:
 
 
 async def facts(running: RunningSystem) -> dict[str, list[Any]]:
-    queries = {"slots": SLOTS, "pairs": PAIRS, "fills": FILLS, "live": LIVE}
+    queries = {"slots": SLOTS, "used": USED, "pairs": PAIRS, "fills": FILLS, "live": LIVE}
     return {
         name: [tuple(row) for row in await running.rows(query)] for name, query in queries.items()
     }
@@ -120,6 +130,7 @@ async def test_lost_database_is_rebuilt_from_the_exchange_and_trades_on(
         async with open_database(system.settings) as database:
             running = RunningSystem(system, database)
             assert await facts(running) == known
+            assert await running.value(NEXT_IDS_ARE_NEW)
             await system.start_node()
             await running.until_trading()
             assert (await facts(running))["slots"] == known["slots"]

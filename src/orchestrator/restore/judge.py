@@ -72,6 +72,7 @@ def judge(seen: AccountSurvey, wanted: Wanted) -> Restoration:
         installations=installations,
         symbols=tuple(symbols),
         untraded=tuple(untraded),
+        since_ms=wanted.since_ms,
         last_shard=max(tag.shard for tag in tags),
         problems=tuple(problems),
     )

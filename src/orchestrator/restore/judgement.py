@@ -60,5 +60,7 @@ class Restoration:
     untraded: tuple[str, ...] = ()
     #: Highest number of a shard that any id names.
     last_shard: int = 0
+    #: Venue time; what ended before is left out.
+    since_ms: int | None = None
     #: Why it must not be done; empty if nothing speaks against it.
     problems: tuple[str, ...] = ()

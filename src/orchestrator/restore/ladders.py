@@ -110,13 +110,15 @@ def _sightings(orders: Sequence[TaggedOrder]) -> list[Sighting]:
 
 
 def _refuse_unfit(version: int, fit: Fit | None, orders: int) -> None:
-    if fit is None or len(fit.misfits) > fit.fitting:
-        found = "no anchor" if fit is None else f"{len(fit.misfits)} of the newest beside anchor"
-        anchor = "" if fit is None else f" {fit.ladder.anchor}"
+    beside = {seen.index for seen in fit.misfits} if fit else set()
+    if fit is None or len(beside) >= fit.levels:
+        found = "no anchor that does"
+        if fit is not None:
+            found = f"{len(beside)} levels beside it, {fit.levels} on it at {fit.ladder.anchor}"
         raise ConfigurationError(
             field="spacing",
             rule=f"must put the prices of {orders} orders of ladder {version} on its levels",
-            value=f"{found}{anchor}",
+            value=found,
             remedy="declare the grid as it was when it traded, and change it afterwards",
         )
 

@@ -53,6 +53,7 @@ async def record(
         ],
         balances=seen.balances,
         income_ms=seen.exchange_ms,
+        since_ms=restoration.since_ms,
     )
     run = {
         "name": RUN_SHARD,

@@ -50,7 +50,7 @@ def test_find_ladder_puts_every_entry_on_its_level(
     sightings = see(make_ladder(anchor, spacing), indices)
     fit = find_ladder(sightings, 0, spacing, WINDOW, INSTRUMENT)
     assert fit is not None
-    assert fit.fitting == len(indices)
+    assert fit.levels == len(set(indices))
     assert not fit.misfits
     assert fit.since_ms == 1
     found_ticks = INSTRUMENT.price_to_ticks(fit.ladder.anchor)
@@ -78,7 +78,7 @@ def test_find_ladder_of_a_version_made_anew_takes_the_newer_one() -> None:
     fit = find_ladder([*old, *new], 0, STEP, WINDOW, INSTRUMENT)
     assert fit is not None
     assert fit.ladder.anchor == Decimal("100.25")
-    assert (fit.since_ms, fit.fitting, fit.misfits) == (1_000, 120, ())
+    assert (fit.since_ms, fit.levels, fit.misfits) == (1_000, 3, ())
 
 
 def test_find_ladder_of_a_wrong_step_names_the_entries_beside_it() -> None:
