@@ -194,7 +194,7 @@ async def _refuse_used(connection: AsyncConnection) -> None:
 
 
 async def _record_symbol(connection: AsyncConnection, symbol: RestoredSymbol) -> None:
-    shard, instrument, rebuilt = symbol.shard, symbol.instrument, symbol.rebuilt
+    shard, instrument = symbol.shard, symbol.instrument
     spec = json.dumps(dict(symbol.spec))
     await connection.execute(ADD_INSTRUMENT, instrument_values(instrument))
     await connection.execute(
@@ -232,6 +232,12 @@ async def _record_symbol(connection: AsyncConnection, symbol: RestoredSymbol) ->
             "note": RESTORED,
         },
     )
+    await _record_history(connection, symbol)
+
+
+async def _record_history(connection: AsyncConnection, symbol: RestoredSymbol) -> None:
+    """Orders under one decision that stands for all that are lost, and what came of them."""
+    shard, instrument, rebuilt = symbol.shard, symbol.instrument, symbol.rebuilt
     decision = decision_id(symbol.key, 0, 0)
     await connection.execute(
         _ADD_DECISION,

@@ -77,8 +77,11 @@ class Evidence:
         It had ended by then, and belongs to a shard that was removed, or is older than what the
         operator had restored.
         """
-        restoration, tag = self.database.restoration, self.tag(order.client_order_id)
-        if restoration is None or tag is None or order.ended_ms is None:
+        restoration = self.database.restoration
+        if restoration is None or order.ended_ms is None or order.client_order_id in self.intents:
+            return False
+        tag = self.tag(order.client_order_id)
+        if tag is None:
             return False
         is_removed = all(shard.shard != tag.shard for shard in self.database.shards)
         is_older = restoration.since_ms is not None and order.ended_ms < restoration.since_ms
