@@ -238,8 +238,8 @@ def _kept(orders: Sequence[TaggedOrder], since_ms: int) -> list[TaggedOrder]:
         if order.record.rests:
             began_ms[order.tag.slot] = min(began_ms[order.tag.slot], order.record.placed_ms)
     for order in sorted(orders, key=lambda order: order.record.changed_ms, reverse=True):
-        slot = order.tag.slot
-        if order.record.rests or order.record.changed_ms >= began_ms[slot]:
+        slot, changed_ms = order.tag.slot, order.record.changed_ms
+        if order.record.rests or changed_ms >= since_ms or changed_ms > began_ms[slot]:
             began_ms[slot] = min(began_ms[slot], order.record.placed_ms)
             kept.add(order.record.report.venue_order_id)
     return [order for order in orders if order.record.report.venue_order_id in kept]
