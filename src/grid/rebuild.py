@@ -133,15 +133,19 @@ def last_generations(orders: Iterable[TaggedOrder]) -> dict[SlotSide, int]:
     return last
 
 
-def misfit(grid: Grid, order: RebuiltOrder) -> str:
-    """Why a live order does not belong into a grid; empty if it does."""
-    tag, report = order.order.tag, order.order.record.report
-    instrument = grid.instrument
-    if report.price % instrument.tick_size or report.quantity % instrument.lot_size:
+def contradiction(grid: Grid, order: RebuiltOrder) -> str:
+    """Why a grid cannot have a live order at all; empty if it can."""
+    report, role = order.order.record.report, grid.role_of(order.order.tag.slot)
+    if report.price % grid.instrument.tick_size or report.quantity % grid.instrument.lot_size:
         return "its price or quantity is not in the market's steps"
-    if order.order.role is not grid.role_of(tag.slot):
-        return f"the slot is {grid.role_of(tag.slot).name.lower()} in this grid"
-    lower, upper = (instrument.ticks_to_price(ticks) for ticks in grid.levels(tag.slot))
+    return "" if order.order.role is role else f"its slot is {role.name.lower()} in this grid"
+
+
+def misfit(grid: Grid, order: RebuiltOrder) -> str:
+    """Why a grid would not place a live order so, and cancel it; empty if it keeps it."""
+    tag, report = order.order.tag, order.order.record.report
+    levels = grid.levels(tag.slot)
+    lower, upper = (grid.instrument.ticks_to_price(price_ticks) for price_ticks in levels)
     level = lower if tag.side is Side.BUY else upper
     if tag.purpose is Purpose.ENTRY:
         return "" if report.price == level else f"its slot enters at {level}"

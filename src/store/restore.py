@@ -188,8 +188,8 @@ async def _refuse_used(connection: AsyncConnection) -> None:
     found = await connection.execute(_IS_USED)
     if found.scalar_one():
         raise RequestRefused(
-            "this database knows of symbols, trades or requests: only an empty one is rebuilt;"
-            " name a new data directory or database"
+            "this database knows of symbols or trades, or a request waits: only an empty one is"
+            " rebuilt; name a new data directory or database"
         )
 
 

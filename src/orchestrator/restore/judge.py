@@ -11,7 +11,7 @@ from domain.errors import ConfigurationError
 from domain.ids import OrderTag, Purpose
 from domain.instrument import MarketKind
 from grid.grid import Grid
-from grid.rebuild import Gap, Rebuilt, TaggedOrder, misfit, rebuild
+from grid.rebuild import Gap, Rebuilt, TaggedOrder, contradiction, misfit, rebuild
 from grid.spec import GridSpec
 from orchestrator.restore.judgement import Restoration, SymbolRestoration
 from orchestrator.restore.ladders import find_ladders, find_phase, find_start
@@ -147,6 +147,19 @@ def _objections(restored: SymbolRestoration, orders: Sequence[TaggedOrder]) -> l
         f" removed, rests: cancel it"
         for order in orders
         if order.record.rests and order.tag.shard != restored.shard
+    ]
+    problems += [
+        f"order {order.order.record.report.client_order_id} cannot be taken over: {reason}; cancel"
+        " it, or declare the grid as it was"
+        for order in restored.rebuilt.live
+        if (reason := contradiction(restored.grid, order))
+    ]
+    grid = restored.grid
+    problems += [
+        f"slot {slot.id} holds {grid.instrument.units_to_base(slot.inventory_units)}, and is"
+        f" {grid.role_of(slot.id).name.lower()} in this grid: declare the mode in which it traded"
+        for slot in restored.rebuilt.slots.values()
+        if slot.inventory_units * grid.role_of(slot.id) < 0
     ]
     places = Counter(order.order.slot_side for order in restored.rebuilt.live)
     problems += [

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from domain.contracts import Position
 from domain.errors import RequestRefused, TransientVenueError
 from domain.ids import OrderTag, VenueOrderId
 from domain.instrument import Instrument, MarketKind
 from domain.orders import OrderRecord, Trade
+from orchestrator.changes import until_venue_answers
 from orchestrator.opening import CONSISTENT_READS, QUIET_MS
 from ports.exchange import ExchangePort
 
@@ -52,14 +54,21 @@ async def survey_account(exchange: ExchangePort, symbols: Collection[str]) -> Ac
     for symbol in symbols:
         if symbol not in markets:
             raise RequestRefused(f"{symbol} is not traded on account {exchange.account}")
-    now_ms = [(await exchange.fetch_quote(symbol)).exchange_ms for symbol in symbols]
-    orders = {symbol: await exchange.fetch_orders(symbol) for symbol in symbols}
-    trades = {symbol: list(await exchange.fetch_trades(symbol)) for symbol in symbols}
+    now_ms = (await exchange.fetch_quote(next(iter(symbols)))).exchange_ms if symbols else 0
+    # Many symbols at once use up the rate budget: each waits for its turn.
+    orders = {
+        symbol: await until_venue_answers(partial(exchange.fetch_orders, symbol))
+        for symbol in symbols
+    }
+    trades = {
+        symbol: list(await until_venue_answers(partial(exchange.fetch_trades, symbol)))
+        for symbol in symbols
+    }
     for _ in range(CONSISTENT_READS):
         balances = await exchange.fetch_balances()
         positions = {symbol: await _position(exchange, markets[symbol]) for symbol in symbols}
         has_wallet = any(markets[symbol].kind is MarketKind.LINEAR for symbol in symbols)
-        if has_wallet and await exchange.fetch_income(max(now_ms) - QUIET_MS):
+        if has_wallet and await exchange.fetch_income(now_ms - QUIET_MS):
             raise TransientVenueError("the wallet is just moving: try again in a moment")
         newer = {symbol: await _newer(exchange, symbol, trades[symbol]) for symbol in symbols}
         if not any(newer.values()):
@@ -75,7 +84,7 @@ async def survey_account(exchange: ExchangePort, symbols: Collection[str]) -> Ac
                     for symbol in symbols
                 },
                 balances=balances,
-                exchange_ms=max(now_ms),
+                exchange_ms=now_ms,
             )
         for symbol, found in newer.items():
             trades[symbol] += found

@@ -238,6 +238,31 @@ def test_restore_into_a_used_database_is_refused(
     assert "only an empty one is rebuilt" in refused["error"]["message"]
 
 
+@pytest.mark.usefixtures("exchange")
+def test_restore_where_a_request_waits_is_refused(
+    gridkeeper: CommandLine, dsn: str, file: str
+) -> None:
+    options = ["--step", "1", "--buy-window", "3", "--sell-window", "3", "--order-base", "0.1"]
+    gridkeeper("symbol", "add", SYMBOL, *options, "--budget", "10000")
+    refused = gridkeeper.json("restore", "--file", file, "--yes", code=Exit.REFUSED)
+    assert "waits" in refused["error"]["message"]
+    assert rows(dsn, "SELECT count(*) FROM shards") == [(0,)]
+
+
+def test_restore_of_a_database_of_another_exchange_is_refused(
+    gridkeeper: CommandLine, dsn: str, file: str, exchange: FakeExchange
+) -> None:
+    gridkeeper("restore", "--file", file, "--preview")
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO installation (id, nonce, exchange) VALUES (1, 5, 'kraken live')"
+        )
+    refused = gridkeeper.json("restore", "--file", file, "--yes", code=Exit.REFUSED)
+    assert "tied to another exchange" in refused["error"]["message"]
+    assert rows(dsn, "SELECT nonce, restored_at FROM installation") == [(5, None)]
+    assert exchange.open_orders()
+
+
 def test_restore_beside_an_installation_that_trades_is_refused(
     gridkeeper: CommandLine, dsn: str, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,14 @@ from domain.ids import ClientOrderId, Purpose, Side
 from domain.instrument import MarketKind
 from domain.orders import OrderRecord, OrderReport, OrderStatus, Trade, VenueStatus
 from grid.grid import Grid
-from grid.rebuild import Rebuilt, TaggedOrder, last_generations, misfit, rebuild
+from grid.rebuild import (
+    Rebuilt,
+    TaggedOrder,
+    contradiction,
+    last_generations,
+    misfit,
+    rebuild,
+)
 from grid.slots import Slot
 from unit.grid.factories import (
     LOT_UNITS,
@@ -146,7 +153,7 @@ def test_rebuild_of_any_history_gives_the_slots_that_traded(shard: ToldShard) ->
         known = shard.live[slot_side]
         assert order.status is known.status
         assert shard.instrument.quantity_to_lots(order.rest) == known.remaining_lots
-        assert misfit(shard.grid, order) == ""
+        assert contradiction(shard.grid, order) == misfit(shard.grid, order) == ""
 
 
 @given(traded(), st.data())
@@ -249,7 +256,6 @@ def test_rebuild_passes_over_trades_of_others() -> None:
         pytest.param(-1, Side.BUY, 9_901, Purpose.ENTRY, "enters at 99.00", id="entry beside it"),
         pytest.param(-1, Side.SELL, 10_005, Purpose.EXIT, "", id="exit better than its level"),
         pytest.param(-1, Side.SELL, 9_999, Purpose.EXIT, "exits at 100.00", id="exit worse"),
-        pytest.param(-1, Side.SELL, 10_000, Purpose.ENTRY, "slot is long", id="other role"),
         pytest.param(-1, Side.SELL, 1, Purpose.FLATTEN, "", id="a stop sells at any price"),
     ],
 )
@@ -260,3 +266,24 @@ def test_misfit_names_what_the_grid_would_have(
     (live,) = rebuild(GRID, [order], []).live
     assert said in misfit(GRID, live)
     assert bool(said) == bool(misfit(GRID, live))
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "quantity", "said"),
+    [
+        pytest.param(Side.BUY, "99.00", "1", "", id="as the grid has it"),
+        pytest.param(Side.BUY, "98.70", "1", "", id="beside its level"),
+        pytest.param(Side.SELL, "100.00", "1", "its slot is long", id="other role"),
+        pytest.param(Side.BUY, "99.001", "1", "in the market's steps", id="between ticks"),
+        pytest.param(Side.BUY, "99.00", "0.15", "in the market's steps", id="between lots"),
+    ],
+)
+def test_contradiction_names_what_no_grid_can_have(
+    side: Side, price: str, quantity: str, said: str
+) -> None:
+    order = told(make_order(-1, side, 9_900, purpose=Purpose.ENTRY), VenueStatus.OPEN, "0")
+    report = replace(order.record.report, price=Decimal(price), quantity=Decimal(quantity))
+    order = replace(order, record=replace(order.record, report=report))
+    (live,) = rebuild(GRID, [order], []).live
+    assert said in contradiction(GRID, live)
+    assert bool(said) == bool(contradiction(GRID, live))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -15,10 +15,17 @@ from domain.ids import Purpose, Side, SlotId
 from domain.instrument import MarketKind
 from domain.orders import Intent, OrderRecord, Trade, VenueStatus
 from grid.spec import GridSpec
-from orchestrator.restore import AccountSurvey, Restoration, Wanted, judge, refuse_alive
+from orchestrator.restore import (
+    AccountSurvey,
+    Restoration,
+    Wanted,
+    judge,
+    refuse_alive,
+    survey_account,
+)
 from orchestrator.restore.survey import SymbolSurvey
 from ports.store import Desired
-from support.fake_exchange import BTC
+from support.fake_exchange import BTC, FakeExchange
 from unit.symbol_manager.factories import (
     ENTRY_LOTS,
     NONCE,
@@ -202,6 +209,39 @@ def test_judge_of_a_live_order_beside_its_level_names_it() -> None:
     ((order, reason),) = restored.misfits
     assert order.order.record.report.client_order_id == beside.client_order_id
     assert reason == "its slot enters at 97.00"
+
+
+def test_judge_of_another_mode_than_was_traded_refuses() -> None:
+    refused = judged(survey_of(), make_spec(mode="short", base_inventory="1"))
+    assert "slot -1 of ladder 0 holds 0.1" in problem_of(refused)
+    assert f"order {EXIT.client_order_id} cannot be taken over" in problem_of(refused)
+
+
+async def test_survey_looks_again_when_a_trade_comes_between_its_questions() -> None:
+    """The balances must be those after the last of the trades."""
+
+    class Busy(FakeExchange):
+        async def fetch_balances(self) -> Mapping[str, Decimal]:
+            told = await super().fetch_balances()
+            if len(self.trades) < 2:
+                self.trade(ENTRY.client_order_id, "0.05")
+            return told
+
+    exchange = Busy()
+    exchange.set_price("99.49", "99.51", 5)
+    exchange.orders[ENTRY.client_order_id] = make_report(ENTRY)
+
+    seen = await survey_account(exchange, [SYMBOL])
+
+    told = seen.symbols[SYMBOL]
+    assert [trade.quantity for trade in told.trades] == [Decimal("0.05")] * 2
+    assert seen.balances == exchange.balances
+    assert [tag for _, tag in told.orders] == [ENTRY.tag]
+
+
+async def test_survey_of_a_symbol_that_is_not_traded_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="XRP/USDT is not traded on account sim"):
+        await survey_account(FakeExchange(), ["XRP/USDT"])
 
 
 def test_judge_of_two_orders_on_one_side_of_a_slot_refuses() -> None:
