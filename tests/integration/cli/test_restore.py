@@ -14,7 +14,10 @@ import pytest
 import cli.restore
 from cli.exits import Exit
 from domain.ids import Side, SymbolKey
+from domain.market import BookTop
 from domain.orders import Intent, OrderRecord, VenueStatus
+from grid.desired import Stance, desired_orders
+from grid.plan import IntentFactory, diff
 from orchestrator.workflows import run_shard_id
 from ports.store import Claim, Loaded
 from store.engine import create_engine
@@ -38,7 +41,6 @@ symbols:
 ENTRY = make_intent(-1, Side.BUY)
 EXIT = make_intent(-1, Side.SELL, 9_999, generation=3)
 LOWER = make_intent(-2, Side.BUY)
-NOBODY = "nobody"
 
 
 class LatecomersExchange(FakeExchange):
@@ -211,7 +213,14 @@ def test_restore_of_an_order_that_fits_nowhere_must_be_told_to_cancel_it(
 
     (symbol,) = restored(gridkeeper, file, "--cancel-unknown")["symbols"]
     assert symbol["misfits"].keys() == {beside.client_order_id}
-    assert rows(dsn, "SELECT count(*) FROM orders WHERE status = 'open'") == [(3,)]
+    state = ShardState(*asyncio.run(claimed(dsn, SHARD)))
+    live = state.live_orders()
+    book = BookTop(9_949, 9_951, 0)
+    wanted = desired_orders(state.grid, state.slots, book, live, stance=Stance.TRADE)
+    intents = IntentFactory(nonce=NONCE, shard=SHARD, client_order_id=exchange.ids.encode)
+    plan = diff(wanted, live, state.slots, intents)
+    assert [cancel.client_order_id for cancel in plan.cancels] == [beside.client_order_id]
+    assert plan.places == ()
 
 
 def test_restore_of_missing_trades_is_refused_and_may_begin_later(
