@@ -61,7 +61,7 @@ def restore(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Leave out what ended before, such as 2026-01-31.", metavar="DATE"),
+        typer.Option(help="Leave out what ended before, such as 2026-01-31, UTC.", metavar="DATE"),
     ] = None,
     cancel_unknown: Annotated[
         bool, typer.Option("--cancel-unknown", help="Cancel resting orders that fit nowhere.")

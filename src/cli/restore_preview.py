@@ -14,7 +14,7 @@ from ports.store import Desired
 #: What no exchange knows.
 _LOST = (
     "lost: why each order was decided, requests and their results, former versions of the grids,"
-    " removed symbols, and stops that were touched"
+    " removed symbols, pauses, and stops that were touched"
 )
 _SHOWN = (
     "symbol",
@@ -69,7 +69,7 @@ def lines_of(found: Restoration) -> list[str]:
 
 def _symbol(each: SymbolRestoration) -> dict[str, object]:
     rebuilt = each.rebuilt
-    fit = each.fits[-1]
+    fit, instrument = each.fits[-1], each.grid.instrument
     misfits = {order.order.record.report.client_order_id: why for order, why in each.misfits}
     return {
         "symbol": each.symbol,
@@ -79,6 +79,16 @@ def _symbol(each: SymbolRestoration) -> dict[str, object]:
         "ladder_version": fit.ladder.version,
         "levels_proven": fit.levels,
         "slots_holding": sum(bool(slot.inventory_units) for slot in rebuilt.slots.values()),
+        "slots": [
+            {
+                "ladder_version": slot.id.version,
+                "slot": slot.id.number,
+                "inventory": instrument.units_to_base(slot.inventory_units),
+                "cost": instrument.units_to_quote(slot.cost_units),
+            }
+            for slot in sorted(rebuilt.slots.values(), key=lambda slot: slot.id)
+            if slot.inventory_units
+        ],
         "inventory": each.inventory,
         "cost": each.cost,
         "pairs": len(rebuilt.pairs),
@@ -88,7 +98,7 @@ def _symbol(each: SymbolRestoration) -> dict[str, object]:
         "orders_to_cancel": len(misfits),
         "misfits": misfits,
         "began_with": {
-            str(slot.number): each.grid.instrument.units_to_base(began.inventory_units)
+            str(slot.number): instrument.units_to_base(began.inventory_units)
             for slot, began in rebuilt.began.items()
         },
         "former_orders": each.former_orders,

@@ -127,7 +127,7 @@ class RestoredAccount:
     account: str
     nonce: int
     exchange: str
-    #: Highest number of a shard that any id names.
+    #: Highest number that any shard may have had.
     last_shard: int
     symbols: Sequence[RestoredSymbol]
     #: What the account holds after the last of the trades: free plus locked, of contracts the

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.errors import ConfigurationError
-from domain.ids import OrderTag, Purpose
+from domain.ids import MAX_SHARD, OrderTag, Purpose
 from domain.instrument import MarketKind
 from grid.grid import Grid
 from grid.rebuild import Gap, Rebuilt, TaggedOrder, contradiction, misfit, rebuild
@@ -18,6 +18,9 @@ from orchestrator.restore.ladders import find_ladders, find_phase, find_start
 from orchestrator.restore.survey import AccountSurvey, SymbolSurvey
 from ports.store import Desired
 
+#: Symbols that are not declared may have had higher numbers, and nobody asks for their orders: so
+#: many numbers are passed over, lest an id come twice.
+UNDECLARED_SHARDS = 1_000
 #: Gaps that are told one by one.
 _GAPS_MAX = 5
 
@@ -73,7 +76,7 @@ def judge(seen: AccountSurvey, wanted: Wanted) -> Restoration:
         symbols=tuple(symbols),
         untraded=tuple(untraded),
         since_ms=wanted.since_ms,
-        last_shard=max(tag.shard for tag in tags),
+        last_shard=min(max(tag.shard for tag in tags) + UNDECLARED_SHARDS, MAX_SHARD),
         problems=tuple(problems),
     )
 

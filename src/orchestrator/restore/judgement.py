@@ -58,7 +58,7 @@ class Restoration:
     symbols: tuple[SymbolRestoration, ...] = ()
     #: Declared, and without any order of ours.
     untraded: tuple[str, ...] = ()
-    #: Highest number of a shard that any id names.
+    #: Highest number that any shard may have had.
     last_shard: int = 0
     #: Venue time; what ended before is left out.
     since_ms: int | None = None

@@ -18,6 +18,7 @@ from domain.market import BookTop
 from domain.orders import Intent, OrderRecord, VenueStatus
 from grid.desired import Stance, desired_orders
 from grid.plan import IntentFactory, diff
+from orchestrator.restore.judge import UNDECLARED_SHARDS
 from orchestrator.workflows import run_shard_id
 from ports.store import Claim, Loaded
 from store.engine import create_engine
@@ -130,6 +131,10 @@ def test_restore_makes_a_shard_that_knows_its_orders_and_slots(
     answer = restored(gridkeeper, file)
     (symbol,) = answer["symbols"]
     assert (symbol["shard"], symbol["anchor"], symbol["orders_kept"]) == (SHARD, "100", 2)
+    assert [(slot["slot"], slot["inventory"]) for slot in symbol["slots"]] == [
+        (-2, "0.039996"),
+        (-1, "0.09999"),
+    ]
 
     claim, loaded = asyncio.run(claimed(dsn, SHARD))
     state = ShardState(claim, loaded)
@@ -174,7 +179,9 @@ def test_restore_numbers_new_symbols_above_the_restored_ones(
     gridkeeper: CommandLine, dsn: str, file: str
 ) -> None:
     restored(gridkeeper, file)
-    assert rows(dsn, "SELECT nextval(pg_get_serial_sequence('shards', 'shard'))") == [(SHARD + 1,)]
+    assert rows(dsn, "SELECT nextval(pg_get_serial_sequence('shards', 'shard'))") == [
+        (SHARD + UNDECLARED_SHARDS + 1,)
+    ]
     started = "SELECT status FROM dbos.workflow_status WHERE name = 'run_shard'"
     assert rows(dsn, started) == [("ENQUEUED",)]
 
@@ -194,7 +201,7 @@ def test_restore_shows_and_does_nothing_unless_it_is_confirmed(
     gridkeeper: CommandLine, dsn: str, file: str
 ) -> None:
     shown = gridkeeper("restore", "--file", file, "--preview")
-    assert f"installation {NONCE}; new symbols are numbered from {SHARD + 1} on" in shown
+    assert f"installation {NONCE}; new symbols are numbered from {SHARD + 1001} on" in shown
     assert "lost: why each order was decided" in shown
     asked = gridkeeper.json("restore", "--file", file, code=Exit.INVALID)
     assert asked["error"]["field"] == "--yes"

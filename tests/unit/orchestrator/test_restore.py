@@ -108,7 +108,7 @@ def problem_of(restoration: Restoration) -> str:
 def test_judge_rebuilds_slots_pairs_and_live_orders() -> None:
     restoration = judged(survey_of())
     assert restoration.problems == ()
-    assert (restoration.nonce, restoration.last_shard) == (NONCE, SHARD)
+    assert (restoration.nonce, restoration.last_shard) == (NONCE, SHARD + 1_000)
     (restored,) = restoration.symbols
     assert (restored.shard, restored.desired) == (SHARD, Desired.RUNNING)
     assert restored.inventory == Decimal("0.1")
