@@ -76,6 +76,8 @@ class Intent:
     filled: Decimal
     #: When it was committed where Postgres keeps that (`track_commit_timestamp`), else inserted.
     committed_ms: int
+    #: Written down from what the exchange told, after the database was lost.
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,15 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """That the database was rebuilt from the exchange."""
+
+    restored_ms: int
+    #: What ended before was left out; `None` if nothing was.
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """One moment of Postgres."""
 
@@ -162,8 +173,11 @@ class Database:
     #: Those of the acknowledged requests that exist, by id.
     workflows: Mapping[str, Workflow]
     adoptions: tuple[Adoption, ...] = ()
+    #: `None` if it never was.
+    restoration: Restoration | None = None
 
 
+_INSTALLATION = "SELECT nonce, restored_at, restored_since FROM installation"
 _SHARDS = """
     SELECT shard, symbol, desired, status, status_reason, phase ->> 'stage' AS stage,
            created_at, ended_at, found_position
@@ -179,7 +193,7 @@ _LADDERS = """
 #: A decision's row is written once, by the statement that writes its intents.
 _INTENTS = """
     SELECT client_order_id, orders.shard, ladder_version, slot, purpose, side, generation, price,
-           quantity, reduce_only, status, filled,
+           quantity, reduce_only, status, filled, restored,
            CASE WHEN current_setting('track_commit_timestamp')::boolean
                 THEN greatest(intended_at, pg_xact_commit_timestamp(decisions.xmin))
                 ELSE intended_at END AS committed_at
@@ -231,9 +245,10 @@ async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
         accounts = [row["account"] for row in await _all(connection, _ACCOUNTS)]
         if len(accounts) > 1:
             raise UnauditableDatabaseError(f"one account expected, found {sorted(accounts)}")
-        nonces = await _all(connection, "SELECT nonce FROM installation")
+        installations = await _all(connection, _INSTALLATION)
         return Database(
-            nonce=nonces[0]["nonce"] if nonces else None,
+            nonce=installations[0]["nonce"] if installations else None,
+            restoration=_restoration(installations[0]) if installations else None,
             is_killed=(await _all(connection, _KILLED))[0]["is_killed"],
             shards=tuple(_shard(row) for row in await _all(connection, _SHARDS)),
             ladders=tuple(_ladder(row) for row in await _all(connection, _LADDERS)),
@@ -288,6 +303,16 @@ async def _workflows(
         row["workflow_uuid"]: Workflow(name=row["name"], status=row["status"])
         for row in await _all(connection, _WORKFLOWS, list(acknowledged))
     }
+
+
+def _restoration(row: Mapping[str, Any]) -> Restoration | None:
+    if row["restored_at"] is None:
+        return None
+    since: datetime | None = row["restored_since"]
+    return Restoration(
+        restored_ms=_milliseconds(row["restored_at"]),
+        since_ms=None if since is None else _milliseconds(since),
+    )
 
 
 def _shard(row: Mapping[str, Any]) -> Shard:

@@ -41,6 +41,7 @@ class ExchangeOrder:
     accepted_seq: int
     #: The record that ended it; `None` while it is open.
     ended_seq: int | None = None
+    ended_ms: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -221,7 +222,7 @@ class LedgerFold:
                 )
             case "order_cancelled" | "order_expired":
                 key = record["symbol"], str(record["order_id"])
-                self._orders[key] = replace(self._orders[key], ended_seq=record["seq"])
+                self._orders[key] = _ended(self._orders[key], record)
             case kind:
                 raise LedgerUnreadableError(f"record {record['seq']} is of unknown kind {kind!r}")
 
@@ -231,8 +232,12 @@ class LedgerFold:
         key = trade.symbol, trade.order_id
         order = self._orders[key]
         filled = order.filled + trade.quantity
-        ended_seq = record["seq"] if filled == order.quantity else None
-        self._orders[key] = replace(order, filled=filled, ended_seq=ended_seq)
+        order = replace(order, filled=filled)
+        self._orders[key] = _ended(order, record) if filled == order.quantity else order
+
+
+def _ended(order: ExchangeOrder, record: Mapping[str, Any]) -> ExchangeOrder:
+    return replace(order, ended_seq=record["seq"], ended_ms=record["written_ms"])
 
 
 def _order(record: Mapping[str, Any]) -> ExchangeOrder:

@@ -186,17 +186,18 @@ def _confirm(session: Session, found: Sequence[Difference], *, yes: bool, yes_pr
     if session.output is Format.TABLE:
         _show(found)
     if counts[Action.ADD] + counts[Action.UPDATE]:
-        _ask(
+        ask_first(
             "--yes",
             f"Add {counts[Action.ADD]} symbols, update {counts[Action.UPDATE]}?",
             is_answered=yes,
         )
     if removed:
         question = f"Cancel all orders of {', '.join(removed)} and stop trading there?"
-        _ask("--yes-prune", question, is_answered=yes_prune)
+        ask_first("--yes-prune", question, is_answered=yes_prune)
 
 
-def _ask(flag: str, question: str, *, is_answered: bool) -> None:
+def ask_first(flag: str, question: str, *, is_answered: bool) -> None:
+    """Go on only if the flag or a person at the terminal says so."""
     if is_answered:
         return
     if not sys.stdin.isatty():

@@ -40,6 +40,7 @@ NOUNS = {
     "workflow": Noun("cli.workflow", "Show durable workflows and their steps."),
     "kill": Noun("cli.kill_switch", "Stop all trading and cancel every order.", "kill"),
     "rearm": Noun("cli.kill_switch", "Allow trading again after a kill.", "rearm"),
+    "restore": Noun("cli.restore", "Rebuild a lost database from what the exchange tells."),
     "db": Noun("cli.db", "Reach the database: psql, address, migrations."),
     "config": Noun("cli.config", "Show settings; check, compare and apply a file of symbols."),
 }

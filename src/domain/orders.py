@@ -175,6 +175,23 @@ class OrderReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order as the venue's history tells it, open or ended long ago."""
+
+    report: OrderReport
+    post_only: bool
+    reduce_only: bool
+    #: Venue time, ms since the epoch.
+    placed_ms: int
+    #: Of its last change: of an ended order, when it ended.
+    changed_ms: int
+
+    @property
+    def rests(self) -> bool:
+        return self.report.status is VenueStatus.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """One execution on the account; keyed by (account, symbol, trade id)."""
 

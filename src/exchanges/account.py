@@ -52,7 +52,7 @@ class AccountConfig:
     stream_silence_ms: int = 5_000
     #: Our own decoder for the quotes of venues it knows; otherwise ccxt's streams.
     native_quotes: bool = True
-    #: Trades asked for in one request.
+    #: Trades or orders asked for in one request.
     trades_page: int = 1_000
 
     def __post_init__(self) -> None:

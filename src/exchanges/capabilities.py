@@ -25,6 +25,8 @@ class Call(StrEnum):
     CANCEL = "cancel"
     ORDER = "order"
     OPEN_ORDERS = "open_orders"
+    #: With those that ended.
+    ORDERS = "orders"
     TRADES = "trades"
     BALANCES = "balances"
     QUOTE = "quote"
@@ -164,6 +166,15 @@ class OwnTrades:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOrders:
+    """How the whole history of orders is asked for."""
+
+    page: int
+    #: Ids are numbers that rise, and this parameter asks for those from one on.
+    from_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """One venue's record."""
 
@@ -189,6 +200,8 @@ class Venue:
     dead_man_switch: DeadManSwitch | None
     expiry: Expiry | None
     trades: OwnTrades
+    #: `None` where no way is known to be told of every order.
+    orders: OwnOrders | None = None
     #: Whether the account's own fees can be asked for; else the market's are taken.
     has_account_fees: bool = True
     book: BookCall = BookCall.TICKER

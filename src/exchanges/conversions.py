@@ -12,7 +12,7 @@ from typing import Any
 from domain.ids import ClientOrderId, Side, VenueOrderId
 from domain.instrument import Instrument, MarketKind
 from domain.market import Candle, Quote
-from domain.orders import OrderReport, Trade, VenueStatus
+from domain.orders import OrderRecord, OrderReport, Trade, VenueStatus
 
 #: A dictionary of ccxt's; its documentation calls it a structure.
 Structure = Mapping[str, Any]
@@ -54,6 +54,17 @@ def to_order_report(order: Structure) -> OrderReport:
         # A market order, as somebody else may have placed, has no price.
         price=to_decimal(order["price"] or "0"),
         quantity=quantity,
+    )
+
+
+def to_order_record(order: Structure) -> OrderRecord:
+    placed_ms = int(order["timestamp"])
+    return OrderRecord(
+        report=to_order_report(order),
+        post_only=bool(order["postOnly"]),
+        reduce_only=bool(order["reduceOnly"]),
+        placed_ms=placed_ms,
+        changed_ms=int(order["lastUpdateTimestamp"] or placed_ms),
     )
 
 

@@ -15,7 +15,7 @@ from domain.errors import ConfigurationError
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
-from domain.orders import OrderReport, Trade
+from domain.orders import OrderRecord, OrderReport, Trade
 from exchanges.account import Mode
 from exchanges.capabilities import BookCall, Call
 from exchanges.contracts import (
@@ -32,11 +32,13 @@ from exchanges.conversions import (
     to_candle,
     to_decimal,
     to_instrument,
+    to_order_record,
     to_order_report,
     to_quote,
     to_trade,
 )
 from exchanges.look_up import client_id_of, look_up
+from exchanges.own_orders import all_orders
 from exchanges.own_trades import TradeHistory
 from exchanges.rate_budget import Tier
 from exchanges.session import Session
@@ -96,6 +98,12 @@ class Queries:
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         return await find_order(self._session, symbol, client_order_id, Tier.QUERY)
+
+    async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
+        session = self._session
+        return await all_orders(
+            session.venue, symbol, session.account.trades_page, self._ask_orders
+        )
 
     async def fetch_trades(
         self,
@@ -159,6 +167,17 @@ class Queries:
         async with self._session.asking(Call.TRADES) as client:
             told = await client.fetch_my_trades(of_symbol, since_ms, page, dict(params))
             return [to_trade(trade) for trade in told]
+
+    async def _ask_orders(
+        self, symbol: str, page: int, params: Mapping[str, object]
+    ) -> Sequence[OrderRecord]:
+        ids = self._session.venue.ids
+        async with self._session.asking(Call.ORDERS) as client:
+            told = await client.fetch_orders(symbol, None, page, dict(params))
+            return [
+                to_order_record({**order, "clientOrderId": client_id_of(order, ids)})
+                for order in told
+            ]
 
     async def fetch_book(self, symbol: str) -> Structure:
         async with self._session.asking(Call.QUOTE) as client:

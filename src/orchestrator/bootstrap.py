@@ -33,7 +33,7 @@ from orchestrator.workflows import (
     queue_of,
     register,
 )
-from ports.exchange import ExchangePort
+from ports.exchange import ExchangeArchive, ExchangePort
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import TRANSACTION_TIMEOUT_S, create_engine
@@ -110,7 +110,7 @@ def prepare_schema(dsn: str) -> None:
     DBOS.migrate(sqlalchemy_url(dsn))
 
 
-def open_exchange(settings: Settings) -> ExchangePort:
+def open_exchange(settings: Settings) -> ExchangeArchive:
     """The configured account's exchange; nothing is sent before its first use."""
     # ccxt costs 0.6 s and 110 MB, which a command that only reads Postgres need not pay.
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415
@@ -166,7 +166,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
-        await registry.bind_exchange(_name_of_exchange(settings))
+        await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
@@ -227,7 +227,7 @@ def _say_what_is_at_stake(settings: Settings) -> None:
         log.warning("venue_is_unverified", venue=account.venue, account=account.name)
 
 
-def _name_of_exchange(settings: Settings) -> str:
+def name_of_exchange(settings: Settings) -> str:
     account = settings.account
     market = "" if account.market is MarketKind.SPOT else f" {account.market}"
     return f"{account.venue} {account.mode}{market}"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -48,6 +49,8 @@ POLL_S = 0.1
 #: at once use up, before it is refused.
 VENUE_PATIENCE_S = 300.0
 VENUE_RETRY_S = 1.0
+
+T = TypeVar("T")
 
 
 class Verb(StrEnum):
@@ -276,7 +279,7 @@ def describe_invalid(error: ValidationError) -> str:
     )
 
 
-async def until_venue_answers(ask: Callable[[], Awaitable[Document]]) -> Document:
+async def until_venue_answers(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again for a while when the exchange does not answer or trades too fast to look at."""
     deadline = asyncio.get_running_loop().time() + VENUE_PATIENCE_S
     while True:

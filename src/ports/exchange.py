@@ -14,7 +14,7 @@ from domain.contracts import Income, Position
 from domain.ids import ClientOrderId, OrderTag, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
-from domain.orders import OrderReport, Trade
+from domain.orders import OrderRecord, OrderReport, Trade
 from domain.plans import CommittedPlan
 from ext.engine import Lull
 
@@ -231,3 +231,17 @@ class ExchangePort(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class ExchangeArchive(ExchangePort, Protocol):
+    """An exchange that tells old orders too: what a lost database is rebuilt from."""
+
+    async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
+        """Every order of the account that the venue still tells, oldest first.
+
+        Raises
+        ------
+        ConfigurationError
+            If the venue is not known to tell all of them.
+        """
+        ...

@@ -52,10 +52,12 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def transaction(
+    engine: AsyncEngine, timeout_s: float = TRANSACTION_TIMEOUT_S
+) -> AsyncIterator[AsyncConnection]:
     """One transaction; a server that is gone, going or hung raises `StoreUnavailable`."""
     with _in_our_words():
-        async with asyncio.timeout(TRANSACTION_TIMEOUT_S), engine.begin() as connection:
+        async with asyncio.timeout(timeout_s), engine.begin() as connection:
             yield connection
 
 

@@ -33,7 +33,7 @@ from store.statements import (
     RECORD_SLOT,
 )
 
-_ENQUEUE = text("""
+ENQUEUE = text("""
     SELECT dbos.enqueue_workflow(
         workflow_name => :name, queue_name => :queue, workflow_id => :workflow_id,
         positional_args => ARRAY[CAST(:argument AS json)],
@@ -187,7 +187,7 @@ class Registry:
     async def enqueue(self, workflow: Enqueued) -> None:
         """Put a workflow on its queue; the same id again changes nothing."""
         async with transaction(self._engine) as connection:
-            await connection.execute(_ENQUEUE, workflow.values())
+            await connection.execute(ENQUEUE, workflow.values())
 
     async def add_symbol(
         self,
@@ -278,7 +278,7 @@ class Registry:
                     },
                 )
             await connection.execute(
-                _ENQUEUE,
+                ENQUEUE,
                 dict(run)
                 | {"workflow_id": f"{run_id_prefix}:{shard}", "argument": json.dumps(int(shard))},
             )

@@ -116,7 +116,7 @@ class Repository:
                 slots = [slot_values(slot, shard, instrument) for slot in changes.slots.values()]
                 await connection.execute(sql.RECORD_SLOT, slots)
             for closed in changes.pairs:
-                await connection.execute(sql.RECORD_PAIR, _pair_values(closed, shard, instrument))
+                await connection.execute(sql.RECORD_PAIR, pair_values(closed, shard, instrument))
             for finding in changes.findings:
                 await connection.execute(
                     sql.RECORD_FINDING,
@@ -345,7 +345,7 @@ def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
     }
 
 
-def _pair_values(closed: ClosedPair, shard: int, instrument: Instrument) -> dict[str, object]:
+def pair_values(closed: ClosedPair, shard: int, instrument: Instrument) -> dict[str, object]:
     pair = closed.pair
     return {
         "shard": shard,

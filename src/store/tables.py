@@ -57,6 +57,8 @@ installation = Table(
     Column("nonce", Integer, nullable=False, comment="20 random bits inside every client order id"),
     Column("exchange", Text, comment="venue and mode of its orders; it never changes"),
     _moment("created_at", "when this database was first used", default=True),
+    _moment("restored_at", "when it was rebuilt from the exchange; null if it never was"),
+    _moment("restored_since", "what ended before was left out then; null if nothing was"),
     CheckConstraint("id = 1", name="singleton"),
     comment="one row: who we are in every client order id",
 )
@@ -305,6 +307,13 @@ orders = Table(
         comment="of contracts: it may close a position and never open one",
     ),
     Column("reason", Text, nullable=False, comment="why it was decided"),
+    Column(
+        "restored",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="rebuilt from the exchange after a loss of the database: why it was is not known",
+    ),
     Column("status", Text, nullable=False),
     Column("status_reason", Text, nullable=False, server_default=""),
     Column("venue_order_id", Text),

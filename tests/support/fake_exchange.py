@@ -14,7 +14,7 @@ from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId, decode_tag, encode_tag
 from domain.instrument import Instrument
 from domain.market import Quote
-from domain.orders import Intent, OrderReport, Trade, VenueStatus
+from domain.orders import Intent, OrderRecord, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from ext.engine import Lull
 from ports.exchange import (
@@ -191,6 +191,13 @@ class FakeExchange:
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         self._ask("fetch_open_orders")
         return self.open_orders()
+
+    async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
+        self._ask("fetch_orders")
+        return [
+            OrderRecord(report=order, post_only=True, reduce_only=False, placed_ms=0, changed_ms=0)
+            for order in self.orders.values()
+        ]
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         self._ask("fetch_order")

@@ -57,7 +57,7 @@ def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder 
     named = [
         (order, tag, ladders.get((tag.shard, tag.ladder_version)))
         for order, tag in evidence.tagged_orders
-        if tag.purpose in {"entry", "exit"}
+        if tag.purpose in {"entry", "exit"} and not evidence.is_left_out(order)
     ]
     return [
         (order, tag, ladder)

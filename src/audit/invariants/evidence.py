@@ -71,6 +71,22 @@ class Evidence:
         tag = decode(client_order_id)
         return tag if tag is not None and tag.nonce == self.database.nonce else None
 
+    def is_left_out(self, order: ExchangeOrder) -> bool:
+        """Whether a restoration may do without it.
+
+        It had ended by then, and belongs to a shard that was removed, or is older than what the
+        operator had restored.
+        """
+        restoration = self.database.restoration
+        if restoration is None or order.ended_ms is None or order.client_order_id in self.intents:
+            return False
+        tag = self.tag(order.client_order_id)
+        if tag is None:
+            return False
+        is_removed = all(shard.shard != tag.shard for shard in self.database.shards)
+        is_older = restoration.since_ms is not None and order.ended_ms < restoration.since_ms
+        return order.ended_ms <= restoration.restored_ms and (is_removed or is_older)
+
     def must_be_recorded(self, trade: ExchangeTrade) -> bool:
         """Own trades always, a person's while one of our shards has the symbol."""
         return trade.client_order_id in self.intents or any(

@@ -21,17 +21,11 @@ def check_single_order(evidence: Evidence) -> Result:
                 Violation("I1", f"order {client_order_id}", "one exchange order", found)
             )
         intent = evidence.intents.get(client_order_id)
-        early_ms = intent.committed_ms - orders[0].accepted_ms if intent is not None else 0
-        if early_ms > 0:
-            violations.append(
-                Violation(
-                    "I1",
-                    f"sending of order {client_order_id}",
-                    "accepted after its intent was committed",
-                    f"accepted {early_ms} ms before",
-                )
-            )
+        if intent is not None:
+            violations += _untimely(intent, orders[0])
     checked = {"orders": sum(map(len, evidence.orders.values()))}
+    if evidence.database.restoration is not None:
+        checked["restored"] = sum(intent.restored for intent in evidence.database.intents)
     return Result("I1", "at most one exchange order per intent", checked, tuple(violations))
 
 
@@ -41,6 +35,9 @@ def check_intents(evidence: Evidence) -> Result:
         "orders": sum(map(len, evidence.orders.values())),
         "intents": len(evidence.intents),
     }
+    if evidence.database.restoration is not None:
+        left_out = sum(map(evidence.is_left_out, _without_intent(evidence)))
+        checked["left out by a restoration"] = left_out
     violations = (*_unfaithful_ids(evidence), *_unintended_orders(evidence))
     return Result("I2", "every own order maps to an intent", checked, violations)
 
@@ -67,6 +64,19 @@ def check_single_live_order(evidence: Evidence) -> Result:
     checked = {"orders": len(evidence.tagged_orders)}
     title = "at most one live order per symbol, slot and side"
     return Result("I4", title, checked, tuple(violations))
+
+
+def _untimely(intent: Intent, order: ExchangeOrder) -> list[Violation]:
+    """An intent comes before its order; only what a restoration found was there before it."""
+    early_ms = intent.committed_ms - order.accepted_ms
+    subject = f"sending of order {intent.client_order_id}"
+    if intent.restored and early_ms < 0:
+        expected = "accepted before it was restored"
+        return [Violation("I1", subject, expected, f"accepted {-early_ms} ms after")]
+    if not intent.restored and early_ms > 0:
+        expected = "accepted after its intent was committed"
+        return [Violation("I1", subject, expected, f"accepted {early_ms} ms before")]
+    return []
 
 
 def _ends_after(order: ExchangeOrder, seq: int | None) -> bool:
@@ -98,7 +108,9 @@ def _unintended_orders(evidence: Evidence) -> list[Violation]:
         intent = evidence.intents.get(client_order_id)
         for order in orders:
             differing: tuple[str, str] | None
-            if intent is None:
+            if intent is None and evidence.is_left_out(order):
+                differing = None
+            elif intent is None:
                 differing = "an intent", f"none for {order.symbol} order {order.order_id}"
             else:
                 differing = differences(_as_intended(intent, shards), _as_accepted(order))
@@ -106,6 +118,15 @@ def _unintended_orders(evidence: Evidence) -> list[Violation]:
                 subject = f"order {client_order_id}"
                 violations.append(Violation("I2", subject, differing[0], differing[1]))
     return violations
+
+
+def _without_intent(evidence: Evidence) -> list[ExchangeOrder]:
+    return [
+        order
+        for client_order_id, orders in evidence.orders.items()
+        if client_order_id not in evidence.intents
+        for order in orders
+    ]
 
 
 def _as_intended(intent: Intent, shards: Mapping[int, Shard]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from exchanges.capabilities import (
     ClientIds,
     DeadManSwitch,
     Expiry,
+    OwnOrders,
     OwnTrades,
     Proof,
     Reply,
@@ -39,6 +40,7 @@ BINANCE_LINEAR = Venue(
     dead_man_switch=DeadManSwitch(name="countdownCancelAll", least_s=1, most_s=86_400),
     expiry=Expiry(name="recvWindow"),
     trades=OwnTrades(page=1_000, from_id="fromId", order="orderId"),
+    orders=OwnOrders(page=1_000, from_id="orderId"),
     # ccxt knows them by the account's tier only, and as floats: the market's are taken.
     has_account_fees=False,
     book=BookCall.BOOK_TICKER,
@@ -53,6 +55,7 @@ BINANCE_LINEAR = Venue(
             Call.CANCEL: Cost(weight=1),
             Call.ORDER: Cost(weight=1),
             Call.OPEN_ORDERS: Cost(weight=1),
+            Call.ORDERS: Cost(weight=5),
             Call.TRADES: Cost(weight=5),
             Call.BALANCES: Cost(weight=5),
             Call.QUOTE: Cost(weight=3),

@@ -386,3 +386,30 @@ async def test_requests_at_once_share_one_connection_to_the_venue(exchange: Ccxt
     assert "USDT" in balances
     assert orders == []
     assert SYMBOL in instruments
+
+
+async def test_orders_are_complete_over_many_pages_with_what_ended(connect: Connect) -> None:
+    exchange = connect(trades_page=2)
+    assert await exchange.fetch_orders(SYMBOL) == []
+    resting = [intent(exchange, price_ticks=LOW_TICKS + step) for step in range(3)]
+    for item in resting:
+        await place(exchange, item)
+    await cancel(exchange, resting[1].client_order_id)
+    await buy_at_once(exchange)
+
+    orders = await exchange.fetch_orders(SYMBOL)
+
+    told = [order.report.client_order_id for order in orders]
+    assert told[:3] == [item.client_order_id for item in resting]
+    statuses = [order.report.status for order in orders]
+    assert statuses == [
+        VenueStatus.OPEN,
+        VenueStatus.CANCELLED,
+        VenueStatus.OPEN,
+        VenueStatus.FILLED,
+    ]
+    assert [order.post_only for order in orders] == [True, True, True, False]
+    times = [order.placed_ms for order in orders]
+    assert times == sorted(times)
+    assert all(order.changed_ms >= order.placed_ms for order in orders)
+    assert orders[1].changed_ms > orders[1].placed_ms
