@@ -102,7 +102,17 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.database_url,
     )
     values = [secret.get_secret_value() for secret in known if secret is not None]
-    return [value for value in values if value]
+    return [value for value in (*values, *_keys_in_file(settings.account.key_file)) if value]
+
+
+def _keys_in_file(path: Path | None) -> list[str]:
+    """What the key file holds; whether it may be used at all is judged when it is."""
+    if path is None:
+        return []
+    try:
+        return path.read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 @contextmanager

@@ -30,6 +30,7 @@ NOUNS = {
     "demo": Noun("cli.demo", "Trade on a simulated exchange, with a live table and an audit."),
     "crash-test": Noun("cli.crash_test", "Kill parts of a running system at random; audit it."),
     "doctor": Noun("cli.doctor", "Check everything a node needs, with remedies."),
+    "support-bundle": Noun("cli.support_bundle", "Pack what helps to help you, without secrets."),
     "symbol": Noun("cli.symbol", "Add, update, pause, resume, remove and show symbols."),
     "order": Noun("cli.order", "Show orders, and why each exists."),
     "fill": Noun("cli.fill", "Show trades."),
