@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from domain.errors import ConfigurationError
 from orchestrator.settings import Settings
 
-TOKEN_FILE = "api_token"  # noqa: S105  # the name of the file, not what it holds
+TOKEN_FILE = "api_token"  # noqa: S105  # nosec B105  # the name of the file, not what it holds
 #: Fewer could be guessed.
 TOKEN_CHARACTERS_MIN = 16
 
