@@ -29,7 +29,7 @@ check: $(STAMP)  ## Style, types, layers and insecure calls
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=src:tests $(BIN)/mypy -p simulation
+	MYPYPATH=src:tests $(BIN)/mypy -p simulation -p mutants
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive src migrations
 	$(BIN)/stubtest ext._ladder ext._engine
