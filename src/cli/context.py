@@ -23,7 +23,7 @@ from telemetry.logs import configure_logs
 T = TypeVar("T")
 
 #: Settings whose values are never shown.
-_SECRET = ("api_key", "api_secret", "api_passphrase", "token", "database_url")
+_SECRET = ("api_key", "api_secret", "api_passphrase", "token", "read_token", "database_url")
 
 
 def load(session: Session, **flags: Any) -> Settings:
@@ -99,6 +99,7 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.account.api_secret,
         settings.account.api_passphrase,
         settings.api.token,
+        settings.api.read_token,
         settings.database_url,
     )
     values = [secret.get_secret_value() for secret in known if secret is not None]

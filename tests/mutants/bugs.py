@@ -199,9 +199,16 @@ BUGS = (
     Bug(
         name="any token accepted",
         file="api/auth.py",
-        before="if shown is None or not secrets.compare_digest(",
-        after="if shown is None or secrets.compare_digest(b'', ",
+        before="return secrets.compare_digest(shown.encode(), token.encode())",
+        after="return bool(shown and token)",
         tests="integration/api/test_security.py",
+    ),
+    Bug(
+        name="read token changes things",
+        file="api/auth.py",
+        before="if request.method not in _READING:",
+        after="if not request.method:",
+        tests="integration/api/test_scopes.py",
     ),
     Bug(
         name="any host name accepted",

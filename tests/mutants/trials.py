@@ -78,14 +78,15 @@ def attempt(trial: Trial, workspace: Path) -> Finding:
         code, printed = _run(trial, workspace)
     else:
         path = workspace / "src" / trial.bug.file
-        original = path.read_text()
+        original, kept = path.read_text(), workspace / "kept"
         if original.count(trial.bug.before) != 1:
             return _finding(trial, Verdict.BROKEN, f"{trial.bug.file} has changed", started_s)
+        shutil.copy2(path, kept)
         path.write_text(original.replace(trial.bug.before, trial.bug.after))
         try:
             code, printed = _run(trial, workspace)
         finally:
-            shutil.copy2(ROOT / "src" / trial.bug.file, path)
+            shutil.copy2(kept, path)  # its time, too: what Python compiled of it counts again
     if code == trial.code_caught:
         return _finding(trial, Verdict.CAUGHT, _killer(trial, printed), started_s)
     verdict = Verdict.MISSED if code in {0, _FAILED} else Verdict.BROKEN
