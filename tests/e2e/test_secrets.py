@@ -147,6 +147,8 @@ async def test_planted_secrets_appear_nowhere(market: Market) -> None:
             **libpq_environment(running.database.dsn),
         )
         assert b"INSERT INTO dbos.workflow_status" in said["dump"]
+        ways = await running.rows("SELECT DISTINCT serialization FROM dbos.workflow_status")
+        assert [row[0] for row in ways] == ["portable_json"]
         said["bundle"] = await bundle(running, environment)
         data_dir = running.system.data_dir
         for path in [*data_dir.glob("logs/*"), *data_dir.glob("postgres/log/*")]:
