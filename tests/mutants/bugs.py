@@ -33,7 +33,7 @@ BUGS = (
         file="store/statements.py",
         before="WHERE shard = :shard AND epoch = :epoch FOR UPDATE\n    ), allowed",
         after="WHERE shard = :shard FOR UPDATE\n    ), allowed",
-        tests="integration/store/test_decisions.py",
+        tests="integration/store/test_ownership.py",
     ),
     Bug(
         name="kill switch ignored at commit",
@@ -110,7 +110,7 @@ BUGS = (
         file="symbol_manager/tenure.py",
         before="return age_ms > self.settings.stale_after_ms",
         after="return age_ms > 1_000 * self.settings.stale_after_ms",
-        tests="unit/symbol_manager/test_tenure.py",
+        tests="unit/symbol_manager/test_tenure_quiet.py",
     ),
     Bug(
         name="old decision sent",
