@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate bench lock clean
+.PHONY: help setup demo test check unit simulate mutants audit bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,13 +25,14 @@ test: check  ## Everything: style, types, layers, unit, integration and end-to-e
 	$(BIN)/pytest tests/unit tests/integration --numprocesses 2 --dist loadfile
 	$(BIN)/pytest tests/e2e
 
-check: $(STAMP)  ## Style, types and layers
+check: $(STAMP)  ## Style, types, layers and insecure calls
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=src:tests:benchmarks $(BIN)/mypy -p simulation
+	MYPYPATH=src:tests:benchmarks $(BIN)/mypy -p simulation -p mutants
 	MYPYPATH=src:tests:benchmarks $(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive src migrations
 	$(BIN)/stubtest ext._ladder ext._engine
 
 unit: $(STAMP)  ## The quick tests
@@ -41,6 +42,20 @@ SEEDS ?= 1000
 FIRST_SEED ?= 1
 simulate: $(STAMP)  ## Run the shard through SEEDS simulated runs full of faults, from FIRST_SEED on
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+
+mutants: $(STAMP)  ## Break the product on purpose, one bug at a time: the tests must see each
+	PYTHONPATH=tests $(BIN)/python -m mutants
+
+AUDIT := $(VENV)/audit
+audit: $(STAMP)  ## Look the locked packages up in the index of known vulnerabilities
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) \
+		&& $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	@rm -f $(AUDIT)/found
+	@$(AUDIT)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock \
+		--progress-spinner off --output $(AUDIT)/found 2>$(AUDIT)/errors \
+		&& cat $(AUDIT)/errors || { \
+		if test -e $(AUDIT)/found; then cat $(AUDIT)/errors $(AUDIT)/found; \
+		else tail -1 $(AUDIT)/errors; echo "NOT AUDITED: the index cannot be reached"; fi; exit 1; }
 
 bench: $(STAMP)  ## Measure, as ratios against baselines of the same run
 	$(BIN)/python benchmarks/run.py

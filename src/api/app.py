@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
-from api.auth import api_token, authenticated
+from api.auth import Tokens, authenticated
 from api.body import BodyLimit
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
 from api.problems import documented, install_problem_handlers, problem_schemas
@@ -80,14 +80,17 @@ def create_app(running: Served) -> FastAPI:
         ],
     )
     app.state.served = running
-    app.state.token = api_token(running.settings)
+    app.state.tokens = Tokens.of(running.settings)
     app.state.metrics = _metrics(running)
     install_problem_handlers(app)
     v1 = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(authenticated)],
         responses=documented(
-            HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     )
     for noun in (

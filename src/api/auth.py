@@ -1,4 +1,7 @@
-"""Who may ask: holders of the token, the configured one or one drawn at the first start."""
+"""Who may ask for what: holders of the token for anything, of the read token only to look.
+
+The token is the configured one or one drawn at the first start; a read token must be configured.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import os
 import secrets
 import stat
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -17,9 +21,12 @@ from starlette.exceptions import HTTPException
 from domain.errors import ConfigurationError
 from orchestrator.settings import Settings
 
-TOKEN_FILE = "api_token"  # noqa: S105  # the name of the file, not what it holds
+TOKEN_FILE = "api_token"  # noqa: S105  # nosec B105  # the name of the file, not what it holds
 #: Fewer could be guessed.
 TOKEN_CHARACTERS_MIN = 16
+
+#: Of requests that change nothing.
+_READING = frozenset({"GET", "HEAD"})
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -27,17 +34,55 @@ _bearer = HTTPBearer(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What callers may show."""
+
+    full: str = field(repr=False)
+    read: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """
+        Raises
+        ------
+        ConfigurationError
+            If one is too short, both are the same, or others than the owner may read the file.
+        """
+        full, read = api_token(settings), settings.api.read_token
+        if read is None:
+            return cls(full)
+        checked = _checked(read.get_secret_value(), "api.read_token")
+        if checked == full:
+            raise ConfigurationError(
+                field="api.read_token",
+                rule="must differ from the token that may change things",
+                value="the same",
+                remedy="draw one with: openssl rand -hex 16",
+            )
+        return cls(full, checked)
+
+
 async def authenticated(
     request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> None:
-    """Refuse whoever does not show the token."""
-    token: str = request.app.state.token
-    if shown is None or not secrets.compare_digest(shown.credentials.encode(), token.encode()):
+    """Refuse whoever shows no token, or wants a change with the read token."""
+    tokens: Tokens = request.app.state.tokens
+    if shown is not None and _is_same(shown.credentials, tokens.full):
+        return
+    if shown is None or tokens.read is None or not _is_same(shown.credentials, tokens.read):
         raise HTTPException(
             HTTPStatus.UNAUTHORIZED,
             "show the API's token: `Authorization: Bearer …`",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    if request.method not in _READING:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "the read token changes nothing")
+
+
+def _is_same(shown: str, token: str) -> bool:
+    """In a time that does not tell how much of it is right."""
+    return secrets.compare_digest(shown.encode(), token.encode())
 
 
 def api_token(settings: Settings) -> str:

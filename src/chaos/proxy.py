@@ -17,7 +17,7 @@ _FLIPPED = 0x55
 class Mode(StrEnum):
     """What happens to connections and their bytes."""
 
-    PASS = "pass"  # noqa: S105 - no secret
+    PASS = "pass"  # noqa: S105  # nosec B105  # no secret
     #: Every connection breaks, and every later one at once: a firewall that refuses.
     CUT = "cut"
     #: Connections are accepted and stay, and every byte is thrown away: a firewall that drops.

@@ -23,7 +23,7 @@ from telemetry.logs import configure_logs
 T = TypeVar("T")
 
 #: Settings whose values are never shown.
-_SECRET = ("api_key", "api_secret", "api_passphrase", "token", "database_url")
+_SECRET = ("api_key", "api_secret", "api_passphrase", "token", "read_token", "database_url")
 
 
 def load(session: Session, **flags: Any) -> Settings:
@@ -99,10 +99,21 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.account.api_secret,
         settings.account.api_passphrase,
         settings.api.token,
+        settings.api.read_token,
         settings.database_url,
     )
     values = [secret.get_secret_value() for secret in known if secret is not None]
-    return [value for value in values if value]
+    return [value for value in (*values, *_keys_in_file(settings.account.key_file)) if value]
+
+
+def _keys_in_file(path: Path | None) -> list[str]:
+    """What the key file holds; whether it may be used at all is judged when it is."""
+    if path is None:
+        return []
+    try:
+        return path.read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 @contextmanager

@@ -129,7 +129,7 @@ async def crash_test(
     data_dir: Path, *, kills: int, seed: int, on_kill: Callable[[Kill], None]
 ) -> Outcome:
     """Run a system under `data_dir`, kill parts of it `kills` times, let it recover, audit it."""
-    choices = random.Random(seed)
+    choices = random.Random(seed)  # nosec B311  # repeatable, not secret
     outcome = Outcome(seed=seed)
     system = LocalSystem(data_dir=data_dir, market=Market(seed=seed))
     try:

@@ -84,7 +84,7 @@ def read_spec(file: Path) -> Mapping[str, object]:
         document: object = (
             json.loads(text, parse_float=Decimal)
             if file.suffix == ".json"
-            else yaml.load(text, Loader=ExactLoader)  # noqa: S506  # a subclass of the safe one
+            else yaml.load(text, Loader=ExactLoader)  # noqa: S506  # nosec B506  # a safe loader
         )
     except (OSError, ValueError, InvalidOperation, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())

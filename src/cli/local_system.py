@@ -237,7 +237,7 @@ async def _end(process: asyncio.subprocess.Process, how: signal.Signals) -> int:
 
 
 def _fetch(request: urllib.request.Request) -> object:
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback http
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # nosec B310
         return json.loads(answer.read() or b"null")
 
 

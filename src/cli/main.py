@@ -31,6 +31,7 @@ NOUNS = {
     "crash-test": Noun("cli.crash_test", "Kill parts of a running system at random; audit it."),
     "chaos": Noun("cli.chaos", "Strike a running system with faults of every kind; audit it."),
     "doctor": Noun("cli.doctor", "Check everything a node needs, with remedies."),
+    "support-bundle": Noun("cli.support_bundle", "Pack what helps to help you, without secrets."),
     "symbol": Noun("cli.symbol", "Add, update, pause, resume, remove and show symbols."),
     "order": Noun("cli.order", "Show orders, and why each exists."),
     "fill": Noun("cli.fill", "Show trades."),

@@ -118,6 +118,8 @@ class ApiSettings(BaseModel):
     port: int = Field(default=8420, ge=0, le=65_535)
     #: Drawn at the first start and kept in the data directory where none is given.
     token: SecretStr | None = None
+    #: Whoever shows this one may look at everything and change nothing; nobody if not given.
+    read_token: SecretStr | None = None
 
 
 class RiskSettings(BaseModel):

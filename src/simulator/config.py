@@ -97,7 +97,7 @@ class Limits:
 DEFAULT_ACCOUNT = AccountConfig(
     name="main",
     api_key="sim-key",
-    api_secret="sim-secret",  # noqa: S106 - the simulator's public demo credential
+    api_secret="sim-secret",  # noqa: S106  # nosec B106  # the public demo credential
     balances={"USDT": Decimal(1_000_000)},
     futures_balances={"USDT": Decimal(100_000)},
 )

@@ -85,7 +85,8 @@ class FuturesMarketplace(Marketplace[FuturesVenue]):
         """The configured rate, or one that depends on nothing but seed, symbol and funding time."""
         if self._config.futures.funding_rate is not None:
             return parse_e8(format(self._config.futures.funding_rate, "f"))
-        dice = random.Random(f"{self._config.seed}:{symbol}:{self._next_funding_ms}")
+        # A market that a seed repeats, and no secret.
+        dice = random.Random(f"{self._config.seed}:{symbol}:{self._next_funding_ms}")  # nosec B311
         return dice.randint(-RATE_MAX_E8, RATE_MAX_E8)
 
     def _recorded(self, replay: ReplayConfig) -> dict[str, list[Timed]]:

@@ -108,7 +108,7 @@ def synthetic(config: SymbolConfig, *, seed: int | str) -> Events:
     The wobble is an Ornstein-Uhlenbeck process in integer parts per billion, so that a grid of
     a few basis points sees complete round trips within seconds.
     """
-    dice = random.Random(f"{seed}:{config.name}")
+    dice = random.Random(f"{seed}:{config.name}")  # nosec B311  # repeatable, not secret
     rules = Rules.of(config)
     start_e8 = parse_e8(format(config.start_price, "f"))
     shown_e8 = parse_e8(format(config.displayed_quantity, "f"))

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import pwd
 import shutil
-import subprocess
+import subprocess  # nosec B404  # lists of arguments, never a shell
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ class ServerAccount:
         """
         switches = os.geteuid() == 0
         try:
-            return subprocess.run(
+            return subprocess.run(  # nosec B603  # our own programs and arguments
                 command,
                 input=stdin,
                 capture_output=True,

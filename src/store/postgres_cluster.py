@@ -155,7 +155,7 @@ class PostgresCluster:
         kept = urlsplit(self._dsn.read_text()).port if self._dsn.exists() else None
         if kept is not None and _is_free(kept):
             return kept
-        chosen = next(filter(_is_free, random.sample(_PORTS, k=100)), None)
+        chosen = next(filter(_is_free, random.sample(_PORTS, k=100)), None)  # nosec B311
         if chosen is None:
             raise EmbeddedPostgresError(f"no free port found between {_PORTS[0]} and {_PORTS[-1]}")
         if kept is not None:

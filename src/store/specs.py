@@ -30,12 +30,12 @@ _TRADED = """
      WHERE account = :account AND symbol = :symbol AND status <> 'removed'
        AND desired NOT IN ('removed', 'closed')
 """
-_LOCK = text(f"SELECT * FROM shards {_TRADED} FOR UPDATE")  # noqa: S608  # both parts are above
+_LOCK = text(f"SELECT * FROM shards {_TRADED} FOR UPDATE")  # noqa: S608  # nosec B608  # both are above
 _LOOK = text(f"""
     SELECT *, (SELECT nonce FROM installation) AS nonce,
            EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed
       FROM shards {_TRADED}
-""")  # noqa: S608  # both parts are above
+""")  # noqa: S608  # nosec B608  # both parts are above
 
 _LIVES = text("""
     SELECT DISTINCT ON (symbol) shard, symbol, spec, spec_version AS version,

@@ -45,7 +45,7 @@ def configure_logs(level: str, log_format: str, secrets: Sequence[str]) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_renderers(log_format, colors=sys.stderr.isatty()),
-                _Redactor(secrets),
+                _Redacted(Redactor(secrets)),
             ],
         )
     )
@@ -82,16 +82,26 @@ def _is_ours_or_serious(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in _LIBRARIES
 
 
-class _Redactor:
-    """Works on the finished line, so that no key, nesting or traceback is a way around it."""
+class Redactor:
+    """Takes secrets out of text, in every spelling that text may have them in."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
+    def clean(self, text: str) -> str:
+        return self._secrets.sub(REDACTED, text)
+
+
+class _Redacted:
+    """Works on the finished line, so that no key, nesting or traceback is a way around it."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        return self._secrets.sub(REDACTED, str(event))
+        return self._redactor.clean(str(event))
 
 
 def _spellings(secret: str) -> set[str]:

@@ -76,7 +76,7 @@ def intent_after_send() -> None:
         return outcomes
 
     Repository.commit_decision = commit_later  # type: ignore[method-assign]  # that is the bug
-    CcxtExchange.submit = submit_first  # type: ignore[method-assign]  # that is the bug
+    CcxtExchange.submit = submit_first  # type: ignore[method-assign,assignment]  # that is the bug
 
 
 def re_anchoring() -> None:

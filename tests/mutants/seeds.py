@@ -1,0 +1,56 @@
+"""``python -m mutants.seeds BUG``: simulate with a planted bug until a seed sees it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from simulation.planted import BUGS
+from simulation.world import simulate
+
+#: As the tests demand.
+SEEDS_MAX = 250
+#: Without a bug nothing ends the search, so it is a shorter one.
+UNBROKEN = "none"
+UNBROKEN_SEEDS_MAX = 60
+
+
+def main() -> int:
+    """The exit code: 1 if a seed saw the bug, 0 if none did."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bug", choices=[UNBROKEN, *BUGS])
+    chosen = parser.parse_args()
+    seen = (
+        _first_violation(nullcontext, UNBROKEN_SEEDS_MAX, is_news=lambda seed: True)
+        if chosen.bug == UNBROKEN
+        # What a seed complains of anyhow is not the bug.
+        else _first_violation(BUGS[chosen.bug], SEEDS_MAX, is_news=_is_sound)
+    )
+    if seen is None:
+        return 0
+    sys.stdout.write(f"{seen}\n")
+    return 1
+
+
+def _first_violation(
+    plant: Callable[[], AbstractContextManager[None]],
+    seeds_max: int,
+    *,
+    is_news: Callable[[int], bool],
+) -> str | None:
+    for seed in range(1, seeds_max + 1):
+        with plant():
+            violations = simulate(seed).violations
+        if violations and is_news(seed):
+            return f"seed {seed}: {violations[0]}"
+    return None
+
+
+def _is_sound(seed: int) -> bool:
+    return not simulate(seed).violations
+
+
+if __name__ == "__main__":
+    sys.exit(main())
