@@ -71,6 +71,20 @@ BUGS = (
         tests="integration/store/test_takeover.py",
     ),
     Bug(
+        name="work that nobody does left alone",
+        file="orchestrator/takeover.py",
+        before="for workflow_id in self._idle_before & idle.keys():",
+        after="for workflow_id in self._idle_before - idle.keys():",
+        tests="integration/orchestrator/test_dbos_bugs.py",
+    ),
+    Bug(
+        name="shard run twice by a late resume",
+        file="orchestrator/node.py",
+        before="if self._stopping or shard in self._shards:",
+        after="if self._stopping:",
+        tests="integration/orchestrator/test_dbos_bugs.py",
+    ),
+    Bug(
         name="poison never given up",
         file="orchestrator/guard.py",
         before="if crashes == CRASHES_MAX:",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: All that the tests read.
 _COPIED = ("src", "tests", "migrations", "configs", "docs", "docker", "pyproject.toml", "README.md")
 TRIAL_MAX_S = 300.0
-TEST_MAX_S = 120
+TEST_MAX_S = 60
 #: Of pytest: tests were run and some failed.
 _FAILED = 1
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", re.MULTILINE)
@@ -143,7 +143,9 @@ def _in_processes() -> list[Trial]:
         Trial(
             name=name.replace("_", " "),
             place="processes",
-            arguments=_pytest("tests/e2e/test_planted_bugs.py", "-k", name),
+            arguments=_pytest(
+                "tests/e2e/test_planted_bugs.py", "-k", name, f"--timeout={TRIAL_MAX_S:.0f}"
+            ),
             code_caught=0,
         )
         for name in IN_PROCESSES
