@@ -341,6 +341,8 @@ CREATE TABLE public.installation (
     nonce integer NOT NULL,
     exchange text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    restored_at timestamp with time zone,
+    restored_since timestamp with time zone,
     CONSTRAINT installation_singleton_check CHECK ((id = 1))
 );
 CREATE TABLE public.instruments (
@@ -438,6 +440,7 @@ CREATE TABLE public.orders (
     post_only boolean NOT NULL,
     reduce_only boolean DEFAULT false NOT NULL,
     reason text NOT NULL,
+    restored boolean DEFAULT false NOT NULL,
     status text NOT NULL,
     status_reason text DEFAULT ''::text NOT NULL,
     venue_order_id text,
@@ -558,55 +561,55 @@ CREATE TABLE public.specs (
     made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 INSERT INTO dbos.application_versions VALUES
-	('b19111c4-bf9e-4aee-b704-a695e37e5a84', '1', 1795280872672, 1795280872672, 'gridkeeper');
+	('cb243814-b074-4aff-ba23-ae6ecc2cd64f', '1', 1795282067829, 1795282067829, 'gridkeeper');
 INSERT INTO dbos.dbos_migrations VALUES
 	(125);
 INSERT INTO dbos.operation_outputs VALUES
-	('add:sim-BTC-USDT:half-way', 1, 'prepare', '{"outcome":"prepared","price":"61792.38000000","spec":{"mode":"long","spacing":{"kind":"geometric","ratio":"1.0005"},"range":{"kind":"window","buy_window":3,"sell_window":3,"anchor":null},"order_size":{"kind":"quote","amount":"50"},"placement_buffer":"0.1","budget_quote":"1000","base_inventory":null,"max_open_orders":200,"price_collar":"0.5","skew":null,"volatility":null,"trailing":null,"trigger_price":null,"initial_position":false,"stop_loss":null,"take_profit":null,"on_stop":"keep","slippage":"0.005"},"instrument":{"account":"sim","symbol":"BTC/USDT","base":"BTC","quote":"USDT","kind":"spot","version":1,"tick_size":"0.01","lot_size":"0.00001","min_quantity_lots":1,"min_notional":"5.00000000","maker_fee":"0.00010000","taker_fee":"0.00010000","base_decimals":8,"quote_decimals":8},"balances":{"BTC":"0","USDT":"1000000"},"last_trade_id":null,"position":"0","income_ms":0,"leverage":1,"check":{"anchor":"61792.38","slots":"3","lowest_buy":"61699.78","highest_sell":"61792.38","order_quantity":"0.00080","profit_per_round_trip":"0.01481771","max_inventory":"0.00241","quote_needed":"148.78540287","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795280872886, 1795280872907, 'portable_json', 'gridkeeper', 1795280872909),
-	('add:sim-BTC-USDT:half-way', 2, 'record', '{"outcome":"recorded","symbol":"BTC/USDT","shard":1,"check":{"anchor":"61792.38","slots":"3","lowest_buy":"61699.78","highest_sell":"61792.38","order_quantity":"0.00080","profit_per_round_trip":"0.01481771","max_inventory":"0.00241","quote_needed":"148.78540287","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795280872912, 1795280872927, 'portable_json', 'gridkeeper', 1795280872928);
+	('add:sim-BTC-USDT:half-way', 1, 'prepare', '{"outcome":"prepared","price":"61723.84000000","spec":{"mode":"long","spacing":{"kind":"geometric","ratio":"1.0005"},"range":{"kind":"window","buy_window":3,"sell_window":3,"anchor":null},"order_size":{"kind":"quote","amount":"50"},"placement_buffer":"0.1","budget_quote":"1000","base_inventory":null,"max_open_orders":200,"price_collar":"0.5","skew":null,"volatility":null,"trailing":null,"trigger_price":null,"initial_position":false,"stop_loss":null,"take_profit":null,"on_stop":"keep","slippage":"0.005"},"instrument":{"account":"sim","symbol":"BTC/USDT","base":"BTC","quote":"USDT","kind":"spot","version":1,"tick_size":"0.01","lot_size":"0.00001","min_quantity_lots":1,"min_notional":"5.00000000","maker_fee":"0.00010000","taker_fee":"0.00010000","base_decimals":8,"quote_decimals":8},"balances":{"BTC":"0","USDT":"1000000"},"last_trade_id":null,"position":"0","income_ms":0,"leverage":1,"check":{"anchor":"61723.84","slots":"3","lowest_buy":"61631.35","highest_sell":"61723.84","order_quantity":"0.00081","profit_per_round_trip":"0.01498973","max_inventory":"0.00243","quote_needed":"149.85404892","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795282068076, 1795282068143, 'portable_json', 'gridkeeper', 1795282068147),
+	('add:sim-BTC-USDT:half-way', 2, 'record', '{"outcome":"recorded","symbol":"BTC/USDT","shard":1,"check":{"anchor":"61723.84","slots":"3","lowest_buy":"61631.35","highest_sell":"61723.84","order_quantity":"0.00081","profit_per_round_trip":"0.01498973","max_inventory":"0.00243","quote_needed":"149.85404892","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795282068159, 1795282068197, 'portable_json', 'gridkeeper', 1795282068198);
 INSERT INTO dbos.queues VALUES
-	('af204b55-c005-4fe8-91e2-30b4003708e8', 'shards@node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', NULL, NULL, NULL, NULL, true, false, 0.1, 1795280872647, 1795280872645, 'gridkeeper', NULL, NULL, NULL, NULL),
-	('640b97aa-ca20-40ac-86f3-9a449a6d71b7', 'changes', NULL, NULL, NULL, NULL, true, false, 0.1, 1795280872654, 1795280872653, 'gridkeeper', NULL, NULL, NULL, NULL);
+	('48bd24b0-f402-40bf-8ca8-d63b454b83f3', 'shards@node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, NULL, NULL, NULL, true, false, 0.1, 1795282067777, 1795282067776, 'gridkeeper', NULL, NULL, NULL, NULL),
+	('498f0b6e-e75b-4d11-b787-85d7dbdbb2fa', 'changes', NULL, NULL, NULL, NULL, true, false, 0.1, 1795282067796, 1795282067795, 'gridkeeper', NULL, NULL, NULL, NULL);
 INSERT INTO dbos.workflow_input VALUES
-	('add:sim-BTC-USDT:half-way', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "BTC/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795280870524),
-	('run_shard:sim-BTC-USDT:1', '{"positionalArgs" : [1], "namedArgs" : {}}', 1795280872915),
-	('sim-BTC-USDT:1:1', '{"namedArgs":{},"positionalArgs":[{"decision_id":"sim-BTC-USDT:1:1","shard":1,"epoch":1,"symbol":"BTC/USDT","cancels":[],"places":[{"client_order_id":"25pvQ9ETuNIchRN2DT","side":"buy","price":"61761.50","quantity":"0.00080","reason":"entry below the price"},{"client_order_id":"25pvQ9ETuNIJLH4HlX","side":"buy","price":"61730.63","quantity":"0.00080","reason":"entry below the price"},{"client_order_id":"25pvQ9ETuNHzz6lfgp","side":"buy","price":"61699.78","quantity":"0.00081","reason":"entry below the price"}]}]}', 1795280873258),
-	('add:sim-ETH-USDT:not-begun', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "ETH/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795280873298);
+	('add:sim-BTC-USDT:half-way', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "BTC/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795282063798),
+	('run_shard:sim-BTC-USDT:1', '{"positionalArgs" : [1], "namedArgs" : {}}', 1795282068172),
+	('sim-BTC-USDT:1:1', '{"namedArgs":{},"positionalArgs":[{"decision_id":"sim-BTC-USDT:1:1","shard":1,"epoch":1,"symbol":"BTC/USDT","cancels":[],"places":[{"client_order_id":"26LBWJiDTooMoxbWo9","side":"buy","price":"61754.70","quantity":"0.00080","reason":"entry below the price"},{"client_order_id":"26LBWJiDToo3SnIoUD","side":"buy","price":"61723.84","quantity":"0.00081","reason":"entry below the price"},{"client_order_id":"26LBWJiDTonk6d05np","side":"buy","price":"61692.99","quantity":"0.00081","reason":"entry below the price"}]}]}', 1795282068592),
+	('add:sim-ETH-USDT:not-begun', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "ETH/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795282068660);
 INSERT INTO dbos.workflow_status VALUES
-	('add:sim-BTC-USDT:half-way', 'PENDING', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', 1795280870524, 1795280872875, '1', NULL, NULL, NULL, 1, 'changes', NULL, NULL, NULL, 1795280872875, NULL, 0, NULL, NULL, '7b7e9506-2886-439d-afb6-42ba7f08e82a', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
-	('run_shard:sim-BTC-USDT:1', 'PENDING', 'run_shard', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', 1795280872915, 1795280872967, '1', NULL, NULL, NULL, 1, 'shards@node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', NULL, NULL, NULL, 1795280872967, NULL, 0, NULL, NULL, 'adf6c8b6-5468-47c8-8829-edede64e811d', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
-	('sim-BTC-USDT:1:1', 'PENDING', 'execute_plan', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', 1795280873258, 1795280873258, '1', '', NULL, NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, 'e63844f5-f64f-4319-aaed-5e48413e3615', NULL, 'portable_json', NULL, false, false, NULL, 'null', NULL, NULL, false, 'gridkeeper', 'e63844f5-f64f-4319-aaed-5e48413e3615'),
-	('add:sim-ETH-USDT:not-begun', 'ENQUEUED', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1795280873298, 1795280873298, '1', NULL, NULL, NULL, 0, 'changes', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, 'e10f2e10-1ac1-4c59-ab68-273fcbb50a85', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL);
+	('add:sim-BTC-USDT:half-way', 'PENDING', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282063798, 1795282068048, '1', NULL, NULL, NULL, 1, 'changes', NULL, NULL, NULL, 1795282068048, NULL, 0, NULL, NULL, '2df2f5a9-4c2d-48bb-aff2-f9049c66562d', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
+	('run_shard:sim-BTC-USDT:1', 'PENDING', 'run_shard', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282068172, 1795282068274, '1', NULL, NULL, NULL, 1, 'shards@node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, NULL, NULL, 1795282068274, NULL, 0, NULL, NULL, '9009aaa9-c010-4c41-af42-201a4f23f2b3', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
+	('sim-BTC-USDT:1:1', 'PENDING', 'execute_plan', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282068592, 1795282068592, '1', '', NULL, NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '1b1ce5fe-b008-4ccc-984b-6402a87ecaaa', NULL, 'portable_json', NULL, false, false, NULL, 'null', NULL, NULL, false, 'gridkeeper', '1b1ce5fe-b008-4ccc-984b-6402a87ecaaa'),
+	('add:sim-ETH-USDT:not-begun', 'ENQUEUED', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1795282068660, 1795282068660, '1', NULL, NULL, NULL, 0, 'changes', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '4474a433-cc08-4dda-826f-5b761a79dda6', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL);
 INSERT INTO public.alembic_version VALUES
 	('0001');
 INSERT INTO public.balances VALUES
-	('sim', 'BTC', 0, '2026-11-21 17:07:52.91799+00'),
-	('sim', 'USDT', 1000000, '2026-11-21 17:07:52.918044+00');
+	('sim', 'BTC', 0, '2026-11-21 17:27:48.176402+00'),
+	('sim', 'USDT', 1000000, '2026-11-21 17:27:48.176446+00');
 INSERT INTO public.decisions VALUES
-	('sim-BTC-USDT:1:1', 1, 1, 1, 61767.75, 61767.76, 1795280872995, '["start"]', '[]', '[{"reason": "entry below the price", "client_order_id": "25pvQ9ETuNIchRN2DT"}, {"reason": "entry below the price", "client_order_id": "25pvQ9ETuNIJLH4HlX"}, {"reason": "entry below the price", "client_order_id": "25pvQ9ETuNHzz6lfgp"}]', '[]', '2026-11-21 17:07:53.251673+00');
+	('sim-BTC-USDT:1:1', 1, 1, 1, 61760.76, 61760.77, 1795282068321, '["start"]', '[]', '[{"reason": "entry below the price", "client_order_id": "26LBWJiDTooMoxbWo9"}, {"reason": "entry below the price", "client_order_id": "26LBWJiDToo3SnIoUD"}, {"reason": "entry below the price", "client_order_id": "26LBWJiDTonk6d05np"}]', '[]', '2026-11-21 17:27:48.582121+00');
 INSERT INTO public.installation VALUES
-	(1, 925668, 'binance simulator', '2026-11-21 17:07:52.614389+00');
+	(1, 945550, 'binance simulator', '2026-11-21 17:27:47.732082+00', NULL, NULL);
 INSERT INTO public.instruments VALUES
-	('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 'spot', 0.01, 0.00001, 0.00001, 5.00000000, 0.00010000, 0.00010000, 8, 8, '2026-11-21 17:07:52.920519+00');
+	('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 'spot', 0.01, 0.00001, 0.00001, 5.00000000, 0.00010000, 0.00010000, 8, 8, '2026-11-21 17:27:48.181535+00');
 INSERT INTO public.ladders VALUES
-	(1, 0, 61792.38000000, '{"kind": "geometric", "ratio": "1.0005"}', 0, '2026-11-21 17:07:52.921307+00');
+	(1, 0, 61723.84000000, '{"kind": "geometric", "ratio": "1.0005"}', 0, '2026-11-21 17:27:48.182978+00');
 INSERT INTO public.nodes VALUES
-	('node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', 'node-1', 'elsewhere', 'another-boot', 31888, 2939015, '2026-11-21 17:07:52.628362+00', '2026-11-21 17:07:52.790953+00', 500, false, NULL);
+	('node-1-2d078cab-f76a-4920-a175-5e098725f56c', 'node-1', 'elsewhere', 'another-boot', 14622, 3058342, '2026-11-21 17:27:47.7523+00', '2026-11-21 17:27:47.969978+00', 500, false, NULL);
 INSERT INTO public.opening_balances VALUES
-	('sim', 'BTC', 0, 0, '2026-11-21 17:07:52.922788+00'),
-	('sim', 'USDT', 1000000, 0, '2026-11-21 17:07:52.923421+00');
+	('sim', 'BTC', 0, 0, '2026-11-21 17:27:48.187471+00'),
+	('sim', 'USDT', 1000000, 0, '2026-11-21 17:27:48.18837+00');
 INSERT INTO public.orders VALUES
-	('25pvQ9ETuNIchRN2DT', 'sim-BTC-USDT:1:1', 1, 0, -1, 'entry', 'buy', 1, 1, 61761.50, 0.00080, true, false, 'entry below the price', 'intended', '', NULL, 0, false, false, '2026-11-21 17:07:53.251351+00', '2026-11-21 17:07:53.251351+00', NULL),
-	('25pvQ9ETuNIJLH4HlX', 'sim-BTC-USDT:1:1', 1, 0, -2, 'entry', 'buy', 1, 1, 61730.63, 0.00080, true, false, 'entry below the price', 'intended', '', NULL, 0, false, false, '2026-11-21 17:07:53.251656+00', '2026-11-21 17:07:53.251656+00', NULL),
-	('25pvQ9ETuNHzz6lfgp', 'sim-BTC-USDT:1:1', 1, 0, -3, 'entry', 'buy', 1, 1, 61699.78, 0.00081, true, false, 'entry below the price', 'intended', '', NULL, 0, false, false, '2026-11-21 17:07:53.251666+00', '2026-11-21 17:07:53.251666+00', NULL);
+	('26LBWJiDTooMoxbWo9', 'sim-BTC-USDT:1:1', 1, 0, 1, 'entry', 'buy', 1, 1, 61754.70, 0.00080, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.581836+00', '2026-11-21 17:27:48.581836+00', NULL),
+	('26LBWJiDToo3SnIoUD', 'sim-BTC-USDT:1:1', 1, 0, 0, 'entry', 'buy', 1, 1, 61723.84, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.582105+00', '2026-11-21 17:27:48.582105+00', NULL),
+	('26LBWJiDTonk6d05np', 'sim-BTC-USDT:1:1', 1, 0, -1, 'entry', 'buy', 1, 1, 61692.99, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.582114+00', '2026-11-21 17:27:48.582114+00', NULL);
 INSERT INTO public.shards VALUES
-	(1, 'sim-BTC-USDT', 'sim', 'BTC/USDT', '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 1, 1, 0, 1795280870524, 1, 'running', 1795280870524, 'starting', 'no price yet', 61792.38000000, '{"shift": 0, "stage": "running", "reason": "", "trigger_above": false}', 0, 1, 1, 'node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', 'node-1-95bbcb98-3d96-4671-89de-c5e27e7771e1', NULL, 0, NULL, 'add:sim-BTC-USDT:half-way', NULL, '2026-11-21 17:07:52.919813+00', '2026-11-21 17:07:53.011017+00', '2026-11-21 17:07:53.00755+00', NULL, NULL);
+	(1, 'sim-BTC-USDT', 'sim', 'BTC/USDT', '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 1, 1, 0, 1795282063798, 1, 'running', 1795282063798, 'starting', 'no price yet', 61723.84000000, '{"shift": 0, "stage": "running", "reason": "", "trigger_above": false}', 0, 1, 1, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, 0, NULL, 'add:sim-BTC-USDT:half-way', NULL, '2026-11-21 17:27:48.180358+00', '2026-11-21 17:27:48.337403+00', '2026-11-21 17:27:48.329938+00', NULL, NULL);
 INSERT INTO public.slots VALUES
-	(1, 0, -2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:07:53.251196+00'),
-	(1, 0, -3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:07:53.25133+00'),
-	(1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:07:53.25134+00');
+	(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581686+00'),
+	(1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581811+00'),
+	(1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581831+00');
 INSERT INTO public.specs VALUES
-	(1, 1, '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 0, 'add:sim-BTC-USDT:half-way', '', '2026-11-21 17:07:52.922001+00');
+	(1, 1, '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 0, 'add:sim-BTC-USDT:half-way', '', '2026-11-21 17:27:48.186478+00');
 SELECT pg_catalog.setval('public.findings_finding_seq', 1, false);
 SELECT pg_catalog.setval('public.ledger_entry_seq', 1, false);
 SELECT pg_catalog.setval('public.pairs_pair_seq', 1, false);
