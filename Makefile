@@ -23,7 +23,7 @@ demo: $(STAMP)  ## Trade three symbols on the simulated exchange, with a live ta
 
 test: check  ## Everything: style, types, layers, unit, integration and end-to-end tests
 	$(BIN)/pytest tests/unit tests/integration --numprocesses 2 --dist loadfile
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e --numprocesses 2 --dist worksteal
 
 check: $(STAMP)  ## Style, types, layers and insecure calls
 	$(BIN)/ruff format --check .
