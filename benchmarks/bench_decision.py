@@ -10,23 +10,17 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from statistics import median
-from unittest.mock import patch
 
 import psycopg
-from dbos import DBOS
-from pydantic import SecretStr
 
-from cli.local_system import temporary_data_dir
 from domain.orders import VenueStatus
 from measurement import Result
-from orchestrator.bootstrap import RunningNode, new_request_id, run_node
-from orchestrator.settings import ApiSettings, Settings
+from orchestrator.bootstrap import RunningNode, new_request_id
 from ports.failpoints import Failpoint
-from store.embedded_postgres import EmbeddedPostgres
 from support.fake_exchange import FakeExchange
+from wired_node import wired_node
 
 #: A symbol may place 600 orders a minute.
 REPETITIONS = 120
@@ -87,22 +81,8 @@ class InstantExchange(FakeExchange):
 async def measure() -> Sequence[Result]:
     stopwatch, exchange = Stopwatch(), InstantExchange()
     exchange.quote(ABOVE)
-    with ExitStack() as stack:
-        data_dir = stack.enter_context(temporary_data_dir())
-        dsn = stack.enter_context(EmbeddedPostgres(data_dir)).dsn()
-        settings = Settings(
-            data_dir=data_dir,
-            database_url=SecretStr(dsn),
-            api=ApiSettings(enabled=False),
-            stale_after_ms=3_600_000,
-            reconcile_every_s=3_600,
-        )
-        wiring = "orchestrator.bootstrap"
-        stack.enter_context(patch(f"{wiring}.open_exchange", return_value=exchange))
-        stack.enter_context(patch(f"{wiring}.KillAt.parse", return_value=stopwatch))
-        one_step = register_one_step()
-        async with run_node(settings) as running:
-            bare = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+    async with wired_node(exchange, stopwatch) as (running, dsn, one_step):
+        with psycopg.connect(dsn, autocommit=True) as bare:
             bare.execute("CREATE TABLE bare_commits (id bigserial PRIMARY KEY, note text)")
             await _start_trading(running, stopwatch)
             return await _measure(running, exchange, stopwatch, bare, one_step)
@@ -174,17 +154,3 @@ def _is_clear(running: RunningNode) -> bool:
 async def _decided(stopwatch: Stopwatch) -> None:
     async with asyncio.timeout(WAIT_S):
         await stopwatch.decided.wait()
-
-
-def register_one_step() -> Callable[[], Awaitable[None]]:
-    """The least that DBOS does for a decision; registered before it is launched."""
-
-    @DBOS.step(name="bench_step")
-    async def step() -> None:
-        """Nothing to do: what is measured is the checkpoint."""
-
-    @DBOS.workflow(name="bench_workflow")
-    async def workflow() -> None:
-        await step()
-
-    return workflow

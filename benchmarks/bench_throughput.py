@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from statistics import median
-from unittest.mock import patch
 
 import psycopg
-from dbos import DBOS
-from pydantic import SecretStr
 
-from bench_decision import register_one_step
-from cli.local_system import add_symbols, temporary_data_dir
+from cli.local_system import add_symbols
 from domain.ids import VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Quote
@@ -29,12 +24,10 @@ from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 from ext.engine import Lull
 from measurement import Result
-from orchestrator.bootstrap import RunningNode, run_node
-from orchestrator.settings import ApiSettings, Settings
 from ports.exchange import Outcomes, SendGuard, StreamLost, StreamRestored
 from ports.failpoints import Failpoint
-from store.embedded_postgres import EmbeddedPostgres
 from support.fake_exchange import BTC, FakeExchange
+from wired_node import wired_node
 
 COUNTS = (20, 100)
 #: How long decisions and bare workflows run in turn, and how often.
@@ -163,7 +156,10 @@ async def measure() -> Sequence[Result]:
     results: list[Result] = []
     for count in COUNTS:
         exchange, tally = BusyExchange(count), Tally()
-        async with _node(exchange, tally) as (running, bare, one_step):
+        async with (
+            wired_node(exchange, tally) as (running, dsn, one_step),
+            await psycopg.AsyncConnection.connect(dsn, autocommit=True) as bare,
+        ):
             await add_symbols(running.database, list(exchange.instruments), SPEC)
             results += await _measure(exchange, tally, bare, one_step)
     return results
@@ -256,29 +252,3 @@ async def _recorded(bare: psycopg.AsyncConnection) -> int:
     row = await (await bare.execute("SELECT count(*) FROM fills WHERE origin = 'own'")).fetchone()
     assert row is not None
     return int(row[0])
-
-
-@asynccontextmanager
-async def _node(
-    exchange: BusyExchange, tally: Tally
-) -> AsyncIterator[tuple[RunningNode, psycopg.AsyncConnection, Callable[[], Awaitable[None]]]]:
-    with ExitStack() as stack:
-        data_dir = stack.enter_context(temporary_data_dir())
-        dsn = stack.enter_context(EmbeddedPostgres(data_dir)).dsn()
-        settings = Settings(
-            data_dir=data_dir,
-            database_url=SecretStr(dsn),
-            api=ApiSettings(enabled=False),
-            stale_after_ms=3_600_000,
-            reconcile_every_s=3_600,
-        )
-        wiring = "orchestrator.bootstrap"
-        stack.enter_context(patch(f"{wiring}.open_exchange", return_value=exchange))
-        stack.enter_context(patch(f"{wiring}.KillAt.parse", return_value=tally))
-        one_step = register_one_step()
-        async with (
-            run_node(settings) as running,
-            await psycopg.AsyncConnection.connect(dsn, autocommit=True) as bare,
-        ):
-            yield running, bare, one_step
-        DBOS.destroy(destroy_registry=True)  # for the next node of this process

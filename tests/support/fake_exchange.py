@@ -13,7 +13,7 @@ from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, OrderTag, Side, VenueOrderId, decode_tag, encode_tag
 from domain.instrument import Instrument
-from domain.market import Quote
+from domain.market import Candle, Quote
 from domain.orders import Intent, OrderRecord, OrderReport, Trade, VenueStatus
 from domain.plans import CommittedPlan
 from ext.engine import Lull
@@ -96,6 +96,8 @@ class FakeExchange:
     balances: dict[str, Decimal] = field(
         default_factory=lambda: {"USDT": Decimal(1_000_000), "BTC": Decimal(0)}
     )
+    #: All closed, oldest first.
+    candles: list[Candle] = field(default_factory=list)
     #: Of contracts.
     leverage: int = 1
     position: Position = field(default_factory=Position)
@@ -226,6 +228,10 @@ class FakeExchange:
     async def fetch_quote(self, symbol: str) -> Quote:
         assert self._quote is not None
         return self._quote
+
+    async def fetch_candles(self, symbol: str, timeframe: str, count: int) -> Sequence[Candle]:
+        self._ask("fetch_candles")
+        return self.candles[-count:]
 
     async def fetch_balances(self) -> Mapping[str, Decimal]:
         self._ask("fetch_balances")
