@@ -50,9 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(_table(sorted(findings, key=lambda finding: todo.index(finding.trial))))
     as_hoped = {Verdict.CAUGHT, Verdict.QUIET}
     missed = [finding for finding in findings if finding.verdict not in as_hoped]
-    console.print(
-        f"{len(findings)} trials, {len(missed)} not as they must be, in {time.monotonic() - started_s:.0f} s"
-    )
+    took_s = time.monotonic() - started_s
+    console.print(f"{len(findings)} trials, {len(missed)} not as they must be, in {took_s:.0f} s")
     return 1 if missed else 0
 
 
