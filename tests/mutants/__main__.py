@@ -19,7 +19,12 @@ from rich.text import Text
 from mutants.trials import Finding, Trial, Verdict, attempt, baselines, prepare, trials
 
 _KILLER_MAX = 100
-_STYLES = {Verdict.CAUGHT: "green", Verdict.MISSED: "bold red", Verdict.BROKEN: "bold red"}
+_STYLES = {
+    Verdict.CAUGHT: "green",
+    Verdict.QUIET: "green",
+    Verdict.MISSED: "bold red",
+    Verdict.BROKEN: "bold red",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             findings.append(finding)
             progress.update(bar, advance=1, description=finding.trial.name)
     console.print(_table(sorted(findings, key=lambda finding: todo.index(finding.trial))))
-    missed = [finding for finding in findings if finding.verdict is not Verdict.CAUGHT]
-    console.print(
-        f"{len(findings)} trials, {len(missed)} not caught, in {time.monotonic() - started_s:.0f} s"
-    )
+    as_hoped = {Verdict.CAUGHT, Verdict.QUIET}
+    missed = [finding for finding in findings if finding.verdict not in as_hoped]
+    took_s = time.monotonic() - started_s
+    console.print(f"{len(findings)} trials, {len(missed)} not as they must be, in {took_s:.0f} s")
     return 1 if missed else 0
 
 
