@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from cli.ladder_picture import Rung
 from cli.render import Facts, plain
-from domain.errors import RequestRefused
 from domain.ids import Side
 from domain.instrument import Instrument, Rounding
 from domain.market import BookTop, Quote
@@ -16,6 +15,7 @@ from grid.check import SpecReport, check_spec
 from grid.desired import Stance, desired_orders
 from grid.grid import Grid
 from grid.spec import GridSpec
+from orchestrator.market import market_now
 from ports.exchange import ExchangePort
 
 
@@ -52,15 +52,7 @@ async def preview(exchange: ExchangePort, symbol: str, spec: GridSpec) -> Previe
     ConfigurationError
         If the grid cannot work on it.
     """
-    instrument = (await exchange.load_instruments()).get(symbol)
-    if instrument is None:
-        raise RequestRefused(
-            f"{symbol} is not traded on account {exchange.account}: see `gridkeeper symbol markets`"
-        )
-    quote = await exchange.fetch_quote(symbol)
-    price = quote.bid or quote.ask
-    if price is None:
-        raise RequestRefused(f"{symbol} has no price now: its book is empty")
+    instrument, quote, price = await market_now(exchange, symbol)
     report = check_spec(spec, instrument, price)
     grid = Grid.fresh(spec, instrument, price)
     book = _book(quote, instrument)

@@ -8,11 +8,12 @@ from decimal import Decimal, InvalidOperation
 from cli.context import load, with_database
 from cli.render import Column, print_json, show_lines, show_rows, words
 from cli.session import Format, Session
-from domain.errors import ConfigurationError, RequestRefused
+from domain.errors import ConfigurationError
 from grid.check import check_spec
 from grid.spec import GridSpec
 from orchestrator.adoption import AdoptedSlot, Adoption, find_adoption
 from orchestrator.bootstrap import Database, open_exchange
+from orchestrator.market import market_now
 from orchestrator.opening import adoptable_base
 from orchestrator.requests import AdoptRequest, checked_spec
 from store.registry import Registry
@@ -56,13 +57,7 @@ def preview_adoption(
     async def look(database: Database) -> Adoption:
         exchange = open_exchange(load(session))
         try:
-            instrument = (await exchange.load_instruments()).get(symbol)
-            if instrument is None:
-                raise RequestRefused(f"{symbol} is not traded on account {exchange.account}")
-            quote = await exchange.fetch_quote(symbol)
-            price = quote.bid or quote.ask
-            if price is None:
-                raise RequestRefused(f"{symbol} has no price now: its book is empty")
+            instrument, _, price = await market_now(exchange, symbol)
             check_spec(wanted, instrument, price)
             held = await Registry(database.engine).held_inventory(exchange.account, instrument.base)
             return await find_adoption(

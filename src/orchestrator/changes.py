@@ -25,7 +25,8 @@ from grid.phase import first_phase
 from grid.spec import GridSpec
 from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
-from orchestrator.edits import Edits, price_now
+from orchestrator.edits import Edits
+from orchestrator.market import market_now
 from orchestrator.opening import Opening, read_opening, refuse_position
 from orchestrator.workflows import (
     APPLICATION_NAME,
@@ -151,7 +152,7 @@ class Changes:
     async def _prepare_add(self, change: Document) -> Document:
         spec = GridSpec.model_validate(change["spec"])
         symbol = str(change["symbol"])
-        instrument, price = await price_now(self._exchange, symbol)
+        instrument, _, price = await market_now(self._exchange, symbol)
         report = check_spec(spec, instrument, price)
         opening = await read_opening(self._exchange, instrument)
         adoption = await self._adoption(change, instrument, spec, price, opening)

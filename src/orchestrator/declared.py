@@ -22,7 +22,7 @@ from domain.instrument import Instrument
 from grid.check import SpecReport, check_spec
 from grid.spec import GridSpec
 from orchestrator.changes import Verb
-from orchestrator.edits import price_now
+from orchestrator.market import market_now
 from orchestrator.preview import Preview, preview_of
 from orchestrator.requests import Progress, Requests
 from orchestrator.workflows import change_id
@@ -205,7 +205,7 @@ async def _judged(exchange: ExchangePort, found: Difference) -> Difference:
     if found.action is not Action.ADD or found.spec is None:
         return found
     try:
-        instrument, price = await price_now(exchange, found.symbol)
+        instrument, _, price = await market_now(exchange, found.symbol)
         return replace(found, check=check_spec(found.spec, instrument, price))
     except (ConfigurationError, RequestRefused) as error:
         return replace(found, problem=str(error))

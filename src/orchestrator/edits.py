@@ -4,36 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from domain.errors import ConfigurationError, RequestRefused
-from domain.instrument import Instrument
+from domain.errors import ConfigurationError
 from grid.edits import edit_grid
 from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
+from orchestrator.market import market_now
 from orchestrator.workflows import Document
 from ports.exchange import ExchangePort
 from risk.reservations import PortfolioLimits
 from store.reservations import Room
 from store.specs import Look, SpecRequest, Specs, check_version, not_traded
-
-
-async def price_now(exchange: ExchangePort, symbol: str) -> tuple[Instrument, Decimal]:
-    """A market and its price at this moment.
-
-    Raises
-    ------
-    RequestRefused
-        If the market is not traded, or has no price.
-    """
-    instrument = (await exchange.load_instruments()).get(symbol)
-    if instrument is None:
-        raise RequestRefused(
-            f"{symbol} is not traded on account {exchange.account}: see `gridkeeper symbol markets`"
-        )
-    quote = await exchange.fetch_quote(symbol)
-    price = quote.bid or quote.ask
-    if price is None:
-        raise RequestRefused(f"{symbol} has no price now: its book is empty")
-    return instrument, price
 
 
 class Edits:
@@ -59,7 +39,7 @@ class Edits:
             raise not_traded(str(change["account"]), symbol)
         check_version(symbol, now.claim.spec_version, change.get("expected_version"))
         wanted = await self._wanted(change, now)
-        instrument, price = await price_now(self._exchange, symbol)
+        instrument, _, price = await market_now(self._exchange, symbol)
         edited = edit_grid(now.standing, wanted, instrument, price)
         balances = await self._exchange.fetch_balances()
         return {

@@ -57,8 +57,7 @@ def decide(
     may_place : bool
         Whether anything new may be placed.
     may_open : bool
-        Whether that may be an entry. Those that rest stay: without them the next refusal for want
-        of funds would be theirs.
+        Whether that may be an entry; those that rest stay in any case.
     waiting : collection of slot and side
         Where the venue refused lately and nothing is to be placed yet.
     """
