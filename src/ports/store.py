@@ -196,12 +196,17 @@ class ShardStore(Protocol):
         """Become the owner under the next epoch; raises `OwnershipLost` if another node is."""
         ...
 
-    async def load(self, claim: Claim) -> Loaded: ...
+    async def load(self, claim: Claim) -> Loaded:
+        """Raises `OwnershipLost` under a former epoch: a successor's rows mean nothing there."""
+        ...
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, Decimal] | None:
-        """An order that left memory, with the base settled; `None` if it is not one of ours."""
+        """An order that left memory, with the base settled; `None` if it is not one of ours.
+
+        Raises `OwnershipLost` as `load` does.
+        """
         ...
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:

@@ -62,7 +62,9 @@ class Repository:
 
     async def load(self, claim: Claim) -> Loaded:
         async with transaction(self._engine) as connection:
-            return await load_shard(connection, claim)
+            loaded = await load_shard(connection, claim)
+            await _refuse_stale(connection, claim.ownership)
+            return loaded
 
     async def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
@@ -73,6 +75,7 @@ class Repository:
                 {"shard": claim.ownership.shard, "order_id": order_id},
             )
             row = found.one_or_none()
+            await _refuse_stale(connection, claim.ownership)
             return None if row is None else (await _order(connection, row, claim), row.settled)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
@@ -190,6 +193,15 @@ class Repository:
             if locked.one_or_none() is None:
                 raise OwnershipLost(f"shard {ownership.shard}: a newer epoch or spec owns it")
             yield connection
+
+
+async def _refuse_stale(connection: AsyncConnection, ownership: Ownership) -> None:
+    """After a reading: an epoch that still holds proves that no successor wrote any of it."""
+    found = await connection.execute(
+        sql.IS_OWNED, {"shard": ownership.shard, "epoch": ownership.epoch}
+    )
+    if not found.scalar_one():
+        raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
 
 
 async def claim_of(connection: AsyncConnection, row: AnyRow) -> Claim:

@@ -112,6 +112,8 @@ COMMIT_DECISION = text("""
 
 OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
 
+IS_OWNED = text("SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)")
+
 LOCK_OWNED = text("""
     SELECT FROM shards
      WHERE shard = :shard AND epoch = :epoch

@@ -89,6 +89,7 @@ class Database(Registry):
         )
 
     def load(self, claim: Claim) -> Loaded:
+        self._check_owned(claim.ownership)
         shard = claim.ownership.shard
         unfinished = [
             row
@@ -117,6 +118,7 @@ class Database(Registry):
     def find_order(
         self, claim: Claim, order_id: ClientOrderId | VenueOrderId
     ) -> tuple[Order, Decimal] | None:
+        self._check_owned(claim.ownership)
         venue_key = claim.ownership.shard, cast("VenueOrderId", order_id)
         name = self._by_venue_id.get(venue_key, cast("ClientOrderId", order_id))
         row = self.orders.get(name)

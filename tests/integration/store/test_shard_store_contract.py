@@ -389,6 +389,20 @@ async def test_former_epoch_changes_nothing(owner: Owner) -> None:
     assert await again.store.load(again.claim) == before
 
 
+async def test_former_epoch_reads_nothing_of_its_successor(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    again = await owner.claim_again()
+    for reading in (
+        owner.store.load(owner.claim),
+        owner.store.find_order(owner.claim, intent.client_order_id),
+        owner.store.find_order(owner.claim, ClientOrderId("nobody")),
+    ):
+        with pytest.raises(OwnershipLost):
+            await reading
+    assert await again.store.find_order(again.claim, intent.client_order_id) is not None
+
+
 async def test_commit_decision_is_loaded_with_its_generations(owner: Owner) -> None:
     entry, exit_ = owner.intent(), owner.intent(-2, Side.SELL)
     committed = await owner.place(entry, exit_)
