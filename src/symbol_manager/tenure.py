@@ -181,14 +181,14 @@ class Tenure:
             tenure.
         """
         try:
-            if stance_of(self._circumstances()) is Stance.NOTHING:
-                await self._plan_and_execute()
+            await self._cancel_first()
             await self._comparison.make()
             self.ports.failpoints(Failpoint.SHARD_AFTER_RECONCILE)
             while True:
                 await self._absorb(self.mailbox.take())
                 if self.is_outdated:
                     return False
+                await self._cancel_first()
                 await self._comparison.keep_in_touch()
                 if await self._follow_rules():
                     return False
@@ -202,6 +202,11 @@ class Tenure:
                 await self.mailbox.wait(IDLE_WAIT_S, self._quiet_prices())
         finally:
             self._is_over = True
+
+    async def _cancel_first(self) -> None:
+        """Before the exchange is asked anything, where no order is to rest."""
+        if stance_of(self._circumstances()) is Stance.NOTHING:
+            await self._plan_and_execute()
 
     async def halt(self, reason: str) -> None:
         """Say why nothing goes on; the next tenure starts from Postgres and the exchange."""

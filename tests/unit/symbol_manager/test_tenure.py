@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -21,7 +21,7 @@ from ports.store import Desired, Origin, Status
 from support.fake_exchange import FakeExchange
 from symbol_manager.compare import COMPARE_AGAIN_MS, FAILED_COMPARISONS_MAX, LOOK_UPS_A_ROUND
 from symbol_manager.tenure import PLAN_AGE_MAX_MS
-from unit.symbol_manager.bench import RECONCILE_EVERY_MS, Bench
+from unit.symbol_manager.bench import PATIENCE_S, RECONCILE_EVERY_MS, Bench
 from unit.symbol_manager.factories import (
     CAPABILITIES,
     ENTRY_LOTS,
@@ -88,6 +88,26 @@ async def test_tenure_that_begins_with_the_end_cancels_before_it_compares(
         async with bench.serving():
             pass
     assert bench.exchange.open_orders() == []
+
+
+@pytest.mark.parametrize("end", [kill, remove, stop])
+async def test_tenure_that_is_to_end_cancels_before_a_comparison_that_takes_its_time(
+    bench: Bench, end: Callable[[Bench], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def take_for_ever(symbol: str) -> Sequence[OrderReport]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with bench.serving():
+        monkeypatch.setattr(bench.exchange, "fetch_open_orders", take_for_ever)
+        end(bench)
+        bench.clock.ms += RECONCILE_EVERY_MS
+        async with asyncio.timeout(PATIENCE_S):
+            await asked.wait()
+        assert bench.exchange.open_orders() == []
 
 
 async def test_tenure_that_trades_compares_before_it_decides(bench: Bench) -> None:
