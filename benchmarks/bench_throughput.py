@@ -54,16 +54,21 @@ SPEC: dict[str, object] = {
 
 
 class Tally:
-    """Implements `ports.failpoints.Failpoints`: passes, and counts the decisions."""
+    """Implements `ports.failpoints.Failpoints`: passes, and counts decisions and workflows."""
 
     def __init__(self) -> None:
         self.decisions = 0
+        self.workflows = 0
         self.last_s = 0.0
 
     def __call__(self, point: Failpoint) -> None:
         if point is Failpoint.PLAN_BEFORE_RETURN:
             self.decisions += 1
-            self.last_s = time.perf_counter()
+
+    def end(self) -> None:
+        """Of a workflow: no decision counts as made before the last of them has ended."""
+        self.workflows += 1
+        self.last_s = time.perf_counter()
 
 
 class BusyExchange(FakeExchange):
@@ -157,7 +162,7 @@ async def measure() -> Sequence[Result]:
     for count in COUNTS:
         exchange, tally = BusyExchange(count), Tally()
         async with (
-            wired_node(exchange, tally) as (running, dsn, one_step),
+            wired_node(exchange, tally, tally.end) as (running, dsn, one_step),
             await psycopg.AsyncConnection.connect(dsn, autocommit=True) as bare,
         ):
             await add_symbols(running.database, list(exchange.instruments), SPEC)
@@ -213,10 +218,10 @@ async def _decide(exchange: BusyExchange, tally: Tally) -> float:
 
 
 async def _settled(tally: Tally) -> None:
-    """Wait until no more decisions are made."""
-    seen = -1
-    while seen != tally.decisions:
-        seen = tally.decisions
+    """Wait until no more decisions are made and all their workflows have ended."""
+    seen = (-1, -1)
+    while seen != (tally.decisions, tally.workflows):
+        seen = (tally.decisions, tally.workflows)
         await asyncio.sleep(0.5)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from unittest.mock import patch
 
 from dbos import DBOS
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from cli.local_system import temporary_data_dir
 from orchestrator.bootstrap import RunningNode, run_node
 from orchestrator.settings import ApiSettings, Settings
+from orchestrator.workflows import Document, Handlers, Workflows, register
 from ports.exchange import ExchangePort
 from ports.failpoints import Failpoints
 from store.embedded_postgres import EmbeddedPostgres
@@ -22,7 +25,7 @@ NEVER_S = 3_600
 
 @asynccontextmanager
 async def wired_node(
-    exchange: ExchangePort, failpoints: Failpoints
+    exchange: ExchangePort, failpoints: Failpoints, ended: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[RunningNode, str, Callable[[], Awaitable[None]]]]:
     """The node, its database's DSN, and a workflow of one empty step to run beside it.
 
@@ -30,6 +33,8 @@ async def wired_node(
     ----------
     failpoints : Failpoints
         Stands where a crash would be ordered, and sees every step boundary.
+    ended : callable
+        Called whenever a workflow `execute_plan` has ended.
     """
     with ExitStack() as stack:
         data_dir = stack.enter_context(temporary_data_dir())
@@ -44,6 +49,7 @@ async def wired_node(
         wiring = "orchestrator.bootstrap"
         stack.enter_context(patch(f"{wiring}.open_exchange", return_value=exchange))
         stack.enter_context(patch(f"{wiring}.KillAt.parse", return_value=failpoints))
+        stack.enter_context(patch(f"{wiring}.register", partial(_register, ended)))
         one_step = _register_one_step()
         try:
             async with run_node(settings) as running:
@@ -51,6 +57,17 @@ async def wired_node(
         finally:
             # For the next node of this process.
             DBOS.destroy(destroy_registry=True)
+
+
+def _register(ended: Callable[[], None], handlers: Handlers) -> Workflows:
+    workflows = register(handlers)
+
+    async def execute_plan(batch: Document) -> Document:
+        result = await workflows.execute_plan(batch)
+        ended()
+        return result
+
+    return replace(workflows, execute_plan=execute_plan)
 
 
 def _register_one_step() -> Callable[[], Awaitable[None]]:

@@ -9,11 +9,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
-from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 import structlog
-from dbos import SetWorkflowID, error
+from dbos import error
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +22,7 @@ from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.guard import Guard
 from orchestrator.membership import Membership
+from orchestrator.plans import Plans
 from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
@@ -38,7 +38,7 @@ from store.registry import Registry
 from store.reservations import are_balances_old, keep_balances
 from store.retention import purge_history
 from store.runs import Runs
-from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
+from symbol_manager.execute import PlanExecutor
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.shard import Shard
@@ -110,6 +110,7 @@ class Node:
         self._executor = PlanExecutor(
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
         )
+        self._plans = Plans(self._executor)
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
@@ -128,11 +129,10 @@ class Node:
         self._has_news = asyncio.Event()
         self._account_is_up = False
         self._quotes_flow = True
-        self._workflows: Workflows | None = None
 
     def bind(self, workflows: Workflows) -> None:
         """Give the node the workflows that were registered for it."""
-        self._workflows = workflows
+        self._plans.bind(workflows.execute_plan)
 
     def take_up(
         self, *, keep_history_days: float, cancel_on_stop: bool, portfolio: PortfolioLimits
@@ -272,8 +272,8 @@ class Node:
     def _is_leaving(self, runner: Shard) -> bool:
         return self._stopping or runner.shard in self._leaving
 
-    async def submit_plan(self, plan: Document) -> Document:
-        return {"orders": await self._executor.submit(decision_id_of(plan))}
+    async def submit_plans(self, batch: Document) -> Document:
+        return await self._plans.submit(batch)
 
     async def prepare_change(self, change: Document) -> Document:
         return await self._changes.prepare(change)
@@ -294,22 +294,10 @@ class Node:
             store=ports.store,
             exchange=ports.exchange,
             executor=self._executor,
-            run_plan=self._run_plan,
+            run_plan=self._plans.run,
             clock=ports.clock,
             failpoints=ports.failpoints,
         )
-
-    async def _run_plan(self, plan: PlanRecord) -> object:
-        """Start `execute_plan` outside any workflow's context: it is nobody's child."""
-        workflows = self._workflows
-        if workflows is None:
-            raise RuntimeError("the node was not bound to its workflows")
-
-        async def start() -> object:
-            with SetWorkflowID(str(plan["decision_id"])):
-                return await workflows.execute_plan(plan)
-
-        return await asyncio.create_task(start(), context=Context())
 
     async def _watch_over(self) -> None:
         self._ports.failpoints(Failpoint.START_BEFORE_TAKE_OVER)

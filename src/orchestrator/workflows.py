@@ -70,7 +70,7 @@ class Handlers(Protocol):
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document: ...
 
-    async def submit_plan(self, plan: Document) -> Document: ...
+    async def submit_plans(self, batch: Document) -> Document: ...
 
     async def prepare_change(self, change: Document) -> Document: ...
 
@@ -94,8 +94,8 @@ def register(handlers: Handlers) -> Workflows:
     """Bind the workflows to a node; once in a process, before DBOS is launched."""
 
     @DBOS.step(name="submit")
-    async def submit(plan: Document) -> Document:
-        return await handlers.submit_plan(plan)
+    async def submit(batch: Document) -> Document:
+        return await handlers.submit_plans(batch)
 
     @DBOS.step(name="prepare")
     async def prepare(change: Document) -> Document:
@@ -117,8 +117,8 @@ def register(handlers: Handlers) -> Workflows:
             return await handlers.run_shard(shard, workflow_id)
 
     @DBOS.workflow(name=EXECUTE_PLAN, serialization_type=_PORTABLE)
-    async def execute_plan(plan: Document) -> Document:
-        return await submit(plan)
+    async def execute_plan(batch: Document) -> Document:
+        return await submit(batch)
 
     @DBOS.workflow(name=APPLY_CHANGE, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def apply_change(change: Document) -> Document:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.errors import InvariantViolation, KillSwitchEngaged, OwnershipLost
+from domain.errors import InvariantViolation, OwnershipLost
 from domain.ids import ClientOrderId, SymbolKey, VenueOrderId
 from domain.instrument import Instrument
 from domain.orders import Order
-from domain.plans import CommittedPlan, Place
+from domain.plans import CommittedPlan
 from grid.spec import GridSpec
 from ports.store import Changes, Claim, ClosedPair, Decision, Held, Loaded, Ownership, Status
 from store import statements as sql
-from store.engine import Alone, transaction
+from store.engine import transaction
+from store.plans import PlanWriter
 from store.rows import (
     AnyRow,
     fill_values,
@@ -46,7 +47,7 @@ class Repository:
 
     def __init__(self, engine: AsyncEngine, executor_id: str) -> None:
         self._engine = engine
-        self._alone = Alone(engine)
+        self._plans = PlanWriter(engine)
         self._executor_id = executor_id
 
     async def claim(self, shard: int, workflow_id: str) -> Claim:
@@ -79,20 +80,12 @@ class Repository:
             return None if row is None else (await _order(connection, row, claim), row.settled)
 
     async def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
-        result = await self._alone.execute(
-            sql.COMMIT_DECISION, _decision_values(decision, instrument)
-        )
-        row = result.one()
-        if not row.is_owned:
-            raise OwnershipLost(f"decision {decision.decision_id}: a newer epoch owns it")
-        plan = decision.approved.plan
-        if not row.is_allowed:
-            raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
+        await self._plans.commit(decision, instrument)
         return CommittedPlan(
             decision_id=decision.decision_id,
             shard=decision.ownership.shard,
             epoch=decision.ownership.epoch,
-            plan=plan,
+            plan=decision.approved.plan,
         )
 
     async def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
@@ -105,7 +98,7 @@ class Repository:
     async def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
         if changes == Changes(orders=changes.orders):
-            await self._record_outcomes(ownership, instrument, changes.orders.values())
+            await self._plans.record(ownership, changes.orders.values(), instrument)
             return
         async with self._owned(ownership, changes.spec_version) as connection:
             await _record_fills(connection, shard, instrument, changes)
@@ -131,22 +124,6 @@ class Repository:
                     },
                 )
             await _record_terms(connection, shard, changes)
-
-    async def _record_outcomes(
-        self, ownership: Ownership, instrument: Instrument, orders: Iterable[Order]
-    ) -> None:
-        """What is recorded after every decision, without the round trips of a transaction."""
-        outcomes = [order_values(order, instrument) for order in orders]
-        recorded = await self._alone.execute(
-            sql.RECORD_OUTCOMES,
-            {
-                "shard": ownership.shard,
-                "epoch": ownership.epoch,
-                "outcomes": json.dumps(outcomes, default=str),
-            },
-        )
-        if not recorded.scalar_one():
-            raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
 
     async def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         async with transaction(self._engine) as connection:
@@ -300,61 +277,6 @@ async def _order(connection: AsyncConnection, row: AnyRow, claim: Claim) -> Orde
     if row.instrument_version != rules.version:
         rules = await _rules(connection, claim.account, claim.symbol, row.instrument_version)
     return order_of(row, claim.nonce, rules, claim.instrument)
-
-
-def _decision_values(decision: Decision, instrument: Instrument) -> dict[str, object]:
-    plan = decision.approved.plan
-    book = decision.book
-    bid = book.bid_ticks if book else None
-    ask = book.ask_ticks if book else None
-    return {
-        "decision_id": decision.decision_id,
-        "shard": decision.ownership.shard,
-        "epoch": decision.ownership.epoch,
-        "sequence": decision.sequence,
-        "bid": None if bid is None else instrument.ticks_to_price(bid),
-        "ask": None if ask is None else instrument.ticks_to_price(ask),
-        "exchange_ms": book.exchange_ms if book else None,
-        "causes": json.dumps(decision.causes),
-        "cancels": json.dumps(
-            [{"client_order_id": c.client_order_id, "reason": c.reason} for c in plan.cancels]
-        ),
-        "places": json.dumps([_place_values(place, instrument) for place in plan.places]),
-        "place_reasons": json.dumps(
-            [
-                {"client_order_id": place.intent.client_order_id, "reason": place.reason}
-                for place in plan.places
-            ]
-        ),
-        "refused": json.dumps(
-            [
-                {
-                    "slot": refusal.place.intent.tag.slot.number,
-                    "side": refusal.place.intent.side.value,
-                    "rule": refusal.rule,
-                    "detail": refusal.detail,
-                }
-                for refusal in decision.approved.refused
-            ]
-        ),
-    }
-
-
-def _place_values(place: Place, instrument: Instrument) -> dict[str, object]:
-    intent = place.intent
-    return {
-        "client_order_id": intent.client_order_id,
-        "ladder_version": intent.tag.slot.version,
-        "slot": intent.tag.slot.number,
-        "purpose": intent.tag.purpose.name.lower(),
-        "side": intent.side.value,
-        "generation": intent.tag.generation,
-        "price": str(instrument.ticks_to_price(intent.price_ticks)),
-        "quantity": str(instrument.lots_to_quantity(intent.quantity_lots)),
-        "post_only": intent.post_only,
-        "reduce_only": intent.reduce_only,
-        "reason": place.reason,
-    }
 
 
 def pair_values(closed: ClosedPair, shard: int, instrument: Instrument) -> dict[str, object]:

@@ -61,42 +61,46 @@ NEWEST_TRADE_IDS = text("""
      ORDER BY recorded_at DESC LIMIT :at_most
 """)
 
-#: The whole decision in one statement: nothing of it stands unless the epoch is current, and
-#: nothing is placed while the kill switch is engaged.
-COMMIT_DECISION = text("""
-    WITH owned AS (
-        SELECT shard, instrument_version FROM shards
-         WHERE shard = :shard AND epoch = :epoch FOR UPDATE
-    ), allowed AS (
+_COMMIT_DECISIONS = """
+    WITH decision AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:decisions AS jsonb)) AS decision (
+            decision_id text, shard integer, epoch bigint, sequence bigint, bid numeric,
+            ask numeric, exchange_ms bigint, causes jsonb, cancels jsonb, places jsonb,
+            refused jsonb)
+    ), owned AS MATERIALIZED (
+        SELECT decision.*, shards.instrument_version
+          FROM decision JOIN shards USING (shard, epoch) FOR UPDATE OF shards {patience}
+    ), allowed AS MATERIALIZED (
         SELECT * FROM owned
-         WHERE :places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)
-    ), places AS (
-        SELECT * FROM allowed, jsonb_to_recordset(CAST(:places AS jsonb)) AS place (
-            client_order_id text, ladder_version smallint, slot integer, purpose text, side text,
-            generation integer, price numeric, quantity numeric, post_only boolean,
-            reduce_only boolean, reason text)
-    ), decision AS (
+         WHERE places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)
+    ), place AS (
+        SELECT allowed.shard, allowed.instrument_version, place.*
+          FROM allowed
+          JOIN jsonb_to_recordset(CAST(:places AS jsonb)) AS place (
+              decision_id text, client_order_id text, ladder_version smallint, slot integer,
+              purpose text, side text, generation integer, price numeric, quantity numeric,
+              post_only boolean, reduce_only boolean, reason text) USING (decision_id)
+    ), decided AS (
         INSERT INTO decisions (decision_id, shard, epoch, sequence, bid, ask, exchange_ms,
                                causes, cancels, places, refused)
-        SELECT :decision_id, shard, :epoch, :sequence, CAST(:bid AS numeric), CAST(:ask AS numeric),
-               CAST(:exchange_ms AS bigint), CAST(:causes AS jsonb), CAST(:cancels AS jsonb),
-               CAST(:place_reasons AS jsonb), CAST(:refused AS jsonb)
+        SELECT decision_id, shard, epoch, sequence, bid, ask, exchange_ms, causes, cancels, places,
+               refused
           FROM allowed
     ), intents AS (
         INSERT INTO orders (client_order_id, decision_id, shard, ladder_version, slot, purpose,
                             side, generation, instrument_version, price, quantity, post_only,
                             reduce_only, reason, status)
-        SELECT client_order_id, :decision_id, shard, ladder_version, slot, purpose, side,
+        SELECT client_order_id, decision_id, shard, ladder_version, slot, purpose, side,
                generation, instrument_version, price, quantity, post_only, reduce_only, reason,
                'intended'
-          FROM places
+          FROM place
     ), generations AS (
         INSERT INTO slots (shard, ladder_version, slot, inventory, cost, closed, closed_cost,
                            proceeds, fee_base, fee_quote, buy_generation, sell_generation)
         SELECT shard, ladder_version, slot, 0, 0, 0, 0, 0, 0, 0,
                coalesce(max(generation) FILTER (WHERE side = 'buy'), 0),
                coalesce(max(generation) FILTER (WHERE side = 'sell'), 0)
-          FROM places GROUP BY shard, ladder_version, slot
+          FROM place GROUP BY shard, ladder_version, slot
         ON CONFLICT (shard, ladder_version, slot) DO UPDATE
            SET buy_generation = greatest(slots.buy_generation, excluded.buy_generation),
                sell_generation = greatest(slots.sell_generation, excluded.sell_generation),
@@ -104,47 +108,27 @@ COMMIT_DECISION = text("""
     ), requested AS (
         UPDATE orders SET cancel_requested = true, updated_at = clock_timestamp()
           FROM allowed
-         WHERE client_order_id IN (
-               SELECT jsonb_array_elements(CAST(:cancels AS jsonb)) ->> 'client_order_id')
+          JOIN jsonb_to_recordset(CAST(:cancels AS jsonb)) AS cancel (
+              decision_id text, client_order_id text) USING (decision_id)
+         WHERE orders.client_order_id = cancel.client_order_id
     )
-    SELECT EXISTS (SELECT FROM owned) AS is_owned, EXISTS (SELECT FROM allowed) AS is_allowed
-""")
+    SELECT decision_id, decision_id IN (SELECT decision_id FROM owned) AS is_owned,
+           decision_id IN (SELECT decision_id FROM allowed) AS is_allowed
+      FROM decision
+"""
 
-OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
-
-IS_OWNED = text("SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)")
-
-LOCK_OWNED = text("""
-    SELECT FROM shards
-     WHERE shard = :shard AND epoch = :epoch
-       AND spec_version = coalesce(CAST(:spec_version AS integer), spec_version)
-       FOR UPDATE
-""")
-
-UPDATE_ORDER = text("""
-    UPDATE orders
-       SET status = :status, status_reason = :status_reason,
-           venue_order_id = coalesce(:venue_order_id, venue_order_id),
-           filled = greatest(:filled, booked.quantity), cancel_requested = :cancel_requested,
-           is_settled = :is_ended AND :filled <= booked.quantity,
-           ended_at = CASE WHEN :is_ended THEN coalesce(ended_at, clock_timestamp()) END,
-           updated_at = clock_timestamp()
-      FROM (SELECT coalesce(sum(quantity), 0) AS quantity FROM fills
-             WHERE client_order_id = :client_order_id) AS booked
-     WHERE client_order_id = :client_order_id
-""")
-
-#: What became of orders and nothing else, in one statement; nothing of it without the epoch. Those
-#: that ended make room for the others on their slot and side, which therefore wait for them.
-RECORD_OUTCOMES = text("""
-    WITH owned AS (
-        SELECT shard FROM shards WHERE shard = :shard AND epoch = :epoch FOR UPDATE
+_RECORD_OUTCOMES = """
+    WITH owned AS MATERIALIZED (
+        SELECT shard, epoch
+          FROM jsonb_to_recordset(CAST(:owners AS jsonb)) AS owner (shard integer, epoch bigint)
+          JOIN shards USING (shard, epoch) FOR UPDATE OF shards {patience}
     ), told AS MATERIALIZED (
         SELECT outcome.*, booked.quantity AS booked
           FROM owned
-          CROSS JOIN jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS outcome (
-              client_order_id text, status text, status_reason text, venue_order_id text,
-              filled numeric, cancel_requested boolean, is_ended boolean)
+          JOIN jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS outcome (
+              shard integer, epoch bigint, client_order_id text, status text, status_reason text,
+              venue_order_id text, filled numeric, cancel_requested boolean, is_ended boolean)
+              USING (shard, epoch)
           CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity FROM fills
                                WHERE fills.client_order_id = outcome.client_order_id) AS booked
     ), ended AS (
@@ -169,7 +153,43 @@ RECORD_OUTCOMES = text("""
          WHERE orders.client_order_id = told.client_order_id AND NOT told.is_ended
            AND (SELECT count(*) FROM ended) >= 0
     )
-    SELECT EXISTS (SELECT FROM owned) AS is_owned
+    SELECT shard, epoch FROM owned
+"""
+
+#: Whole decisions in one statement: nothing of one stands unless its epoch is current, and none
+#: places anything while the kill switch is engaged. A shard that somebody else has locked counts
+#: as not owned, so that those beside it do not wait.
+COMMIT_DECISIONS_AT_ONCE = text(_COMMIT_DECISIONS.format(patience="SKIP LOCKED"))
+#: The same, with its turn awaited.
+COMMIT_DECISIONS = text(_COMMIT_DECISIONS.format(patience=""))
+
+#: What became of orders and nothing else, in one statement; nothing of a shard without its epoch.
+#: Those that ended make room for the others on their slot and side, which therefore wait for them.
+RECORD_OUTCOMES_AT_ONCE = text(_RECORD_OUTCOMES.format(patience="SKIP LOCKED"))
+RECORD_OUTCOMES = text(_RECORD_OUTCOMES.format(patience=""))
+
+OWN_TRADE_IDS = text("SELECT trade_id FROM fills WHERE client_order_id = :client_order_id")
+
+IS_OWNED = text("SELECT EXISTS (SELECT FROM shards WHERE shard = :shard AND epoch = :epoch)")
+
+LOCK_OWNED = text("""
+    SELECT FROM shards
+     WHERE shard = :shard AND epoch = :epoch
+       AND spec_version = coalesce(CAST(:spec_version AS integer), spec_version)
+       FOR UPDATE
+""")
+
+UPDATE_ORDER = text("""
+    UPDATE orders
+       SET status = :status, status_reason = :status_reason,
+           venue_order_id = coalesce(:venue_order_id, venue_order_id),
+           filled = greatest(:filled, booked.quantity), cancel_requested = :cancel_requested,
+           is_settled = :is_ended AND :filled <= booked.quantity,
+           ended_at = CASE WHEN :is_ended THEN coalesce(ended_at, clock_timestamp()) END,
+           updated_at = clock_timestamp()
+      FROM (SELECT coalesce(sum(quantity), 0) AS quantity FROM fills
+             WHERE client_order_id = :client_order_id) AS booked
+     WHERE client_order_id = :client_order_id
 """)
 
 #: A trade is recorded once; only its attribution may still change: to an order of ours that was

@@ -1,8 +1,8 @@
 """Send a committed plan and record what came of it: the one step of `execute_plan`.
 
-The only module that submits to the exchange port. Sending starts as soon as the intents are
-committed and the step awaits it: a crash in between leaves the same as one before the step,
-intents whose fate is looked up.
+The only module that submits to the exchange port. It begins as soon as the intents are committed,
+while the workflow is being started, and the step waits for its end: a crash in between leaves the
+same as one before the step, intents whose fate is looked up.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from symbol_manager.state import ShardState, slot_side
 
 #: What a workflow stores of a plan: readable, and nothing secret.
 PlanRecord = dict[str, object]
+#: The status of each of its orders by client order id, or what kept it from being executed here.
+PlanResult = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +69,38 @@ class PlanExecutor:
         self._failpoints = failpoints
         #: Called when an order did not fit the venue's trading rules.
         self._doubt_rules = doubt_rules
-        self._held: dict[DecisionId, Held] = {}
-        self._sending: dict[DecisionId, asyncio.Task[Outcomes]] = {}
+        self._executing: dict[DecisionId, asyncio.Task[PlanResult]] = {}
+        #: Those whose step has begun: a second one is of a workflow that was run again.
+        self._awaited: set[DecisionId] = set()
 
     def begin(self, held: Held) -> None:
-        """Start to send a plan that was committed this instant; its workflow's step awaits that.
+        """Start to execute a plan that was committed this instant; its workflow's step awaits that.
 
         The commit that made the intents durable has just checked the epoch and the kill switch.
         """
-        self._held[held.plan.decision_id] = held
-        self._sending[held.plan.decision_id] = asyncio.create_task(self._send(held))
+        self._executing[held.plan.decision_id] = asyncio.create_task(self._execute(held))
 
     async def release(self, decision_id: DecisionId) -> None:
-        """Forget a plan; what of it is still being sent is cut off, and looked up later."""
-        self._held.pop(decision_id, None)
-        sending = self._sending.pop(decision_id, None)
-        if sending is not None and not sending.done():
-            sending.cancel()
-            await asyncio.wait([sending])
-        elif sending is not None and not sending.cancelled():
-            sending.exception()  # whoever awaited it has seen it
+        """Forget a plan; what of it is still under way is cut off, and looked up later."""
+        self._awaited.discard(decision_id)
+        executing = self._executing.pop(decision_id, None)
+        if executing is not None and not executing.done():
+            executing.cancel()
+            await asyncio.wait([executing])
+        elif executing is not None and not executing.cancelled():
+            executing.exception()  # whoever awaited it has seen it
 
-    async def submit(self, decision_id: DecisionId) -> dict[str, str]:
-        """Wait for the answers and record the outcomes; the status of each order by id."""
-        held = self._held.pop(decision_id, None)
-        if held is None:
+    async def submit(self, decision_id: DecisionId) -> PlanResult:
+        """Wait until the outcomes are recorded; the status of each order by its id."""
+        executing = self._executing.get(decision_id)
+        if executing is None or decision_id in self._awaited:
             return {"plan": "stale: not sent"}
-        outcomes = await asyncio.shield(self._sending[decision_id])
+        self._awaited.add(decision_id)
+        await asyncio.wait([executing])
+        return {"plan": "cut off"} if executing.cancelled() else executing.result()
+
+    async def _execute(self, held: Held) -> PlanResult:
+        outcomes = await self._send(held)
         self._failpoints(Failpoint.PLAN_AFTER_SEND)
         if any(isinstance(o, Refused) and o.reason == "filter" for o in outcomes.places):
             self._doubt_rules()

@@ -77,7 +77,7 @@ class Refusing:
     async def run_shard(self, shard: int, workflow_id: str) -> Document:
         raise NotImplementedError
 
-    async def submit_plan(self, plan: Document) -> Document:
+    async def submit_plans(self, batch: Document) -> Document:
         raise NotImplementedError
 
     async def record_change(

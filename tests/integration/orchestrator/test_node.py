@@ -126,7 +126,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
     async def run_shard(shard: int) -> Document:
         raise NotImplementedError
 
-    node.bind(Workflows(run_shard, node.submit_plan, apply_change))
+    node.bind(Workflows(run_shard, node.submit_plans, apply_change))
     return Place(node, exchange, registry, clean_engine, await add_symbol(clean_engine))
 
 

@@ -95,8 +95,10 @@ async def test_statements_of_every_batch_read_few_rows_however_long_the_history(
     for order_id in ("c100", "v100"):
         assert await scanned(owner, sql.ONE_ORDER, shard=shard, order_id=order_id) == set()
     assert await scanned(owner, sql.UPDATE_ORDER, **update) == set()
-    outcomes = json.dumps([update, update | {"client_order_id": "c101", "is_ended": False}])
-    told = {"shard": shard, "epoch": owner.claim.ownership.epoch, "outcomes": outcomes}
+    ours = {"shard": shard, "epoch": owner.claim.ownership.epoch}
+    ended = ours | update
+    outcomes = [ended, ended | {"client_order_id": "c101", "is_ended": False}]
+    told = {"owners": json.dumps([ours]), "outcomes": json.dumps(outcomes)}
     assert await scanned(owner, sql.RECORD_OUTCOMES, **told) == set()
     assert await scanned(owner, sql.OWN_TRADE_IDS, client_order_id="c100") == set()
     owned = {"shard": shard, "epoch": 1, "spec_version": None}
