@@ -190,7 +190,12 @@ def ladder_made_anew_while_held() -> Iterator[None]:
 @contextmanager
 def cut_off_plan_sent_again() -> Iterator[None]:
     """A plan whose workflow broke off is sent once more when that is resumed, seconds later."""
-    release = PlanExecutor.release
+    begin, release = PlanExecutor.begin, PlanExecutor.release
+    held_plans: dict[DecisionId, Held] = {}
+
+    def remember(self: PlanExecutor, held: Held) -> None:
+        held_plans[held.plan.decision_id] = held
+        begin(self, held)
 
     async def send_again(self: PlanExecutor, held: Held) -> None:
         await asyncio.sleep(RESUMED_AFTER_S)
@@ -198,12 +203,17 @@ def cut_off_plan_sent_again() -> Iterator[None]:
             await self._send(replace(held, guard=lambda: None))
 
     async def stubborn(self: PlanExecutor, decision_id: DecisionId) -> None:
-        held = self._held.get(decision_id)
+        executing = self._executing.get(decision_id)
+        is_cut_off = executing is not None and not executing.done()
         await release(self, decision_id)
-        if held is not None:
+        held = held_plans.pop(decision_id, None)
+        if held is not None and is_cut_off:
             asyncio.create_task(send_again(self, held))  # noqa: RUF006 - nobody waits for it
 
-    with patch.object(PlanExecutor, "release", stubborn):
+    with (
+        patch.object(PlanExecutor, "begin", remember),
+        patch.object(PlanExecutor, "release", stubborn),
+    ):
         yield
 
 

@@ -164,16 +164,16 @@ async def test_submit_plan_run_again_sends_nothing(desk: Desk) -> None:
     assert desk.exchange.submitted == [placing(ENTRY)]
 
 
-async def test_begin_sends_before_the_step_runs_and_once(desk: Desk) -> None:
+async def test_begin_executes_before_the_step_runs_and_once(desk: Desk) -> None:
     state = make_state()
     desk.exchange.answer = Accepted(make_report(ENTRY))
     desk.begin(placing(ENTRY), state)
-    await until(lambda: desk.exchange.submitted == [placing(ENTRY)])
-    assert state.order(ENTRY.client_order_id).state == Sent()
-    assert desk.store.recorded == []
+    await until(lambda: len(desk.store.recorded) == 1)
+    assert desk.exchange.submitted == [placing(ENTRY)]
 
     assert await desk.executor.submit(DECISION) == {ENTRY.client_order_id: "open"}
     assert desk.exchange.submitted == [placing(ENTRY)]
+    assert len(desk.store.recorded) == 1
 
 
 async def test_release_plan_that_was_not_sent_yet_keeps_it_from_leaving(desk: Desk) -> None:
@@ -217,6 +217,17 @@ async def test_submit_that_is_cancelled_leaves_the_send_to_its_release(desk: Des
     assert not exchange.is_cut_off
     await desk.executor.release(DECISION)
     assert exchange.is_cut_off
+
+
+async def test_submit_of_a_plan_that_is_released_meanwhile_says_so(desk: Desk) -> None:
+    """Its workflow may have plans of other shards to wait for: it is not cancelled."""
+    desk.exchange = exchange = SilentExchange()
+    desk.executor = PlanExecutor(exchange, desk.store, desk.lease, desk.failpoints)
+    desk.begin(placing(ENTRY), make_state())
+    step = asyncio.create_task(desk.executor.submit(DECISION))
+    await exchange.reached.wait()
+    await desk.executor.release(DECISION)
+    assert await step == {"plan": "cut off"}
 
 
 async def test_release_failed_send_that_no_step_awaited_is_silent(desk: Desk) -> None:
