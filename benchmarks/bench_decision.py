@@ -42,6 +42,7 @@ _INSTANTS = {
     "committed": Failpoint.PLAN_AFTER_COMMIT,
     "leaving": Failpoint.PLAN_BEFORE_SEND,
     "recorded": Failpoint.PLAN_AFTER_OUTCOMES,
+    "free": Failpoint.PLAN_BEFORE_RETURN,
 }
 #: Title, name of what is timed, aim.
 _CASES = (
@@ -49,7 +50,8 @@ _CASES = (
     ("tick until 4 intents are committed", "committed", None),
     ("tick until the 4 orders leave", "leaving", 10),
     ("tick until the 4 outcomes are recorded", "recorded", None),
-    ("tick until its workflow has ended", "ended", 22),
+    ("the same, and the shard goes on", "free", 22),
+    ("tick until DBOS has written that the workflow ended", "ended", None),
 )
 
 

@@ -218,6 +218,7 @@ class Node:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WAIT_S):
                 await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
+                await self._plans.ended()
         if self._shards:
             log.warning("shards_still_running", shards=sorted(self._shards))
         with suppress(*_ROUND_FAILURES):  # then the others find out by themselves

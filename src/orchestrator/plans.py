@@ -29,6 +29,7 @@ class Plans:
         self._done: dict[DecisionId, asyncio.Future[None]] = {}
         #: Set when a workflow has come to its step, by its id.
         self._begun: dict[str, asyncio.Future[None]] = {}
+        self._running: set[asyncio.Task[Document]] = set()
         self._execute_plan: Callable[[Document], Awaitable[Document]] | None = None
 
     def bind(self, execute_plan: Callable[[Document], Awaitable[Document]]) -> None:
@@ -46,6 +47,11 @@ class Plans:
             await asyncio.gather(self._start(plan), done)
         finally:
             del self._done[name]
+
+    async def ended(self) -> None:
+        """Wait until every workflow that was started has ended, and DBOS knows."""
+        while self._running:
+            await asyncio.wait(self._running)
 
     async def submit(self, batch: Document) -> Document:
         """The one step of `execute_plan`; fails if any of its plans did, once all are through."""
@@ -67,6 +73,7 @@ class Plans:
         names = [decision_id_of(plan) for plan in plans]
         begun = self._begun[names[0]] = asyncio.get_running_loop().create_future()
         running = asyncio.create_task(self._execute(names[0], {"plans": list(plans)}))
+        self._running.add(running)
         running.add_done_callback(partial(self._end, names))
         await begun
         return [None] * len(plans)
@@ -77,8 +84,9 @@ class Plans:
         with SetWorkflowID(workflow_id):
             return await self._execute_plan(batch)
 
-    def _end(self, names: Sequence[DecisionId], ended: asyncio.Future[Document]) -> None:
+    def _end(self, names: Sequence[DecisionId], ended: asyncio.Task[Document]) -> None:
         """Leave nobody waiting, however the workflow ended."""
+        self._running.discard(ended)
         for waiting in (self._begun.pop(names[0]), *map(self._done.get, names)):
             _settle(waiting, ended)
 

@@ -77,12 +77,14 @@ async def test_plans_of_one_moment_share_a_workflow_and_wait_for_their_own_resul
     assert desk.started == [["a:1:1", "b:1:1"]]
     desk.executor.results["a:1:1"].set_result({"x": "open"})
     await quick
+    ended = asyncio.create_task(desk.plans.ended())
     await settle()
     assert not slow.done()
+    assert not ended.done()
     assert desk.ended == []
     desk.executor.results["b:1:1"].set_result({"y": "open"})
     await slow
-    await settle()
+    await ended
     assert desk.ended == [{"orders": {"a:1:1": {"x": "open"}, "b:1:1": {"y": "open"}}}]
 
 
