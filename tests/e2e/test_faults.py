@@ -15,9 +15,10 @@ from support.system import RunningSystem, eventually, running_system
 
 #: Orders whose plan's step ended without knowing what became of them.
 UNKNOWN = """
-    SELECT key AS client_order_id
-      FROM dbos.operation_outputs, jsonb_each_text(output::jsonb -> 'orders')
-     WHERE function_name = 'submit' AND value = 'unknown'
+    SELECT told.key AS client_order_id
+      FROM dbos.operation_outputs, jsonb_each(output::jsonb -> 'orders') AS plan,
+           jsonb_each_text(plan.value) AS told
+     WHERE function_name = 'submit' AND told.value = 'unknown'
 """
 RESTS = {"open", "partially_filled", "filled", "cancelled"}
 
