@@ -22,6 +22,7 @@ class Call(StrEnum):
     """The requests of the port."""
 
     PLACE = "place"
+    PLACE_BATCH = "place_batch"
     CANCEL = "cancel"
     ORDER = "order"
     OPEN_ORDERS = "open_orders"
@@ -139,6 +140,15 @@ class Expiry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceBatch:
+    """How several orders are placed in one request, each of which succeeds by itself."""
+
+    most: int
+    #: Which of ccxt's addresses it goes to: what the venue's codes mean depends on it.
+    api: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadManSwitch:
     """The venue cancels what rests when it hears nothing for as long as was asked for."""
 
@@ -196,6 +206,8 @@ class Venue:
     #: Orders in one request; 0 where there is no such request.
     create_batch: int
     cancel_batch: int
+    #: `None` where each order is a request of its own.
+    place_batch: PlaceBatch | None = None
     cancel_all: CancelAll
     dead_man_switch: DeadManSwitch | None
     expiry: Expiry | None

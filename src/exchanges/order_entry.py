@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.errors import (
     AuthenticationRefused,
@@ -46,7 +47,9 @@ IN_FLIGHT_MAX = 8
 #: How long an order waits for the rate budget; the send guard judges whether it still may go then.
 ORDER_WAIT_MAX_S = 1.0
 
-Request = Callable[[Any], Awaitable[Structure]]
+Made = TypeVar("Made")
+#: Why nothing was made of a request, or why nobody knows.
+Failure = Refused | Undetermined | NotSent
 
 
 class OrderEntry:
@@ -69,41 +72,124 @@ class OrderEntry:
             ]
         async with asyncio.TaskGroup() as sending:
             places = [
-                sending.create_task(self._place(place.intent, instrument, guard))
-                for place in plan.plan.places
+                sending.create_task(self._place(intents, instrument, guard))
+                for intents in self._requests([place.intent for place in plan.plan.places])
             ]
+        placed = {name: outcome for task in places for name, outcome in task.result().items()}
         return Outcomes(
-            tuple(task.result() for task in cancels), tuple(task.result() for task in places)
+            tuple(task.result() for task in cancels),
+            tuple(placed[place.intent.client_order_id] for place in plan.plan.places),
         )
 
-    async def _place(self, intent: Intent, instrument: Instrument, guard: SendGuard) -> Outcome:
-        symbol = instrument.symbol
+    def _requests(self, intents: Sequence[Intent]) -> Iterator[Sequence[Intent]]:
+        """Those that go in one request: never an entry and an exit, which must not wait for it."""
+        batch = self._session.venue.place_batch
+        together = batch.most if batch else 1
+        for tier in (Tier.REDUCE, Tier.ENTRY):
+            of_tier = [intent for intent in intents if _tier_of(intent) is tier]
+            for first in range(0, len(of_tier), together):
+                yield of_tier[first : first + together]
+
+    async def _place(
+        self, intents: Sequence[Intent], instrument: Instrument, guard: SendGuard
+    ) -> Mapping[ClientOrderId, Outcome]:
+        for intent in intents:
+            self._stream.expect(intent.client_order_id)
+        placed: Mapping[ClientOrderId, Outcome]
+        batch = self._session.venue.place_batch
+        if batch is None or len(intents) == 1:
+            (intent,) = intents
+            placed = {intent.client_order_id: await self._place_one(intent, instrument, guard)}
+        else:
+            placed = await self._place_together(intents, batch.api, instrument, guard)
+        for name, outcome in placed.items():
+            self._stream.settle(name, is_accepted=isinstance(outcome, Accepted))
+        return placed
+
+    async def _place_one(self, intent: Intent, instrument: Instrument, guard: SendGuard) -> Outcome:
+        name = intent.client_order_id
+
+        async def place(client: Any) -> Outcome | None:
+            order = self._order(client, intent, instrument)
+            placed: Structure = await client.create_order(**order)
+            return self._accepted(Call.PLACE, placed, name)
+
+        placed = await self._send(Call.PLACE, _tier_of(intent), guard, place)
+        return placed or await self._what_became(instrument.symbol, name)
+
+    async def _place_together(
+        self, intents: Sequence[Intent], api: str, instrument: Instrument, guard: SendGuard
+    ) -> Mapping[ClientOrderId, Outcome]:
+        misfits: dict[ClientOrderId, Outcome] = {}
+
+        async def place(client: Any) -> Mapping[ClientOrderId, Outcome]:
+            orders: dict[ClientOrderId, dict[str, Any]] = {}
+            for intent in intents:
+                try:
+                    orders[intent.client_order_id] = self._order(client, intent, instrument)
+                except OrderRejected as error:
+                    misfits[intent.client_order_id] = _outcome_of(error)
+            if not orders:
+                return {}
+            placed: list[Structure] = await client.create_orders(list(orders.values()))
+            return self._read_batch(client, client.urls["api"][api], list(orders), placed)
+
+        placed = await self._send(Call.PLACE_BATCH, _tier_of(intents[0]), guard, place)
+        if isinstance(placed, Failure):
+            placed = dict.fromkeys((intent.client_order_id for intent in intents), placed)
+        return {**placed, **misfits}
+
+    def _order(self, client: Any, intent: Intent, instrument: Instrument) -> dict[str, Any]:
+        """What ccxt takes for a limit order."""
+        venue = self._session.venue
         price = instrument.ticks_to_price(intent.price_ticks)
         quantity = instrument.lots_to_quantity(intent.quantity_lots)
-        venue = self._session.venue
-        expiry_ms = venue.capabilities(self._session.account).request_expiry_ms
+        _check_kept(price, client.price_to_precision(instrument.symbol, f"{price:f}"))
+        _check_kept(quantity, client.amount_to_precision(instrument.symbol, f"{quantity:f}"))
         params: dict[str, object] = {venue.ids.create: intent.client_order_id}
         if intent.post_only:
             params[venue.post_only] = True
         if intent.reduce_only:
             params["reduceOnly"] = True
+        expiry_ms = venue.capabilities(self._session.account).request_expiry_ms
+        if expiry_ms and venue.expiry is not None and venue.expiry.deadline is not None:
+            params[venue.expiry.deadline] = client.iso8601(client.nonce() + expiry_ms)
+        return {
+            "symbol": instrument.symbol,
+            "type": "limit",
+            "side": intent.side.value,
+            "amount": f"{quantity:f}",
+            "price": f"{price:f}",
+            "params": params,
+        }
 
-        async def place(client: Any) -> Structure:
-            _check_kept(price, client.price_to_precision(symbol, f"{price:f}"))
-            _check_kept(quantity, client.amount_to_precision(symbol, f"{quantity:f}"))
-            if expiry_ms and venue.expiry is not None and venue.expiry.deadline is not None:
-                params[venue.expiry.deadline] = client.iso8601(client.nonce() + expiry_ms)
-            placed: Structure = await client.create_order(
-                symbol, "limit", intent.side.value, f"{quantity:f}", f"{price:f}", params
-            )
-            return placed
+    def _read_batch(
+        self, client: Any, url: str, names: Sequence[ClientOrderId], reply: Sequence[Structure]
+    ) -> Mapping[ClientOrderId, Outcome]:
+        """Each order's own outcome.
 
-        tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
-        self._stream.expect(intent.client_order_id)
-        outcome = await self._send(Call.PLACE, tier, symbol, intent.client_order_id, guard, place)
-        is_accepted = isinstance(outcome, Accepted)
-        self._stream.settle(intent.client_order_id, is_accepted=is_accepted)
-        return outcome
+        ccxt sorts the reply by time, and what was refused has neither time nor client id: refusals
+        keep the order among themselves in which the venue told of them, which is ours.
+        """
+        orders = {each["clientOrderId"]: each for each in reply if each["clientOrderId"]}
+        refusals = [each for each in reply if not each["clientOrderId"]]
+        refused = [name for name in names if name not in orders]
+        outcomes: dict[ClientOrderId, Outcome] = {
+            name: Accepted(report_of(orders[name], name)) for name in names if name in orders
+        }
+        for name, refusal in zip(refused, refusals, strict=True):
+            outcomes[name] = self._refusal(client, url, refusal)
+        return outcomes
+
+    def _refusal(self, client: Any, url: str, entry: Structure) -> Outcome:
+        """As ccxt would raise it had the order been alone."""
+        told = entry["info"]
+        body = json.dumps(told, separators=(",", ":"))
+        try:
+            client.handle_errors(400, "", url, "POST", {}, body, told, {}, "")
+        except CcxtError as error:
+            return _outcome_of(self._session.translated(error, may_have_acted=True))
+        return Undetermined(f"not understood: {body}")
 
     async def _cancel(
         self, client_order_id: ClientOrderId, symbol: str, guard: SendGuard
@@ -119,11 +205,12 @@ class OrderEntry:
             except VenueError as error:
                 return NotSent(str(error))
 
-        async def cancel(client: Any) -> Structure:
+        async def cancel(client: Any) -> Outcome | None:
             cancelled: Structure = await client.cancel_order(order_id, symbol, params)
-            return cancelled
+            return self._accepted(Call.CANCEL, cancelled, client_order_id)
 
-        outcome = await self._send(Call.CANCEL, Tier.CANCEL, symbol, client_order_id, guard, cancel)
+        outcome = await self._send(Call.CANCEL, Tier.CANCEL, guard, cancel)
+        outcome = outcome or await self._what_became(symbol, client_order_id)
         if isinstance(outcome, Accepted) and outcome.report.status is VenueStatus.OPEN:
             return Undetermined("the cancel was taken and the order still rests")
         return outcome
@@ -132,11 +219,9 @@ class OrderEntry:
         self,
         call: Call,
         tier: Tier,
-        symbol: str,
-        client_order_id: ClientOrderId,
         guard: SendGuard,
-        request: Request,
-    ) -> Outcome:
+        request: Callable[[Any], Awaitable[Made]],
+    ) -> Made | Failure:
         """Send one request that changes something at the venue; never raises a venue's error."""
         try:
             await self._session.admission.admit(
@@ -149,9 +234,7 @@ class OrderEntry:
             with dispatching(guard) as dispatch:
                 try:
                     with understanding(f"{call} reply"):
-                        reply = await request(client)
-                        if self._session.venue.reply_to(call) is Reply.ORDER:
-                            return Accepted(report_of(reply, client_order_id))
+                        return await request(client)
                 except OwnershipLost as error:
                     # aiohttp repeats a DELETE on a connection that turns out dead.
                     return (Undetermined if dispatch.has_left else NotSent)(str(error))
@@ -161,7 +244,14 @@ class OrderEntry:
                     return _outcome_of(
                         self._session.translated(error, may_have_acted=dispatch.has_left)
                     )
-        return await self._what_became(symbol, client_order_id)
+
+    def _accepted(
+        self, call: Call, reply: Structure, client_order_id: ClientOrderId
+    ) -> Outcome | None:
+        """None where a reply says only that the request was taken."""
+        if self._session.venue.reply_to(call) is not Reply.ORDER:
+            return None
+        return Accepted(report_of(reply, client_order_id))
 
     async def _what_became(self, symbol: str, client_order_id: ClientOrderId) -> Outcome:
         """A receipt says that a request was taken, not what it led to."""
@@ -195,7 +285,11 @@ def _check_kept(intended: Decimal, sent: str) -> None:
         )
 
 
-def _outcome_of(error: VenueError) -> Outcome:
+def _tier_of(intent: Intent) -> Tier:
+    return Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
+
+
+def _outcome_of(error: VenueError) -> Failure:
     match error:
         case OrderNotFound():
             return Refused("not_found", str(error))

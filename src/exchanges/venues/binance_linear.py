@@ -15,6 +15,7 @@ from exchanges.capabilities import (
     Expiry,
     OwnOrders,
     OwnTrades,
+    PlaceBatch,
     Proof,
     Reply,
     Sandbox,
@@ -36,6 +37,7 @@ BINANCE_LINEAR = Venue(
     post_only_wire="timeInForce GTX",
     create_batch=5,
     cancel_batch=10,
+    place_batch=PlaceBatch(most=5, api="fapiPrivate"),
     cancel_all=CancelAll.SYMBOL,
     dead_man_switch=DeadManSwitch(name="countdownCancelAll", least_s=1, most_s=86_400),
     expiry=Expiry(name="recvWindow"),
@@ -52,6 +54,8 @@ BINANCE_LINEAR = Venue(
     costs=MappingProxyType(
         {
             Call.PLACE: Cost(weight=1, orders=1),
+            # However few.
+            Call.PLACE_BATCH: Cost(weight=5, orders=5),
             Call.CANCEL: Cost(weight=1),
             Call.ORDER: Cost(weight=1),
             Call.OPEN_ORDERS: Cost(weight=1),
@@ -103,6 +107,7 @@ BINANCE_LINEAR = Venue(
     ),
     notes=(
         "A client id is unique among open orders only.",
-        "One-way position mode only; batches of orders are not used.",
+        "One-way position mode only.",
+        "Orders of one decision are placed by fives; each is cancelled by itself.",
     ),
 )
