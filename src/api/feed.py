@@ -23,6 +23,8 @@ LOOK_EVERY_S: Final = 1.0
 _REST_FACTOR: Final = 9.0
 #: A client that takes nothing for so long is disconnected.
 DROP_AFTER_S: Final = 10.0
+#: The same when its stream ends anyway.
+_FAREWELL_S: Final = 0.5
 #: A comment that says that the stream lives, after so long without an event.
 HEARTBEAT_S: Final = 15.0
 _HEARTBEAT: Final = b": nothing new\n\n"
@@ -63,7 +65,8 @@ class Mailbox:
     async def handing_over(self) -> AsyncIterator[None]:
         """Give the client its time to take what it has read; `TimeoutError` when that is up."""
         try:
-            async with asyncio.timeout(DROP_AFTER_S) as self._patience:
+            async with asyncio.timeout(_FAREWELL_S if self._is_ended else DROP_AFTER_S) as patience:
+                self._patience = patience
                 yield
         finally:
             self._patience = None
@@ -102,6 +105,7 @@ class Feed:
         self._mailboxes: set[Mailbox] = set()
         self._watching: asyncio.Task[None] | None = None
         self._admission = asyncio.Lock()
+        self._is_closed = False
         #: Clients that did not read, and were disconnected for it.
         self.dropped = 0
 
@@ -131,6 +135,8 @@ class Feed:
                 self._documents, self._does_answer = await self._look(), True
                 self._watching = asyncio.create_task(self._watch(), name="feed")
             mailbox = Mailbox(self._snapshot())
+            if self._is_closed:
+                mailbox.end()
             self._mailboxes.add(mailbox)
         try:
             yield mailbox
@@ -138,7 +144,8 @@ class Feed:
             self._mailboxes.discard(mailbox)
 
     async def close(self) -> None:
-        """End every client's stream."""
+        """End every client's stream, and of those that come yet."""
+        self._is_closed = True
         self._end_all()
         if self._watching is not None:
             self._watching.cancel()

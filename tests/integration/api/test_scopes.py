@@ -20,6 +20,7 @@ from orchestrator.requests import Requests
 from orchestrator.settings import ApiSettings, Settings
 from support.fake_exchange import FakeExchange
 
+#: Its answer does not end.
 ENDLESS = "/api/v1/events"
 READ_TOKEN = "another-token-that-only-reads"
 BODIES = {
