@@ -50,6 +50,7 @@ def _feed(request: Request) -> Feed:
 
 @router.get(
     "/events",
+    status_code=HTTPStatus.OK,
     response_class=EventStream,
     responses={
         HTTPStatus.OK.value: {
