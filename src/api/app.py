@@ -149,6 +149,7 @@ async def serve_api(running: Served) -> None:
     host, port = listener.getsockname()[:2]
     log.info("api_listening", host=host, port=port, tls=tls is not None)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
+    renewing = None if tls is None else asyncio.create_task(listening.renew(tls), name="api TLS")
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
@@ -156,6 +157,9 @@ async def serve_api(running: Served) -> None:
         await feed.close()
         await serving
         raise
+    finally:
+        if renewing is not None:
+            renewing.cancel()
 
 
 def _metrics(running: Served, feed: Feed) -> Metrics:

@@ -5,6 +5,7 @@ Loopback needs nothing. Any other address needs TLS, by our own certificate or b
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -14,11 +15,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
+
 from domain.errors import ConfigurationError
 from orchestrator.settings import ApiSettings
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _BACKLOG: Final = 128
+#: How often it is looked whether certificate and key are others.
+RENEW_EVERY_S: Final = 60.0
+
+log = structlog.get_logger("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +85,35 @@ class Listening:
         ConfigurationError
             If the files cannot be used, or others than the owner may read the key.
         """
-        certificate, key = self.settings.tls_certificate, self.settings.tls_key
-        if certificate is None or key is None:
+        if self._files is None:
             return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._load(context)
+        return context
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Answer with the files that take the place of these, for as long as this runs."""
+        used = self._written_ns()
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            found = self._written_ns()
+            if found == used:
+                continue
+            used = found
+            try:
+                self.tls()  # a pair that does not fit would spoil the context that is in use
+                self._load(tls)
+            except ConfigurationError as error:
+                log.error("tls_files_refused", reason=str(error))
+            else:
+                log.warning("tls_files_renewed")
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        if self._files is None:
+            return
+        certificate, key = self._files
         _require_file(certificate, "api.tls_certificate")
         _require_private(_require_file(key, "api.tls_key"), key)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
             # An empty password instead of a question on the terminal.
             context.load_cert_chain(certificate, key, password="")  # nosec B106
@@ -94,7 +124,18 @@ class Listening:
                 value=f"{certificate} ({error})",
                 remedy="look at both with: openssl x509 -noout -text, openssl pkey -check",
             ) from None
-        return context
+
+    @property
+    def _files(self) -> tuple[Path, Path] | None:
+        certificate, key = self.settings.tls_certificate, self.settings.tls_key
+        return None if certificate is None or key is None else (certificate, key)
+
+    def _written_ns(self) -> list[int]:
+        """When the files were last written; none while one is away."""
+        try:
+            return [path.stat().st_mtime_ns for path in self._files or ()]
+        except OSError:
+            return []
 
     def open(self) -> socket.socket:
         """The socket that takes connections.

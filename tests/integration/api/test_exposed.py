@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
+from structlog.testing import capture_logs
 
 from api.app import create_app, serve_api
 from api.listening import Listening
@@ -20,6 +22,7 @@ from integration.api.conftest import READ_TOKEN, TOKEN
 from orchestrator.settings import ApiSettings
 from simulator.tls import server_context
 from support.serving import free_port, moved, served
+from support.system import eventually
 
 PEM = serialization.Encoding.PEM
 PKCS8 = serialization.PrivateFormat.PKCS8
@@ -50,6 +53,35 @@ async def test_server_with_a_certificate_speaks_tls_only(
                 await stranger.get(f"http://localhost:{here.settings.api.port}/live")
             with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
                 await stranger.get(f"https://localhost:{here.settings.api.port}/live")
+
+
+async def test_server_takes_up_a_renewed_certificate_and_no_broken_one(
+    running: Served, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.listening.RENEW_EVERY_S", 0.05)
+    here = moved(running, port=free_port(), **files)
+    address = ("localhost", here.settings.api.port)
+
+    async def presented() -> str:
+        return await asyncio.to_thread(ssl.get_server_certificate, address)
+
+    first = files["tls_certificate"].read_text()
+    async with served(here, host="localhost", verify=ssl.create_default_context(cadata=first)):
+        assert await presented() == first
+        with capture_logs() as logs:
+            files["tls_key"].write_text("not a key")
+            await eventually(lambda: _says(logs, "tls_files_refused"), "the key is refused", 5)
+            assert await presented() == first
+
+            for file in files.values():
+                file.unlink()
+            server_context(*files.values())
+            await eventually(lambda: _says(logs, "tls_files_renewed"), "it is renewed", 5)
+        assert await presented() == files["tls_certificate"].read_text() != first
+
+
+async def _says(logs: Sequence[Mapping[str, Any]], event: str) -> bool:
+    return any(line["event"] == event for line in logs)
 
 
 async def test_server_behind_a_proxy_answers_under_the_names_it_was_given(running: Served) -> None:
