@@ -36,7 +36,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport: asyncio.Transport | None = scope.get("state", {}).get(TRANSPORT)
-        async with self._feed.subscribed() as mailbox:
+        with self._feed.subscribed() as mailbox:
             if transport is not None:
                 _bound(transport)
             leaving = asyncio.create_task(_end_with_client(receive, mailbox), name="leaving")
@@ -52,15 +52,15 @@ class EventStream(Response):
                 await asyncio.gather(leaving, return_exceptions=True)
 
     async def _hand_over(self, mailbox: Mailbox, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        events: bytes | None = _BEGINNING
-        while events is not None:
+        async def give(kind: str, **parts: object) -> None:
             async with mailbox.handing_over():
-                await send({"type": "http.response.body", "body": events, "more_body": True})
-            events = await mailbox.read()
-        async with mailbox.handing_over():
-            await send({"type": "http.response.body"})
+                await send({"type": f"http.response.{kind}", **parts})
+
+        await give("start", status=self.status_code, headers=self.raw_headers)
+        await give("body", body=_BEGINNING, more_body=True)
+        while (events := await mailbox.read()) is not None:
+            await give("body", body=events, more_body=True)
+        await give("body")
 
 
 def _bound(transport: asyncio.Transport) -> None:

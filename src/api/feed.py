@@ -7,8 +7,8 @@ the newest event of each subject: one that it has not read is replaced by a newe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -21,6 +21,8 @@ CLIENTS_MAX: Final = 32
 #: Between two looks, at the least; and at the least so many times as long as the last one took.
 LOOK_EVERY_S: Final = 1.0
 _REST_FACTOR: Final = 9.0
+#: A Postgres that takes longer does not answer.
+LOOK_WAIT_S: Final = 5.0
 #: A client that takes nothing for so long is disconnected.
 DROP_AFTER_S: Final = 10.0
 #: The same when its stream ends anyway.
@@ -100,11 +102,11 @@ class Feed:
             Reads each symbol's document, by its name; it may raise `StoreUnavailable`.
         """
         self._look = look
+        #: What the last look found, and whether Postgres answers; nothing while nobody looks.
         self._documents: Mapping[str, bytes] = {}
-        self._does_answer = True
+        self._does_answer: bool | None = None
         self._mailboxes: set[Mailbox] = set()
         self._watching: asyncio.Task[None] | None = None
-        self._admission = asyncio.Lock()
         self._is_closed = False
         #: Clients that did not read, and were disconnected for it.
         self.dropped = 0
@@ -113,31 +115,27 @@ class Feed:
     def clients(self) -> int:
         return len(self._mailboxes)
 
-    @asynccontextmanager
-    async def subscribed(self) -> AsyncIterator[Mailbox]:
-        """A mailbox that begins with every symbol as it is.
+    @contextmanager
+    def subscribed(self) -> Iterator[Mailbox]:
+        """A mailbox that begins with every symbol as it is, or will be found.
 
         Raises
         ------
         HTTPException
             If as many as there is room for are connected.
-        StoreUnavailable
-            If nobody else looks, and there is nothing to begin with.
         """
-        async with self._admission:
-            if len(self._mailboxes) >= CLIENTS_MAX:
-                raise HTTPException(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    f"{CLIENTS_MAX} clients look at events already: no more are served",
-                    headers={"Retry-After": _RETRY_AFTER_S},
-                )
-            if self._watching is None:
-                self._documents, self._does_answer = await self._look(), True
-                self._watching = asyncio.create_task(self._watch(), name="feed")
-            mailbox = Mailbox(self._snapshot())
-            if self._is_closed:
-                mailbox.end()
-            self._mailboxes.add(mailbox)
+        if len(self._mailboxes) >= CLIENTS_MAX:
+            raise HTTPException(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{CLIENTS_MAX} clients look at events already: no more are served",
+                headers={"Retry-After": _RETRY_AFTER_S},
+            )
+        mailbox = Mailbox(self._snapshot())
+        self._mailboxes.add(mailbox)
+        if self._is_closed:
+            mailbox.end()
+        elif self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="feed")
         try:
             yield mailbox
         finally:
@@ -154,28 +152,25 @@ class Feed:
 
     async def _watch(self) -> None:
         try:
-            rest_s = LOOK_EVERY_S
-            while True:
-                await asyncio.sleep(rest_s)
-                if not self._mailboxes:
-                    return
+            while self._mailboxes:
                 took_s = await self._look_again()
-                rest_s = max(LOOK_EVERY_S, took_s * _REST_FACTOR)
+                await asyncio.sleep(max(LOOK_EVERY_S, took_s * _REST_FACTOR))
         except Exception:  # the border of the task: clients are disconnected, and may come again
             log.exception("feed_failed")
         finally:
-            self._watching = None
+            self._watching, self._documents, self._does_answer = None, {}, None
             self._end_all()
 
     async def _look_again(self) -> float:
-        """Tell what is new; how long the look took, in seconds."""
+        """Tell what is new; for how long Postgres was busy with it, in seconds."""
         clock = asyncio.get_running_loop().time
         started_s = clock()
         try:
-            documents = await self._look()
-        except StoreUnavailable:
+            async with asyncio.timeout(LOOK_WAIT_S):
+                documents = await self._look()
+        except (StoreUnavailable, TimeoutError):
             self._tell_of_database(does_answer=False)
-            return clock() - started_s
+            return 0.0
         took_s = clock() - started_s
         self._tell_of_database(does_answer=True)
         for symbol, document in documents.items():
@@ -189,7 +184,7 @@ class Feed:
     def _tell_of_database(self, *, does_answer: bool) -> None:
         if does_answer is not self._does_answer:
             self._does_answer = does_answer
-            self._tell(_DATABASE, self._of_database())
+            self._tell(_DATABASE, _of_database(does_answer))
 
     def _tell(self, subject: str, event: bytes) -> None:
         for mailbox in self._mailboxes:
@@ -197,15 +192,16 @@ class Feed:
 
     def _snapshot(self) -> dict[str, bytes]:
         """Postgres is told of first: it says whether the rest is old."""
-        symbols = {name: _event("symbol", each) for name, each in self._documents.items()}
-        return {_DATABASE: self._of_database()} | symbols
-
-    def _of_database(self) -> bytes:
-        return _event("database", b'{"answers":%s}' % (b"true" if self._does_answer else b"false"))
+        database = {} if self._does_answer is None else {_DATABASE: _of_database(self._does_answer)}
+        return database | {name: _event("symbol", each) for name, each in self._documents.items()}
 
     def _end_all(self) -> None:
         for mailbox in self._mailboxes:
             mailbox.end()
+
+
+def _of_database(does_answer: bool) -> bytes:
+    return _event("database", b'{"answers":%s}' % (b"true" if does_answer else b"false"))
 
 
 def _event(name: str, document: bytes) -> bytes:

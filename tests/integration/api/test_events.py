@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -21,10 +22,11 @@ from api.app import STOP_WAIT_S
 from api.feed import CLIENTS_MAX
 from api.served import Served
 from domain.market import BookTop
-from integration.api.conftest import READ_TOKEN, TOKEN
+from integration.api.conftest import READ_TOKEN, TOKEN, StandInDatabase
 from ports.store import Status
+from store.engine import create_engine
 from support.sample_history import write_sample_history
-from support.serving import free_port, moved, served
+from support.serving import Moved, free_port, moved, served
 from support.system import eventually
 from symbol_manager.view import ShardView
 
@@ -60,7 +62,7 @@ class Reader:
 
 
 @pytest.fixture
-def here(running: Served) -> Served:
+def here(running: Served) -> Moved:
     return moved(running, port=free_port())
 
 
@@ -94,7 +96,7 @@ async def metric(client: httpx.AsyncClient, name: str) -> float:
 
 
 async def test_events_begin_with_every_symbol_and_go_on_with_changes(
-    here: Served, postgres_dsn: str, engine: AsyncEngine, views: dict[int, ShardView]
+    here: Moved, postgres_dsn: str, engine: AsyncEngine, views: dict[int, ShardView]
 ) -> None:
     write_sample_history(postgres_dsn)
     async with served(here) as client, client.stream("GET", EVENTS) as answer:
@@ -132,7 +134,7 @@ async def test_events_begin_with_every_symbol_and_go_on_with_changes(
         assert (told["bid"], told["ask"]) == ("61750.00", "61750.01")
 
 
-async def test_events_are_for_the_read_token_and_for_nobody_without_one(here: Served) -> None:
+async def test_events_are_for_the_read_token_and_for_nobody_without_one(here: Moved) -> None:
     async with served(here) as client:
         refused = await client.get(
             EVENTS, headers={"Authorization": "Bearer wrong-token-for-tests"}
@@ -145,16 +147,16 @@ async def test_events_are_for_the_read_token_and_for_nobody_without_one(here: Se
             assert answer.status_code == 200
 
 
-async def test_events_without_postgres_are_refused_as_everything_is(
-    cut_off_client: httpx.AsyncClient,
-) -> None:
-    answer = await cut_off_client.get(EVENTS)
-    assert answer.status_code == 503
-    assert answer.headers["Content-Type"] == "application/problem+json"
+async def test_events_without_postgres_say_so(here: Moved) -> None:
+    nowhere = create_engine("postgresql://gridkeeper@127.0.0.1:1/gridkeeper")
+    cut_off = replace(here, database=StandInDatabase(nowhere, here.database.requests))
+    async with served(cut_off) as client, client.stream("GET", EVENTS) as answer:
+        assert await anext(aiter(events_of(answer))) == ("database", {"answers": False})
+    await nowhere.dispose()
 
 
 async def test_clients_that_never_read_cost_a_bounded_memory_and_are_dropped(
-    here: Served, monkeypatch: pytest.MonkeyPatch
+    here: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = Busy()
     monkeypatch.setattr("api.routes.events.look_at_symbols", busy)
@@ -202,7 +204,7 @@ async def _read_to_the_end(client: socket.socket) -> int:
     return size
 
 
-async def test_events_are_served_to_a_bounded_number_at_once(here: Served) -> None:
+async def test_events_are_served_to_a_bounded_number_at_once(here: Moved) -> None:
     async with served(here) as client, AsyncExitStack() as stack:
         for _ in range(CLIENTS_MAX):
             stack.enter_context(await hang(here.settings.api.port))
@@ -224,7 +226,7 @@ async def test_events_are_served_to_a_bounded_number_at_once(here: Served) -> No
 
 
 async def test_server_that_stops_waits_for_no_reader(
-    here: Served, monkeypatch: pytest.MonkeyPatch
+    here: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.routes.events.look_at_symbols", Busy())
     monkeypatch.setattr("api.feed.LOOK_EVERY_S", 0.01)

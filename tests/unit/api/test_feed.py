@@ -92,27 +92,31 @@ async def test_mailbox_without_news_gives_a_heartbeat(monkeypatch: pytest.Monkey
 
 async def test_feed_tells_everything_first_and_then_what_changes(looks: Looks) -> None:
     feed = Feed(looks)
-    async with feed.subscribed() as mailbox:
+    with feed.subscribed() as mailbox:
         assert await read(mailbox) == THERE + symbol(b"{1}") + symbol(b"{2}")
         looks.documents["ETH/USDT"] = b"{3}"
         assert await read(mailbox) == symbol(b"{3}")
         del looks.documents["BTC/USDT"]
         assert await read(mailbox) == b'event: removed\ndata: {"symbol":"BTC/USDT"}\n\n'
-        async with feed.subscribed() as another:
+        with feed.subscribed() as another:
             assert await read(another) == THERE + symbol(b"{3}")
     assert feed.clients == 0
 
 
-async def test_feed_looks_once_for_all_and_not_at_all_for_nobody(looks: Looks) -> None:
+async def test_feed_looks_once_for_all_and_not_at_all_for_nobody(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.feed.LOOK_EVERY_S", 1.0)
     feed = Feed(looks)
-    async with feed.subscribed() as one, feed.subscribed() as two:
-        assert len(looks.at_s) == 1
+    with feed.subscribed() as one, feed.subscribed() as two:
         assert await read(one) == await read(two)
+        assert len(looks.at_s) == 1
+        monkeypatch.setattr("api.feed.LOOK_EVERY_S", 0.01)
         looks.documents["BTC/USDT"] = b"{4}"
         assert await read(one) == await read(two) == symbol(b"{4}")
 
     await until_idle(looks)
-    async with feed.subscribed() as again:
+    with feed.subscribed() as again:
         assert b"{4}" in (await read(again) or b"")
 
 
@@ -123,7 +127,7 @@ async def test_feed_rests_longer_after_a_look_that_took_long(looks: Looks) -> No
     async def looked_thrice() -> bool:
         return len(looks.at_s) >= 3
 
-    async with feed.subscribed():
+    with feed.subscribed():
         await eventually(looked_thrice, "three looks", 5)
     await feed.close()
 
@@ -132,52 +136,64 @@ async def test_feed_rests_longer_after_a_look_that_took_long(looks: Looks) -> No
 
 async def test_feed_says_when_the_database_is_away_and_when_it_is_back(looks: Looks) -> None:
     feed = Feed(looks)
-    async with feed.subscribed() as mailbox:
+    with feed.subscribed() as mailbox:
         await read(mailbox)
         looks.trouble = StoreUnavailable("restarting")
         assert await read(mailbox) == AWAY
-        async with feed.subscribed() as another:
+        with feed.subscribed() as another:
             assert (await read(another) or b"").startswith(AWAY + symbol(b"{1}"))
         looks.trouble, looks.documents["ETH/USDT"] = None, b"{5}"
         assert await read(mailbox) == THERE + symbol(b"{5}")
 
 
-async def test_feed_without_a_database_admits_nobody(looks: Looks) -> None:
-    feed = Feed(looks)
+async def test_feed_without_a_database_says_so_and_begins_when_it_is_there(looks: Looks) -> None:
     looks.trouble = StoreUnavailable("restarting")
-    with pytest.raises(StoreUnavailable):
-        async with feed.subscribed():
-            pass
-    assert feed.clients == 0
+    with Feed(looks).subscribed() as mailbox:
+        assert await read(mailbox) == AWAY
+        looks.trouble = None
+        assert await read(mailbox) == THERE + symbol(b"{1}") + symbol(b"{2}")
+
+
+async def test_feed_waits_for_a_hung_database_no_longer_than_to_say_so(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.feed.LOOK_WAIT_S", 0.05)
+    feed = Feed(looks)
+    with feed.subscribed() as mailbox:
+        await read(mailbox)
+        looks.took_s = 3_600.0
+        assert await read(mailbox) == AWAY
+        looks.took_s = 0.0
+        assert await read(mailbox) == THERE
 
 
 async def test_feed_admits_a_bounded_number_of_clients(looks: Looks) -> None:
     feed = Feed(looks)
     clients = [feed.subscribed() for _ in range(CLIENTS_MAX)]
     for client in clients:
-        await client.__aenter__()
+        client.__enter__()
+    one_more = feed.subscribed()
     with pytest.raises(HTTPException, match=f"{CLIENTS_MAX} clients look") as refused:
-        async with feed.subscribed():
-            pass
+        one_more.__enter__()
     assert refused.value.status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
-    await clients.pop().__aexit__(None, None, None)
-    async with feed.subscribed():
+    clients.pop().__exit__(None, None, None)
+    with feed.subscribed():
         assert feed.clients == CLIENTS_MAX
     for client in clients:
-        await client.__aexit__(None, None, None)
+        client.__exit__(None, None, None)
 
 
 async def test_feed_that_fails_disconnects_its_clients_and_works_for_the_next(
     looks: Looks,
 ) -> None:
     feed = Feed(looks)
-    async with feed.subscribed() as mailbox:
+    with feed.subscribed() as mailbox:
         await read(mailbox)
         looks.trouble = ZeroDivisionError("a bug")
         assert await read(mailbox) is None
     looks.trouble = None
-    async with feed.subscribed() as mailbox:
+    with feed.subscribed() as mailbox:
         assert symbol(b"{2}") in (await read(mailbox) or b"")
 
 
