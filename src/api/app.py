@@ -14,11 +14,10 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.auth import Tokens, authenticated
 from api.body import BodyLimit
-from api.event_stream import TRANSPORT
+from api.connection import Connection
 from api.feed import Feed
 from api.listening import Listening
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
@@ -134,7 +133,7 @@ async def serve_api(running: Served) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=_Protocol,
+            http=Connection,
             ssl_context_factory=None if tls is None else lambda config, default: tls,
             log_config=None,
             access_log=False,
@@ -183,13 +182,6 @@ class _App(FastAPI):
         document = super().openapi()
         document["components"]["schemas"] |= schemas_of(Problem, events.LiveSymbol)
         return document
-
-
-class _Protocol(H11Protocol):
-    # A stream whose client does not read can be ended by nothing but the end of its connection.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
 class _Server(uvicorn.Server):

@@ -10,11 +10,10 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.connection import TRANSPORT
 from api.feed import Feed, Mailbox
 
 MEDIA_TYPE: Final = "text/event-stream"
-#: The connection, in the state of a request.
-TRANSPORT: Final = "transport"
 #: What a client does not read is kept by the kernel, and by us, up to so much each: the sooner it
 #: is noticed.
 _UNSENT_BYTES: Final = 16_384
