@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
-from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -19,11 +17,15 @@ from starlette.middleware import Middleware
 
 from api.auth import Tokens, authenticated
 from api.body import BodyLimit
+from api.connection import Connection
+from api.feed import Feed
+from api.listening import Listening
 from api.middleware import HostCheck, RequestLog, SecurityHeaders
-from api.problems import documented, install_problem_handlers, problem_schemas
+from api.problems import Problem, documented, install_problem_handlers, schemas_of
 from api.routes import (
     account,
     edits,
+    events,
     fills,
     health,
     kill_switch,
@@ -37,8 +39,6 @@ from api.routes import (
     workflows,
 )
 from api.served import Served
-from domain.errors import ConfigurationError
-from orchestrator.settings import ApiSettings
 from risk.reservations import AssetUse
 from store.reservations import account_use
 from telemetry.clock import SystemClock
@@ -47,7 +47,6 @@ from telemetry.metrics import Metrics
 #: Requests under way when the server stops may go on this long.
 STOP_WAIT_S = 5
 _CONNECTIONS_MAX = 256
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 log = structlog.get_logger("api")
 
@@ -58,8 +57,9 @@ def create_app(running: Served) -> FastAPI:
     Raises
     ------
     ConfigurationError
-        If the token cannot be used.
+        If the token cannot be used, or the API must not be reached as the settings say.
     """
+    listening = Listening.of(running.settings.api)
     app = _App(
         title="Gridkeeper",
         version=version("gridkeeper"),
@@ -75,13 +75,14 @@ def create_app(running: Served) -> FastAPI:
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(RequestLog),
-            Middleware(HostCheck, allowed_hosts=(*_LOOPBACK_NAMES, running.settings.api.host)),
+            Middleware(HostCheck, allowed_hosts=listening.names),
             Middleware(BodyLimit),
         ],
     )
     app.state.served = running
     app.state.tokens = Tokens.of(running.settings)
-    app.state.metrics = _metrics(running)
+    app.state.feed = Feed(lambda: events.look_at_symbols(running))
+    app.state.metrics = _metrics(running, app.state.feed)
     install_problem_handlers(app)
     v1 = APIRouter(
         prefix="/api/v1",
@@ -95,6 +96,7 @@ def create_app(running: Served) -> FastAPI:
     )
     for noun in (
         symbols,
+        events,
         edits,
         orders,
         fills,
@@ -109,7 +111,9 @@ def create_app(running: Served) -> FastAPI:
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    # Elsewhere than on this machine, what is earned is nobody's business.
+    guards = [Depends(authenticated)] if listening.is_exposed else []
+    app.include_router(metrics.router, dependencies=guards)
     return app
 
 
@@ -122,10 +126,15 @@ async def serve_api(running: Served) -> None:
         If the configured address cannot be served.
     """
     app = create_app(running)
-    listener = _listen(running.settings.api)
+    feed: Feed = app.state.feed
+    listening = Listening.of(running.settings.api)
+    tls = listening.tls()
+    listener = listening.open()
     server = _Server(
         uvicorn.Config(
             app,
+            http=Connection,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -137,17 +146,22 @@ async def serve_api(running: Served) -> None:
         )
     )
     host, port = listener.getsockname()[:2]
-    log.info("api_listening", host=host, port=port)
+    log.info("api_listening", host=host, port=port, tls=tls is not None)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
+    renewing = None if tls is None else asyncio.create_task(listening.renew(tls), name="api TLS")
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.should_exit = True
+        await feed.close()
         await serving
         raise
+    finally:
+        if renewing is not None:
+            renewing.cancel()
 
 
-def _metrics(running: Served) -> Metrics:
+def _metrics(running: Served, feed: Feed) -> Metrics:
     engine, account = running.database.engine, running.settings.account.name
 
     async def read_assets() -> Sequence[AssetUse]:
@@ -158,6 +172,7 @@ def _metrics(running: Served) -> Metrics:
         engine,
         SystemClock(),
         rate=running.exchange.rate,
+        clients=feed,
         read_assets=read_assets,
     )
 
@@ -165,7 +180,7 @@ def _metrics(running: Served) -> Metrics:
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
-        document["components"]["schemas"] |= problem_schemas()
+        document["components"]["schemas"] |= schemas_of(Problem, events.LiveSymbol)
         return document
 
 
@@ -174,33 +189,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listen(settings: ApiSettings) -> socket.socket:
-    if not _is_loopback(settings.host):
-        raise ConfigurationError(
-            field="api.host",
-            rule="must be a loopback address: the API does not speak TLS",
-            value=settings.host,
-            remedy="use 127.0.0.1, and reach it from elsewhere through an SSH tunnel",
-        )
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=128)
-    except OSError as error:
-        raise ConfigurationError(
-            field="api.port",
-            rule="must be free",
-            value=f"{settings.port} ({error.strerror})",
-            remedy="stop what uses it, or choose another port",
-        ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -77,11 +77,13 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def problem_schemas() -> dict[str, Any]:
-    """What `documented` refers to, by name."""
-    schema = Problem.model_json_schema(ref_template=_SCHEMA, mode="serialization")
-    parts: dict[str, Any] = schema.pop("$defs")
-    return parts | {Problem.__name__: schema}
+def schemas_of(*models: type[BaseModel]) -> dict[str, Any]:
+    """What the contract refers to although no route's types name it, by name."""
+    schemas: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=_SCHEMA, mode="serialization")
+        schemas |= schema.pop("$defs") | {model.__name__: schema}
+    return schemas
 
 
 def install_problem_handlers(app: FastAPI) -> None:

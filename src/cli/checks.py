@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.listening import Listening
 from cli.server import database_server
 from domain.errors import ConfigurationError, GridkeeperError
 from domain.market import Quote
@@ -147,6 +148,10 @@ async def _api_port(settings: Settings, engine: AsyncEngine) -> Check:
     name, api = "API port", settings.api
     if not api.enabled:
         return Check(name, True, "the API is off")
+    try:
+        Listening.of(api).tls()
+    except ConfigurationError as error:
+        return Check(name, False, f"{error.field} {error.rule}: {error.value}", error.remedy)
     if _is_free(api.host, api.port):
         return Check(name, True, f"{api.host}:{api.port or 'any'} is free")
     here = [

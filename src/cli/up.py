@@ -162,7 +162,8 @@ def _end_fenced(error: OwnershipLost) -> NoReturn:
 def _announce(running: RunningNode) -> None:
     settings = running.settings
     api = settings.api
-    where = f"http://{api.host}:{api.port}" if api.port else f"a free port of {api.host}"
+    scheme = "http" if api.tls_certificate is None else "https"
+    where = f"{scheme}://{api.host}:{api.port}" if api.port else f"a free port of {api.host}"
     lines: dict[str, object] = {
         "gridkeeper": version("gridkeeper"),
         "node": settings.node_name,

@@ -70,6 +70,12 @@ def _default_mode(given: dict[str, Any]) -> Mode:
 Amount = Annotated[Decimal, BeforeValidator(_as_written), Field(gt=0, allow_inf_nan=False)]
 
 
+#: As the Host header has it, without a port.
+HostName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$|^[0-9a-f:]*:[0-9a-f:.]*$", max_length=253)
+]
+
+
 class AccountSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -114,8 +120,16 @@ class ApiSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = True
+    #: Others than loopback only with TLS or behind a proxy.
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65_535)
+    #: Names under which callers reach it, beside those of loopback and `host`.
+    hosts: tuple[HostName, ...] = ()
+    #: Both or none: the chain and its key in PEM, the key for its owner only.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    #: A proxy of yours takes the requests, and speaks TLS for us.
+    behind_proxy: bool = False
     #: Drawn at the first start and kept in the data directory where none is given.
     token: SecretStr | None = None
     #: Whoever shows this one may look at everything and change nothing; nobody if not given.

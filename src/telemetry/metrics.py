@@ -83,6 +83,15 @@ class SymbolView(Protocol):
     def parked_trades(self) -> int: ...
 
 
+class EventClients(Protocol):
+    """Who looks at live events."""
+
+    @property
+    def clients(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolTotals:
     symbol: str
@@ -118,6 +127,7 @@ class Metrics:
         clock: Clock,
         *,
         rate: RateSharing | None = None,
+        clients: EventClients | None = None,
         read_assets: Callable[[], Awaitable[Sequence[AssetUse]]] | None = None,
     ) -> None:
         self._engine = engine
@@ -125,7 +135,7 @@ class Metrics:
         self._read_assets = read_assets
         self._refreshing = asyncio.Lock()
         self._asked_at_ms: int | None = None
-        self._shown = _NodeCollector(views, clock, rate)
+        self._shown = _NodeCollector(views, clock, rate, clients)
         self._registry = CollectorRegistry()
         self._registry.register(self._shown)
         ProcessCollector(registry=self._registry)
@@ -185,10 +195,12 @@ class _NodeCollector(Collector):
         views: Callable[[], Mapping[int, SymbolView]],
         clock: Clock,
         rate: RateSharing | None = None,
+        clients: EventClients | None = None,
     ) -> None:
         self._views = views
         self._clock = clock
         self._rate = rate
+        self._clients = clients
         self.totals: Totals | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -196,6 +208,8 @@ class _NodeCollector(Collector):
         yield from _shard_families(list(views.values()), self._clock.now_ms())
         if self._rate is not None:
             yield from _rate_families(self._rate)
+        if self._clients is not None:
+            yield from _client_families(self._clients)
         if self.totals is not None:
             yield from _asset_families(self.totals.assets)
             age_ms = self._clock.boot_ms() - self.totals.read_at_ms
@@ -244,6 +258,17 @@ def _rate_families(rate: RateSharing) -> Iterator[Metric]:
         "gridkeeper_rate_level",
         "Part of what that allows in one burst that is at hand, by request weight.",
         rate.level,
+    )
+
+
+def _client_families(clients: EventClients) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gridkeeper_event_clients", "Who looks at live events.", clients.clients
+    )
+    yield CounterMetricFamily(
+        "gridkeeper_dropped_event_clients",
+        "Disconnected, since they did not read what they were told.",
+        clients.dropped,
     )
 
 

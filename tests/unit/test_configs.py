@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from cli.exits import Exit
 from orchestrator.settings import ApiSettings, Settings
+from support.fake_exchange import FakeRate
 from telemetry.clock import SystemClock
 from telemetry.metrics import Totals, _NodeCollector
 
@@ -67,6 +69,14 @@ def test_dashboard_shows_only_metrics_that_are_exposed() -> None:
 
     assert used
     assert used <= exposed_metrics()
+
+
+def test_dashboard_shows_every_metric_of_ours() -> None:
+    shown = (CONFIGS / "dashboards/gridkeeper.json").read_text()
+    ours = {name for name in exposed_metrics() if name.startswith("gridkeeper_")}
+
+    assert len(ours) > 15
+    assert {name for name in ours if not re.search(rf"\b{name}\b", shown)} == set()
 
 
 def test_dashboard_panels_do_not_overlap() -> None:
@@ -158,9 +168,15 @@ def expressions_in(dashboard: dict[str, Any]) -> list[str]:
     return panels + variables
 
 
+@dataclass
+class NoClients:
+    clients: int = 0
+    dropped: int = 0
+
+
 def exposed_metrics() -> set[str]:
     """The names under which Prometheus finds what a node exposes."""
-    collector = _NodeCollector(dict, SystemClock())
+    collector = _NodeCollector(dict, SystemClock(), rate=FakeRate(), clients=NoClients())
     collector.totals = Totals(
         symbols=(), failed_workflows={}, heartbeat_ages_s={}, is_killed=False, read_at_ms=0
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from orchestrator.settings import Settings
+from simulator.tls import server_context
 from store.migrate import MIGRATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,8 +145,32 @@ def test_healthcheck_answer_of_the_node_becomes_the_exit_code(
     assert finished.returncode == expected, finished.stderr
 
 
+@pytest.mark.parametrize(("speaks_with", "expected"), [("trusted", 0), ("another", 1)])
+def test_healthcheck_over_tls_trusts_the_certificate_of_the_node_only(
+    speaks_with: str, expected: int, tmp_path: Path
+) -> None:
+    files = {
+        name: (tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+        for name in ("trusted", "another")
+    }
+    contexts = {name: server_context(*of_both) for name, of_both in files.items()}
+    with node_answering(HTTPStatus.OK, contexts[speaks_with]) as port:
+        finished = subprocess.run(
+            [sys.executable, DOCKER / "healthcheck.py"],
+            env={
+                "GRIDKEEPER_API__PORT": str(port),
+                "GRIDKEEPER_API__TLS_CERTIFICATE": str(files["trusted"][0]),
+            },
+            check=False,
+            timeout=30,
+            capture_output=True,
+        )
+
+    assert finished.returncode == expected, finished.stderr
+
+
 @contextmanager
-def node_answering(status: HTTPStatus | None) -> Iterator[int]:
+def node_answering(status: HTTPStatus | None, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """The port of something that answers every request so, or that nobody listens on."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -162,6 +188,8 @@ def node_answering(status: HTTPStatus | None) -> Iterator[int]:
             server.server_close()
             yield port
             return
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

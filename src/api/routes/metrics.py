@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, without the token: served on loopback only, and holding no secret."""
+"""Metrics for Prometheus: without a token on loopback, where they are no secret."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ router = APIRouter(tags=["operations"])
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def scrape(request: Request) -> Response:
-    """Everything this node counts, in the Prometheus text format; no token is asked for."""
+    """Everything this node counts, in the Prometheus text format.
+
+    A token is asked for only where others than this machine can reach the API.
+    """
     metrics = cast(Metrics, request.app.state.metrics)
     return Response(await metrics.scrape(), media_type=CONTENT_TYPE_LATEST)

@@ -21,6 +21,7 @@ from support.fake_exchange import FakeExchange
 from symbol_manager.view import ShardView
 
 TOKEN = "a-token-for-tests-only"
+READ_TOKEN = "a-token-that-only-reads"
 
 
 @dataclass
@@ -93,7 +94,9 @@ def _running(engine: AsyncEngine, views: dict[int, ShardView], data_dir: Path) -
         database=StandInDatabase(engine, Requests(engine, "sim")),
         exchange=FakeExchange(),
         settings=Settings(
-            data_dir=data_dir, node_name="tester", api=ApiSettings(port=0, token=SecretStr(TOKEN))
+            data_dir=data_dir,
+            node_name="tester",
+            api=ApiSettings(port=0, token=SecretStr(TOKEN), read_token=SecretStr(READ_TOKEN)),
         ),
     )
 

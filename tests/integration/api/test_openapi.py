@@ -55,6 +55,7 @@ def test_contract_lists_every_route(contract: dict[str, Any]) -> None:
         "POST /api/v1/symbols/{symbol}/revert",
         "POST /api/v1/symbols/{symbol}/preview",
         "GET /api/v1/symbols/{symbol}/versions",
+        "GET /api/v1/events",
         "GET /api/v1/orders",
         "GET /api/v1/orders/{order_id}",
         "GET /api/v1/orders/{order_id}/why",

@@ -20,6 +20,8 @@ from orchestrator.requests import Requests
 from orchestrator.settings import ApiSettings, Settings
 from support.fake_exchange import FakeExchange
 
+#: Its answer does not end.
+ENDLESS = "/api/v1/events"
 READ_TOKEN = "another-token-that-only-reads"
 BODIES = {
     "/api/v1/kill": {"reason": "a drill"},
@@ -61,7 +63,7 @@ async def test_read_token_looks_at_everything_and_changes_nothing(
     looked = changed = 0
     for path, item in app.openapi()["paths"].items():
         for method in item:
-            if not path.startswith("/api/v1/"):
+            if not path.startswith("/api/v1/") or path == ENDLESS:
                 continue
             url = path.format(symbol="BTC-USDT", order_id="x", workflow_id="x", name="x")
             answer = await reader.request(method, url, json=BODIES.get(path))

@@ -184,6 +184,16 @@ def test_doctor_names_what_is_missing_with_remedies(command: CommandLine) -> Non
     assert "gridkeeper sim" in by_name["exchange"]["remedy"]
 
 
+def test_doctor_says_why_the_api_would_not_be_served(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDKEEPER_API__HOST", "192.0.2.1")
+    answer = command.json("doctor", code=Exit.FAILED)
+    (check,) = [check for check in answer["checks"] if check["name"] == "API port"]
+    assert "must be a loopback address where there is no TLS: 192.0.2.1" in check["value"]
+    assert "api.tls_certificate" in check["remedy"]
+
+
 def test_doctor_sees_an_engaged_kill_switch_and_an_old_schema(command: CommandLine) -> None:
     command("kill", "--reason", "drill")
     assert "engaged" in command("doctor", code=Exit.FAILED)
