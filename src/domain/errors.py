@@ -5,6 +5,7 @@
     GridkeeperError
     ├── ConfigurationError     refuse before any effect; the text names the remedy
     ├── RequestRefused         a request that is well formed but must not be done
+    ├── RequestGivenUp         a request that ended with its process again and again
     ├── OwnershipLost          this process no longer owns the shard: stop, send nothing
     ├── KillSwitchEngaged      nothing may be placed: plan again, with cancels only
     ├── InvariantViolation     halt the symbol
@@ -37,6 +38,10 @@ class ConfigurationError(GridkeeperError):
 
 class RequestRefused(GridkeeperError):
     """A well-formed request that the present state forbids."""
+
+
+class RequestGivenUp(GridkeeperError):
+    """A request whose every start ended with its process; it is not tried again."""
 
 
 class OwnershipLost(GridkeeperError):
