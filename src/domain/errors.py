@@ -9,6 +9,7 @@
     ├── OwnershipLost          this process no longer owns the shard: stop, send nothing
     ├── KillSwitchEngaged      nothing may be placed: plan again, with cancels only
     ├── InvariantViolation     halt the symbol
+    ├── DatabaseRolledBack     halt the symbol, send nothing, until the database is rebuilt
     ├── StoreUnavailable       forget what is in memory, and load again when it answers
     └── VenueError
         ├── TransientVenueError    retry later; ``retry_after_s`` where the venue said so
@@ -54,6 +55,10 @@ class KillSwitchEngaged(GridkeeperError):
 
 class InvariantViolation(GridkeeperError):
     """Something that must never be true about money or orders is true."""
+
+
+class DatabaseRolledBack(GridkeeperError):
+    """The exchange shows orders of this installation that its database never made."""
 
 
 class StoreUnavailable(GridkeeperError):

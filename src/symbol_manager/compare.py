@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from domain.errors import AuthenticationRefused, VenueError
+from domain.errors import AuthenticationRefused, DatabaseRolledBack, VenueError
 from domain.instrument import MarketKind
 from domain.orders import OrderReport
 from ports.clock import Clock
@@ -25,6 +25,7 @@ from symbol_manager.reconcile import (
     survey,
     why_position_differs,
 )
+from symbol_manager.rollback import finding_of, unheard_of, why_rolled_back
 from symbol_manager.state import ShardState
 
 #: Doubtful orders asked about in one round, so that cancels never wait for many time-outs.
@@ -103,10 +104,28 @@ class Comparison:
 
         Many symbols that compare at once, after a start or a lost stream, would use up the rate
         budget by their trades alone: those of which the orders say nothing wait until it allows.
+
+        Raises
+        ------
+        DatabaseRolledBack
+            If the exchange shows orders of ours that the database never made. Once a tenure the
+            newest ones are looked at, too: a database is put back only while nothing uses it.
         """
         state, exchange, store = self._state, self._exchange, self._store
         instrument = state.claim.instrument
-        found = await survey(exchange, instrument, self._reconciled_trade_id, self._needs_trades)
+        found = await survey(
+            exchange,
+            instrument,
+            self._reconciled_trade_id,
+            self._needs_trades,
+            needs_newest=not self.is_made,
+        )
+        unheard = await unheard_of(found, state, exchange, store)
+        if unheard:
+            await self._record(
+                Changes(findings=[finding_of(report) for report in unheard.values()])
+            )
+            raise DatabaseRolledBack(why_rolled_back(unheard))
         changes = Changes(is_reconciled=found.is_complete)
         if instrument.kind is MarketKind.LINEAR:
             changes.position = found.position

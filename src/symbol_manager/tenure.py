@@ -233,7 +233,7 @@ class Tenure:
                     )
                 case Trade():
                     self.state.absorb_trade(event, changes)
-        if self.state.parked:
+        if self.state.parked or changes.findings:
             self._comparison.ask_soon()
         await self._record(changes)
         if batch.must_reconcile:
