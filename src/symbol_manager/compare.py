@@ -35,7 +35,9 @@ COMPARE_AGAIN_MS = 2_000
 #: Trades are by far the dearest question: asked for as a matter of course only while so much of the
 #: rate budget is at hand. The rest is for what cannot wait.
 PLENTY = 0.5
-#: Comparisons without them that may follow one another.
+#: The venue's newest orders are as dear, and can wait until an order is to be placed.
+AMPLE = 0.75
+#: Comparisons without trades that may follow one another.
 INCOMPLETE_MAX = 5
 #: Comparisons that may fail in a row before entries are pulled.
 FAILED_COMPARISONS_MAX = 3
@@ -69,6 +71,9 @@ class Comparison:
         #: Why there must be no entries now; empty if nothing speaks against them.
         self.halt_reason = ""
         self._due_ms = 0
+        #: Whether the venue's newest orders were looked at, and when to try again.
+        self._ids_are_new = False
+        self._newest_due_ms = 0
         #: Comparisons without trades since the last complete one.
         self._incomplete = 0
         self._must_be_complete = False
@@ -108,28 +113,19 @@ class Comparison:
         Raises
         ------
         DatabaseRolledBack
-            If the exchange shows orders of ours that the database never made. Once a tenure the
-            newest ones are looked at, too: a database is put back only while nothing uses it.
+            If the exchange shows orders of ours that the database never made.
         """
         state, exchange, store = self._state, self._exchange, self._store
         instrument = state.claim.instrument
-        found = await survey(
-            exchange,
-            instrument,
-            self._reconciled_trade_id,
-            self._needs_trades,
-            needs_newest=not self.is_made,
-        )
-        unheard = await unheard_of(found, state, exchange, store)
-        if unheard:
-            await self._record(
-                Changes(findings=[finding_of(report) for report in unheard.values()])
-            )
-            raise DatabaseRolledBack(why_rolled_back(unheard))
+        found = await survey(exchange, instrument, self._reconciled_trade_id, self._needs_trades)
+        await self._refuse_rolled_back(found.open_orders)
         changes = Changes(is_reconciled=found.is_complete)
         if instrument.kind is MarketKind.LINEAR:
             changes.position = found.position
         await absorb_survey(found, state, self._doubts, exchange, store, changes)
+        if not self._ids_are_new and (state.parked or self._exchange.rate.level >= AMPLE):
+            # Trades of orders that are not known may be our own.
+            await self._look_at_newest()
         await settle_parked(state, self._doubts, store, changes)
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
@@ -148,6 +144,40 @@ class Comparison:
         self._incomplete = 0 if found.is_complete else self._incomplete + 1
         self.is_made = True
         self._failed = 0
+
+    async def makes_new_ids(self) -> bool:
+        """Whether an id made now is new; asked before the first order of a tenure.
+
+        A database is put back only while nothing uses it, so that once is enough. It is a dear
+        question: of many symbols that start at once each asks it when it has something to place.
+
+        Raises
+        ------
+        DatabaseRolledBack
+            If the newest orders of ours are not in the database.
+        """
+        if not self._ids_are_new and self._clock.boot_ms() >= self._newest_due_ms:
+            self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
+            try:
+                await self._look_at_newest()
+            except AuthenticationRefused:
+                raise
+            except VenueError as error:
+                self._log.warning("newest_orders_unknown", error=str(error))
+        return self._ids_are_new
+
+    async def _look_at_newest(self) -> None:
+        newest = await self._exchange.fetch_newest_orders(self._state.claim.symbol)
+        await self._refuse_rolled_back(newest)
+        self._ids_are_new = True
+
+    async def _refuse_rolled_back(self, reports: Sequence[OrderReport]) -> None:
+        unheard = await unheard_of(reports, self._state, self._exchange, self._store)
+        if unheard:
+            await self._record(
+                Changes(findings=[finding_of(report) for report in unheard.values()])
+            )
+            raise DatabaseRolledBack(why_rolled_back(unheard))
 
     def _needs_trades(self, open_orders: Sequence[OrderReport]) -> bool:
         return (

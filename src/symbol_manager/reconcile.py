@@ -34,8 +34,6 @@ class Survey:
     balances: Mapping[str, Decimal] = field(default_factory=dict)
     #: Of a contract.
     position: Position = field(default_factory=Position)
-    #: The account's, ended ones included, where they were asked for.
-    newest_orders: Sequence[OrderReport] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -47,8 +45,6 @@ async def survey(
     instrument: Instrument,
     reconciled_trade_id: str | None,
     needs_trades: Callable[[Sequence[OrderReport]], bool],
-    *,
-    needs_newest: bool = False,
 ) -> Survey:
     """Ask the exchange; trades come last, so that they cover every fill the orders show."""
     symbol = instrument.symbol
@@ -63,11 +59,10 @@ async def survey(
             open_orders, position = await asyncio.gather(
                 exchange.fetch_open_orders(symbol), exchange.fetch_position(symbol)
             )
-    newest = await exchange.fetch_newest_orders(symbol) if needs_newest else ()
     trades = None
     if needs_trades(open_orders):
         trades = await exchange.fetch_trades(symbol, after_trade_id=reconciled_trade_id)
-    return Survey(open_orders, trades, balances, position, newest)
+    return Survey(open_orders, trades, balances, position)
 
 
 def hints_at_trades(

@@ -6,22 +6,21 @@ traded since, and the next ids were used already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from domain.ids import ClientOrderId, OrderTag
 from domain.orders import OrderReport, VenueStatus
 from ports.exchange import ExchangePort
 from ports.store import Finding, ShardStore
-from symbol_manager.reconcile import Survey
 from symbol_manager.state import ShardState
 
 
 async def unheard_of(
-    found: Survey, state: ShardState, exchange: ExchangePort, store: ShardStore
+    reports: Iterable[OrderReport], state: ShardState, exchange: ExchangePort, store: ShardStore
 ) -> Mapping[ClientOrderId, OrderReport]:
-    """Orders of ours in a survey that the database never made; none if it is up to date."""
+    """Which of these orders are ours and were never made by the database; none if it is new."""
     unheard: dict[ClientOrderId, OrderReport] = {}
-    for report in (*found.open_orders, *found.newest_orders):
+    for report in reports:
         tag = exchange.ids.decode(report.client_order_id)
         if tag is None or tag.nonce != state.claim.nonce or state.knows(report.client_order_id):
             continue
