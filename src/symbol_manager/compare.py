@@ -20,9 +20,9 @@ from symbol_manager.reconcile import (
     doubtful_orders,
     hints_at_trades,
     look_up,
-    other_installation,
     settle_parked,
     survey,
+    why_not_alone,
     why_position_differs,
 )
 from symbol_manager.rollback import finding_of, unheard_of, why_rolled_back
@@ -130,11 +130,8 @@ class Comparison:
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
         gap = await self._gap(found)
-        nonce = other_installation(found, state, exchange)
-        self.halt_reason = ""
-        if nonce is not None:
-            self.halt_reason = f"another installation ({nonce}) trades this symbol"
-        elif gap and self._had_gap:
+        self.halt_reason = why_not_alone(found, state, exchange)
+        if not self.halt_reason and gap and self._had_gap:
             self.halt_reason = gap
         self._due_ms = self._clock.boot_ms() + self._every_ms
         if gap and not self._had_gap:

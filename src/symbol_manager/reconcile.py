@@ -147,13 +147,20 @@ async def absorb_report(
     state.absorb_report(report, into)
 
 
-def other_installation(found: Survey, state: ShardState, exchange: ExchangePort) -> int | None:
-    """The nonce of another installation that has orders in this symbol; `None` if there is none."""
+def why_not_alone(found: Survey, state: ShardState, exchange: ExchangePort) -> str:
+    """Whose orders of this product rest here that are not this shard's; empty if nobody's."""
     for report in found.open_orders:
         tag = exchange.ids.decode(report.client_order_id)
-        if tag is not None and tag.nonce != state.claim.nonce:
-            return tag.nonce
-    return None
+        if tag is None:
+            continue
+        if tag.nonce != state.claim.nonce:
+            return f"another installation ({tag.nonce}) trades this symbol"
+        if tag.shard < state.claim.ownership.shard:
+            return (
+                f"order {report.client_order_id} of shard {tag.shard}, which was removed, rests:"
+                " no grid owns it, so cancel it at the exchange"
+            )
+    return ""
 
 
 def doubtful_orders(state: ShardState, doubts: Doubts) -> list[Order]:
