@@ -91,6 +91,7 @@ class Guard:
         *,
         instead: Callable[[int], Awaitable[T]],
         is_leaving: Callable[[], bool],
+        only_waits: bool = False,
     ) -> T:
         """Do a step of a request, or something else if every start of it ended with its process.
 
@@ -100,6 +101,8 @@ class Guard:
             What is done once there are too many.
         is_leaving : callable
             Whether this process is to leave the request to another one.
+        only_waits : bool
+            It never starts alone: what it waits for may be a symbol that has to.
 
         Raises
         ------
@@ -111,7 +114,7 @@ class Guard:
             log.error("request_given_up", workflow_id=workflow_id, starts=starts)
             return await instead(starts)
         counted = self._counted(
-            is_suspect=starts >= STARTS_SUSPECT,
+            is_suspect=starts >= STARTS_SUSPECT and not only_waits,
             is_leaving=is_leaving,
             begin=lambda: self._runs.begin_change(workflow_id),
             is_through=lambda: False,

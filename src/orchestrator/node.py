@@ -303,6 +303,7 @@ class Node:
             lambda: self._changes.converge(change, recorded),
             instead=lambda starts: self._changes.leave(recorded, starts),
             is_leaving=lambda: self._stopping,
+            only_waits=True,
         )
 
     def _shard_ports(self) -> ShardPorts:

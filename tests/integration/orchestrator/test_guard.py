@@ -80,11 +80,15 @@ class Bench:
         self.tasks.append(asyncio.create_task(running))
         return self.tasks[-1]
 
-    def request(self, step: Callable[[], Awaitable[str]]) -> asyncio.Task[str]:
+    def request(
+        self, step: Callable[[], Awaitable[str]], *, only_waits: bool = False
+    ) -> asyncio.Task[str]:
         async def give_up(starts: int) -> str:
             return f"given up after {starts} starts"
 
-        running = self.guard.run_step(REQUEST, step, instead=give_up, is_leaving=stay)
+        running = self.guard.run_step(
+            REQUEST, step, instead=give_up, is_leaving=stay, only_waits=only_waits
+        )
         self.steps.append(asyncio.create_task(running))
         return self.steps[-1]
 
@@ -299,3 +303,23 @@ async def test_suspect_request_and_suspect_symbol_start_one_at_a_time(
     runner.get_through()
     assert await waiting == "done"
     assert await bench.request(do) == "done"
+
+
+async def test_suspect_request_that_waits_for_a_symbol_does_not_keep_it_waiting(
+    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_SUSPECT)
+    await bench.died(STARTS_SUSPECT)
+    runner = Runner(shard)
+
+    async def step() -> str:
+        bench.run(runner)
+
+        async def symbol_runs() -> bool:
+            return bool(runner.runs)
+
+        await eventually(symbol_runs)
+        return f"waited at start {await bench.change_starts()}"
+
+    assert await bench.request(step, only_waits=True) == f"waited at start {STARTS_SUSPECT + 1}"
