@@ -25,7 +25,7 @@ from symbol_manager.reconcile import (
     why_not_alone,
     why_position_differs,
 )
-from symbol_manager.rollback import finding_of, unheard_of, why_rolled_back
+from symbol_manager.rollback import order_without_intent, unheard_of, why_rolled_back
 from symbol_manager.state import ShardState
 
 #: Doubtful orders asked about in one round, so that cancels never wait for many time-outs.
@@ -68,11 +68,12 @@ class Comparison:
         self._log = log
         #: Whether the exchange was ever compared with, so that what is here can be relied on.
         self.is_made = False
+        #: Whether the venue's newest orders were looked at, so that no id is made twice.
+        self.ids_are_new = False
         #: Why there must be no entries now; empty if nothing speaks against them.
         self.halt_reason = ""
         self._due_ms = 0
-        #: Whether the venue's newest orders were looked at, and when to try again.
-        self._ids_are_new = False
+        #: When to look at the venue's newest orders again.
         self._newest_due_ms = 0
         #: Comparisons without trades since the last complete one.
         self._incomplete = 0
@@ -119,14 +120,14 @@ class Comparison:
         instrument = state.claim.instrument
         found = await survey(exchange, instrument, self._reconciled_trade_id, self._needs_trades)
         await self._refuse_rolled_back(found.open_orders)
+        if not self.ids_are_new and exchange.rate.level >= AMPLE:
+            await self.prove_ids_new()
         changes = Changes(is_reconciled=found.is_complete)
         if instrument.kind is MarketKind.LINEAR:
             changes.position = found.position
         await absorb_survey(found, state, self._doubts, exchange, store, changes)
-        if not self._ids_are_new and (state.parked or self._exchange.rate.level >= AMPLE):
-            # Trades of orders that are not known may be our own.
-            await self._look_at_newest()
-        await settle_parked(state, self._doubts, store, changes)
+        if await self._knows_own_orders():
+            await settle_parked(state, self._doubts, store, changes)
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
         gap = await self._gap(found)
@@ -142,37 +143,49 @@ class Comparison:
         self.is_made = True
         self._failed = 0
 
-    async def makes_new_ids(self) -> bool:
-        """Whether an id made now is new; asked before the first order of a tenure.
+    async def prove_ids_new(self) -> bool:
+        """See to it that ids made now are new, before the first order of a tenure.
 
         A database is put back only while nothing uses it, so that once is enough. It is a dear
         question: of many symbols that start at once each asks it when it has something to place.
+
+        Returns
+        -------
+        bool
+            Whether the exchange was asked, which takes its time; not so soon after it failed.
 
         Raises
         ------
         DatabaseRolledBack
             If the newest orders of ours are not in the database.
         """
-        if not self._ids_are_new and self._clock.boot_ms() >= self._newest_due_ms:
-            self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
-            try:
-                await self._look_at_newest()
-            except AuthenticationRefused:
-                raise
-            except VenueError as error:
-                self._log.warning("newest_orders_unknown", error=str(error))
-        return self._ids_are_new
+        if self._clock.boot_ms() < self._newest_due_ms:
+            return False
+        self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
+        try:
+            await self._look_at_newest()
+        except AuthenticationRefused:
+            raise
+        except VenueError as error:
+            self._log.warning("newest_orders_unknown", error=str(error))
+        return True
+
+    async def _knows_own_orders(self) -> bool:
+        """Whether trades of orders that are not known can only be somebody else's."""
+        if self._state.parked and not self.ids_are_new:
+            await self.prove_ids_new()
+        return self.ids_are_new or not self._state.parked
 
     async def _look_at_newest(self) -> None:
         newest = await self._exchange.fetch_newest_orders(self._state.claim.symbol)
         await self._refuse_rolled_back(newest)
-        self._ids_are_new = True
+        self.ids_are_new = True
 
     async def _refuse_rolled_back(self, reports: Sequence[OrderReport]) -> None:
         unheard = await unheard_of(reports, self._state, self._exchange, self._store)
         if unheard:
             await self._record(
-                Changes(findings=[finding_of(report) for report in unheard.values()])
+                Changes(findings=[order_without_intent(report) for report in unheard.values()])
             )
             raise DatabaseRolledBack(why_rolled_back(unheard))
 

@@ -16,8 +16,9 @@ from domain.ids import ClientOrderId, Side
 from domain.instrument import Instrument, MarketKind
 from domain.orders import Absent, Order, OrderReport, OrderStatus, Trade
 from ports.exchange import ExchangePort
-from ports.store import Changes, Finding, Held, ShardStore
+from ports.store import Changes, Held, ShardStore
 from symbol_manager.doubts import Doubts
+from symbol_manager.rollback import order_without_intent
 from symbol_manager.state import ShardState, venue_order_id_of
 
 _UNCONFIRMED = frozenset({OrderStatus.INTENDED, OrderStatus.SENT, OrderStatus.UNKNOWN})
@@ -135,13 +136,7 @@ async def absorb_report(
             return
         stored = await store.find_order(state.claim, client_order_id)
         if stored is None:
-            into.findings.append(
-                Finding(
-                    kind="order_without_intent",
-                    subject=client_order_id,
-                    detail={"venue_order_id": report.venue_order_id, "status": report.status},
-                )
-            )
+            into.findings.append(order_without_intent(report))
             return
         state.remember(*stored)
     state.absorb_report(report, into)

@@ -29,7 +29,7 @@ async def unheard_of(
     return unheard
 
 
-def finding_of(report: OrderReport) -> Finding:
+def order_without_intent(report: OrderReport) -> Finding:
     return Finding(
         kind="order_without_intent",
         subject=report.client_order_id,

@@ -350,8 +350,10 @@ class Tenure:
         self.sent_ms[:] = [at_ms for at_ms in self.sent_ms if at_ms > now_ms - _MINUTE_MS]
         stance = stance_of(self._circumstances())
         approved = self._decide(stance, may_place=not self.stop.is_asked)
-        is_held_back = bool(approved.plan.places) and not await self._comparison.makes_new_ids()
+        is_held_back = bool(approved.plan.places) and not self._comparison.ids_are_new
         if is_held_back:
+            if await self._comparison.prove_ids_new():
+                return  # the price is an old one by now
             approved = self._decide(stance, may_place=False)
         if approved.plan:
             self.sent_ms += [now_ms] * len(approved.plan.places)

@@ -15,7 +15,7 @@ from exchanges.capabilities import Call
 from exchanges.rate_budget import RateBudget
 from exchanges.venues.binance import BINANCE
 from ports.exchange import Capabilities
-from ports.store import Changes
+from ports.store import Changes, Origin
 from support.fake_exchange import FakeExchange
 from symbol_manager.compare import (
     COMPARE_AGAIN_MS,
@@ -363,7 +363,7 @@ async def test_comparison_looks_at_ended_orders_once_a_tenure() -> None:
     office = Office()
     await office.comparison.make()
     await office.comparison.make()
-    assert await office.comparison.makes_new_ids()
+    assert office.comparison.ids_are_new
     assert office.exchange.asked.count("fetch_newest_orders") == 1
 
 
@@ -373,12 +373,26 @@ async def test_comparison_short_of_budget_looks_at_ended_orders_when_one_is_to_b
     await office.comparison.make()
     assert "fetch_newest_orders" not in office.exchange.asked
     office.exchange.failing = {"fetch_newest_orders"}
-    assert not await office.comparison.makes_new_ids()
+    assert await office.comparison.prove_ids_new()
     office.exchange.failing = set()
-    assert not await office.comparison.makes_new_ids()  # not asked again at once
+    assert not await office.comparison.prove_ids_new()  # not so soon
+    assert not office.comparison.ids_are_new
     office.clock.ms += COMPARE_AGAIN_MS
-    assert await office.comparison.makes_new_ids()
+    assert await office.comparison.prove_ids_new()
+    assert office.comparison.ids_are_new
     assert office.exchange.asked.count("fetch_newest_orders") == 2
+
+
+async def test_trade_is_nobody_elses_until_the_newest_orders_are_known() -> None:
+    office = Office()
+    office.exchange.trades.append(make_trade(ENTRY, "1", 5))
+    office.exchange.failing = {"fetch_newest_orders"}
+    await office.comparison.make()
+    assert [fill.origin for fill in office.store.recorded[0].fills.values()] == [Origin.PARKED]
+    office.exchange.failing = set()
+    office.clock.ms += COMPARE_AGAIN_MS
+    await office.comparison.make()
+    assert [fill.origin for fill in office.store.recorded[1].fills.values()] == [Origin.EXTERNAL]
 
 
 async def test_ids_of_a_database_that_is_behind_are_refused_before_one_is_placed() -> None:
@@ -389,4 +403,4 @@ async def test_ids_of_a_database_that_is_behind_are_refused_before_one_is_placed
     office.exchange.orders[report.client_order_id] = report
     await office.comparison.make()
     with pytest.raises(DatabaseRolledBack):
-        await office.comparison.makes_new_ids()
+        await office.comparison.prove_ids_new()
