@@ -29,6 +29,21 @@ def upgrade() -> None:
         comment="what the account held when it was last looked at; ledger and opening tell how it came",
     )
     op.create_table(
+        "change_starts",
+        sa.Column("workflow_id", sa.Text(), nullable=False, comment="of the request"),
+        sa.Column(
+            "executor_id",
+            sa.Text(),
+            nullable=False,
+            comment="of the process that began it last",
+        ),
+        sa.Column(
+            "starts", sa.SmallInteger(), nullable=False, comment="by how many processes in a row"
+        ),
+        sa.PrimaryKeyConstraint("workflow_id", name=op.f("change_starts_pkey")),
+        comment="requests at work, or whose process ended while they were",
+    )
+    op.create_table(
         "installation",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(
@@ -934,4 +949,5 @@ def downgrade() -> None:
     op.drop_table("kill_switch")
     op.drop_table("instruments")
     op.drop_table("installation")
+    op.drop_table("change_starts")
     op.drop_table("balances")

@@ -78,6 +78,9 @@ class Asking:
                 case "refused":
                     reason = str(progress.result["reason"])
                     raise HTTPException(HTTPStatus.CONFLICT, reason, location)
+                case "given up":
+                    text = f"{workflow_id}: {progress.result['reason']}"
+                    raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, text, location)
                 case "failed":
                     text = f"{workflow_id} failed: its steps tell more"
                     raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, text, location)

@@ -101,7 +101,16 @@ def _symbol(each: SymbolRestoration) -> dict[str, object]:
             str(slot.number): instrument.units_to_base(began.inventory_units)
             for slot, began in rebuilt.began.items()
         },
-        "former_orders": each.former_orders,
+        "former_orders": len(each.former),
+        "former_traded": [
+            {
+                "client_order_id": order.record.report.client_order_id,
+                "shard": order.tag.shard,
+                "side": order.tag.side,
+                "filled": order.record.report.filled,
+            }
+            for order in each.former_traded
+        ],
     }
 
 
@@ -121,8 +130,13 @@ def _notes(each: SymbolRestoration) -> list[str]:
             f"{each.symbol}: {len(each.rebuilt.began)} slots begin with what their exits close, at"
             " the cost of their entry level"
         )
-    if each.former_orders:
-        notes.append(f"{each.symbol}: {each.former_orders} orders of removed shards are left out")
+    if each.former:
+        shards = sorted({order.tag.shard for order in each.former})
+        notes.append(
+            f"{each.symbol}: {len(each.former)} orders of removed shards ({words(shards)}) are no"
+            f" part of the grid: {len(each.former_traded)} of them traded, which is in the balances"
+            " that it begins with and in `findings`"
+        )
     if each.desired is Desired.PAUSED:
         notes.append(
             f"{each.symbol}: its last order closed it, so it comes back paused: resume it, or"

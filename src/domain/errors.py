@@ -5,9 +5,11 @@
     GridkeeperError
     ├── ConfigurationError     refuse before any effect; the text names the remedy
     ├── RequestRefused         a request that is well formed but must not be done
+    ├── RequestGivenUp         a request that ended with its process again and again
     ├── OwnershipLost          this process no longer owns the shard: stop, send nothing
     ├── KillSwitchEngaged      nothing may be placed: plan again, with cancels only
     ├── InvariantViolation     halt the symbol
+    ├── DatabaseRolledBack     halt the symbol, send nothing, until the database is rebuilt
     ├── StoreUnavailable       forget what is in memory, and load again when it answers
     └── VenueError
         ├── TransientVenueError    retry later; ``retry_after_s`` where the venue said so
@@ -39,6 +41,10 @@ class RequestRefused(GridkeeperError):
     """A well-formed request that the present state forbids."""
 
 
+class RequestGivenUp(GridkeeperError):
+    """A request whose every start ended with its process; it is not tried again."""
+
+
 class OwnershipLost(GridkeeperError):
     """The lease ran out or a newer epoch owns the shard."""
 
@@ -49,6 +55,10 @@ class KillSwitchEngaged(GridkeeperError):
 
 class InvariantViolation(GridkeeperError):
     """Something that must never be true about money or orders is true."""
+
+
+class DatabaseRolledBack(GridkeeperError):
+    """The exchange shows orders of this installation that its database never made."""
 
 
 class StoreUnavailable(GridkeeperError):

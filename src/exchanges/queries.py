@@ -45,6 +45,9 @@ from exchanges.session import Session
 from exchanges.shared_answer import SharedAnswer
 from exchanges.translate import MALFORMED
 
+#: Orders that one question for the newest ones tells: the price is the same for many more.
+NEWEST_ORDERS = 100
+
 log = structlog.get_logger("exchanges")
 
 
@@ -98,6 +101,11 @@ class Queries:
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         return await find_order(self._session, symbol, client_order_id, Tier.QUERY)
+
+    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
+        if self._session.venue.orders is None:
+            return ()
+        return [order.report for order in await self._ask_orders(symbol, NEWEST_ORDERS, {})]
 
     async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
         session = self._session

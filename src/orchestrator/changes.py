@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from domain.errors import (
     ConfigurationError,
     OutcomeUnknown,
+    RequestGivenUp,
     RequestRefused,
     TransientVenueError,
     VenueError,
@@ -148,6 +149,48 @@ class Changes:
             result = await _eventually(lambda: self._reached(verb, shard, version))
         self._failpoints(Failpoint.CHANGE_BEFORE_RESULT)
         return recorded | result
+
+    async def give_up(self, change: Document, workflow_id: str, starts: int) -> Document:
+        """End a request that ended with its process each time, with what stands of it.
+
+        Raises
+        ------
+        RequestGivenUp
+            Always.
+        """
+        if "symbol" in change:
+            standing = await self._standing(change, workflow_id)
+        else:
+            engaged = await until_store_answers(self._kill_switch.is_engaged)
+            standing = f"the kill switch is {'engaged' if engaged else 'not engaged'}"
+        raise RequestGivenUp(
+            f"given up after {starts} starts, each of which ended with its process: {standing};"
+            " see the log of the nodes, and ask again under a new request id"
+        )
+
+    async def leave(self, recorded: Document, starts: int) -> Document:
+        """No longer wait for what is written down and goes on by itself."""
+        reason = f"not waited for any more after {starts} starts, each ended with its process"
+        return recorded | {"outcome": "pending", "reason": reason}
+
+    async def _standing(self, change: Document, workflow_id: str) -> str:
+        """A symbol as it is, and whether a request left its mark on it."""
+        symbol = str(change["symbol"])
+        found = await until_store_answers(
+            lambda: self._registry.mark_of(str(change["account"]), symbol, workflow_id)
+        )
+        if found is None:
+            return f"nothing of it was written down, and {symbol} was never added"
+        seen, is_marked = found
+        reason = f" ({seen.reason})" if seen.reason else ""
+        state = f"{symbol} is {seen.status}{reason}, wanted {seen.desired}"
+        state += f", with version {seen.spec_version} of its grid"
+        if Verb(change["verb"]) in {Verb.RECONCILE, Verb.MOVE}:
+            return state  # they leave no mark, and do no harm twice
+        written = (
+            "it was written down and stands" if is_marked else "nothing of it was written down"
+        )
+        return f"{written}: {state}"
 
     async def _prepare_add(self, change: Document) -> Document:
         spec = GridSpec.model_validate(change["spec"])

@@ -2,15 +2,16 @@
 
 A crash is counted in memory, where it is known to be the symbol's own. A start that ends with its
 whole process is counted in Postgres ahead of it, and forgiven once the symbol got through its first
-round. Symbols whose starts were not forgiven start one at a time, so that the one that kills its
-process is soon the only one counted.
+round, or a request through its step. Symbols and requests whose starts were not forgiven start one
+at a time, so that the one that kills its process is soon the only one counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import TypeVar
 
 import structlog
 
@@ -28,17 +29,21 @@ CRASH_WAIT_S = 1.0
 CRASHES_FORGOTTEN_MS = 600_000
 #: Starts that may end with their process before the symbol is given up on.
 STARTS_MAX = 6
-#: From this many on a symbol starts alone.
+#: Starts of a request that may: fewer, lest a symbol be taken for what a request does.
+CHANGE_STARTS_MAX = 5
+#: From this many on a symbol or a request starts alone.
 STARTS_SUSPECT = 2
 LOOK_EVERY_S = 0.25
 #: A start that lasts so many looks (10 s) did not kill its process, first round or not.
 LOOKS_UNTIL_PROVEN = 40
 
+T = TypeVar("T")
+
 log = structlog.get_logger("orchestrator")
 
 
 class Guard:
-    """Runs the shards of one node."""
+    """Runs the shards and the requests of one node."""
 
     def __init__(self, registry: Registry, runs: Runs, clock: Clock) -> None:
         self._registry = registry
@@ -79,6 +84,45 @@ class Guard:
             else:
                 return
 
+    async def run_step(
+        self,
+        workflow_id: str,
+        step: Callable[[], Awaitable[T]],
+        *,
+        instead: Callable[[int], Awaitable[T]],
+        is_leaving: Callable[[], bool],
+        only_waits: bool = False,
+    ) -> T:
+        """Do a step of a request, or something else if every start of it ended with its process.
+
+        Parameters
+        ----------
+        instead : callable of the number of starts
+            What is done once there are too many.
+        is_leaving : callable
+            Whether this process is to leave the request to another one.
+        only_waits : bool
+            It never starts alone: what it waits for may be a symbol that has to.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            If it does.
+        """
+        starts = await until_store_answers(lambda: self._runs.change_starts(workflow_id))
+        if starts >= CHANGE_STARTS_MAX:
+            log.error("request_given_up", workflow_id=workflow_id, starts=starts)
+            return await instead(starts)
+        counted = self._counted(
+            is_suspect=starts >= STARTS_SUSPECT and not only_waits,
+            is_leaving=is_leaving,
+            begin=lambda: self._runs.begin_change(workflow_id),
+            is_through=lambda: False,
+            forgive=lambda: self._runs.end_change(workflow_id),
+        )
+        async with counted:
+            return await step()
+
     async def _look_before_start(self, runner: Shard, is_leaving: Callable[[], bool]) -> None:
         """Wait for an operator if the symbol was given up on, or is to be now."""
         seen = await until_store_answers(lambda: self._registry.symbol(runner.shard))
@@ -90,40 +134,49 @@ class Guard:
             await self._wait_for_operator(runner, is_leaving)
 
     async def _start(self, runner: Shard, is_leaving: Callable[[], bool]) -> None:
-        """Run the shard; a suspect keeps the others waiting until its start is proven."""
         seen = await until_store_answers(lambda: self._registry.symbol(runner.shard))
-        turn = None
-        if seen.starts >= STARTS_SUSPECT:
-            turn = await self._take_turn(is_leaving)
-        await until_store_answers(lambda: self._runs.begin_start(runner.shard))
-        proving = asyncio.create_task(self._prove(runner, turn))
-        try:
+        counted = self._counted(
+            is_suspect=seen.starts >= STARTS_SUSPECT,
+            is_leaving=is_leaving,
+            begin=lambda: self._runs.begin_start(runner.shard),
+            is_through=lambda: runner.view is not None,
+            forgive=lambda: self._runs.end_start(runner.shard),
+        )
+        async with counted:
             await runner.run()
-        finally:
-            proving.cancel()
-            with suppress(asyncio.CancelledError):
-                await proving
-            with suppress(StoreUnavailable):  # whatever came of it, the process outlived it
-                await self._runs.end_start(runner.shard)
 
-    async def _take_turn(self, is_leaving: Callable[[], bool]) -> asyncio.Lock:
+    @asynccontextmanager
+    async def _counted(
+        self,
+        *,
+        is_suspect: bool,
+        is_leaving: Callable[[], bool],
+        begin: Callable[[], Awaitable[object]],
+        is_through: Callable[[], bool],
+        forgive: Callable[[], Awaitable[None]],
+    ) -> AsyncIterator[None]:
+        """Count a start; a suspect keeps the others waiting until its start is proven."""
+        with ExitStack() as turn:
+            if is_suspect:
+                await self._take_turn(is_leaving)
+                turn.callback(self._suspects.release)
+            await until_store_answers(begin)
+            proving = asyncio.create_task(_prove(is_through, turn, forgive))
+            try:
+                yield
+            finally:
+                proving.cancel()
+                with suppress(asyncio.CancelledError):
+                    await proving
+                with suppress(StoreUnavailable):  # whatever came of it, the process outlived it
+                    await forgive()
+
+    async def _take_turn(self, is_leaving: Callable[[], bool]) -> None:
         while self._suspects.locked():
             if is_leaving():
                 raise asyncio.CancelledError
             await asyncio.sleep(LOOK_EVERY_S)
         await self._suspects.acquire()
-        return self._suspects
-
-    async def _prove(self, runner: Shard, turn: asyncio.Lock | None) -> None:
-        try:
-            for _ in range(LOOKS_UNTIL_PROVEN):
-                if runner.view is not None:
-                    break
-                await asyncio.sleep(LOOK_EVERY_S)
-        finally:
-            if turn is not None:
-                turn.release()
-        await until_store_answers(lambda: self._runs.end_start(runner.shard))
 
     async def _quarantine(self, runner: Shard, reason: str) -> None:
         log.error("shard_quarantined", symbol=runner.symbol, reason=reason)
@@ -147,3 +200,15 @@ class Guard:
     async def _halt(self, runner: Shard, reason: str) -> None:
         with suppress(StoreUnavailable):
             await self._runs.halt(runner.shard, reason)
+
+
+async def _prove(
+    is_through: Callable[[], bool], turn: ExitStack, forgive: Callable[[], Awaitable[None]]
+) -> None:
+    """Forgive a start once it got through, or has lasted; the next suspect has its turn."""
+    for _ in range(LOOKS_UNTIL_PROVEN):
+        if is_through():
+            break
+        await asyncio.sleep(LOOK_EVERY_S)
+    turn.close()
+    await until_store_answers(forgive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from domain.errors import RequestRefused
@@ -18,13 +19,24 @@ async def market_now(exchange: ExchangePort, symbol: str) -> tuple[Instrument, Q
     RequestRefused
         If the market is not traded, or has no price.
     """
-    instrument = (await exchange.load_instruments()).get(symbol)
-    if instrument is None:
-        raise RequestRefused(
-            f"{symbol} is not traded on account {exchange.account}: see `gridkeeper symbol markets`"
-        )
+    instrument = listed(await exchange.load_instruments(), symbol, exchange.account)
     quote = await exchange.fetch_quote(symbol)
     price = quote.bid or quote.ask
     if price is None:
         raise RequestRefused(f"{symbol} has no price now: its book is empty")
     return instrument, quote, price
+
+
+def listed(markets: Mapping[str, Instrument], symbol: str, account: str) -> Instrument:
+    """One of the account's markets.
+
+    Raises
+    ------
+    RequestRefused
+        If there is no such market.
+    """
+    if symbol not in markets:
+        raise RequestRefused(
+            f"{symbol} is not traded on account {account}: see `gridkeeper symbol markets`"
+        )
+    return markets[symbol]

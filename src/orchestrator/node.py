@@ -276,18 +276,36 @@ class Node:
     async def submit_plans(self, batch: Document) -> Document:
         return await self._plans.submit(batch)
 
-    async def prepare_change(self, change: Document) -> Document:
-        return await self._changes.prepare(change)
+    async def prepare_change(self, change: Document, workflow_id: str) -> Document:
+        return await self._guard.run_step(
+            workflow_id,
+            lambda: self._changes.prepare(change),
+            instead=lambda starts: self._changes.give_up(change, workflow_id, starts),
+            is_leaving=lambda: self._stopping,
+        )
 
     async def record_change(
         self, change: Document, prepared: Document, workflow_id: str
     ) -> Document:
-        recorded = await self._changes.record(change, prepared, workflow_id)
+        recorded = await self._guard.run_step(
+            workflow_id,
+            lambda: self._changes.record(change, prepared, workflow_id),
+            instead=lambda starts: self._changes.give_up(change, workflow_id, starts),
+            is_leaving=lambda: self._stopping,
+        )
         self._has_news.set()
         return recorded
 
-    async def await_change(self, change: Document, recorded: Document) -> Document:
-        return await self._changes.converge(change, recorded)
+    async def await_change(
+        self, change: Document, recorded: Document, workflow_id: str
+    ) -> Document:
+        return await self._guard.run_step(
+            workflow_id,
+            lambda: self._changes.converge(change, recorded),
+            instead=lambda starts: self._changes.leave(recorded, starts),
+            is_leaving=lambda: self._stopping,
+            only_waits=True,
+        )
 
     def _shard_ports(self) -> ShardPorts:
         ports = self._ports

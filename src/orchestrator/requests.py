@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, RequestGivenUp
 from domain.ids import symbol_key
 from grid.spec import GridSpec
 from orchestrator.changes import Verb, describe_invalid
@@ -280,9 +280,20 @@ def checked_note(note: str) -> str:
     return note
 
 
+def _failure(error: str) -> Document:
+    """What a workflow ended with; programs of other versions may have written it otherwise."""
+    try:
+        told = json.loads(error)
+    except json.JSONDecodeError:
+        told = None
+    if isinstance(told, dict) and told.get("name") == RequestGivenUp.__name__:
+        return {"outcome": "given up", "reason": told["message"]}
+    return {"outcome": "failed", "reason": error}
+
+
 def _result(output: str | None, error: str | None) -> Document | None:
     if error is not None:
-        return {"outcome": "failed", "reason": error}
+        return _failure(error)
     if output is None:
         return None
     document: Document = json.loads(output)

@@ -72,13 +72,15 @@ class Handlers(Protocol):
 
     async def submit_plans(self, batch: Document) -> Document: ...
 
-    async def prepare_change(self, change: Document) -> Document: ...
+    async def prepare_change(self, change: Document, workflow_id: str) -> Document: ...
 
     async def record_change(
         self, change: Document, prepared: Document, workflow_id: str
     ) -> Document: ...
 
-    async def await_change(self, change: Document, recorded: Document) -> Document: ...
+    async def await_change(
+        self, change: Document, recorded: Document, workflow_id: str
+    ) -> Document: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,16 @@ def register(handlers: Handlers) -> Workflows:
         return await handlers.submit_plans(batch)
 
     @DBOS.step(name="prepare")
-    async def prepare(change: Document) -> Document:
-        return await handlers.prepare_change(change)
+    async def prepare(change: Document, workflow_id: str) -> Document:
+        return await handlers.prepare_change(change, workflow_id)
 
     @DBOS.step(name="record")
     async def record(change: Document, prepared: Document, workflow_id: str) -> Document:
         return await handlers.record_change(change, prepared, workflow_id)
 
     @DBOS.step(name="converge")
-    async def converge(change: Document, recorded: Document) -> Document:
-        return await handlers.await_change(change, recorded)
+    async def converge(change: Document, recorded: Document, workflow_id: str) -> Document:
+        return await handlers.await_change(change, recorded, workflow_id)
 
     @DBOS.workflow(name=RUN_SHARD, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def run_shard(shard: int) -> Document:
@@ -124,12 +126,12 @@ def register(handlers: Handlers) -> Workflows:
     async def apply_change(change: Document) -> Document:
         workflow_id = str(DBOS.workflow_id)
         with handlers.busy_with(workflow_id):
-            prepared = await prepare(change)
+            prepared = await prepare(change, workflow_id)
             if prepared["outcome"] == "refused":
                 return prepared
             recorded = await record(change, prepared, workflow_id)
             if recorded["outcome"] == "refused":
                 return recorded
-            return await converge(change, recorded)
+            return await converge(change, recorded, workflow_id)
 
     return Workflows(run_shard, execute_plan, apply_change)

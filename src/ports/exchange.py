@@ -163,6 +163,13 @@ class ExchangePort(Protocol):
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
 
+    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
+        """The account's newest orders, ended ones included, as many as are told at little cost.
+
+        None where the venue is not known to tell them.
+        """
+        ...
+
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         """Raises `OrderNotFound` only when the venue itself said so."""
         ...

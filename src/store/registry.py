@@ -47,6 +47,14 @@ _ACTIVE = text("""
       FROM shards WHERE status <> 'removed' ORDER BY shard
 """)
 
+_MARK = text("""
+    SELECT *, requested_by = :id
+           OR EXISTS (SELECT FROM specs WHERE specs.shard = shards.shard AND requested_by = :id)
+           OR desired_ms = (SELECT created_at FROM dbos.workflow_status WHERE workflow_uuid = :id)
+              AS is_marked
+      FROM shards WHERE account = :account AND symbol = :symbol ORDER BY shard DESC LIMIT 1
+""")
+
 #: A symbol added again goes on with its epochs, which are part of the decisions' ids, and from the
 #: last trade that was recorded: what a person traded in between belongs in the ledger.
 _ADD_SHARD = text("""
@@ -340,6 +348,20 @@ class Registry:
             )
             row = changed.one_or_none()
         return None if row is None else _registered(row)
+
+    async def mark_of(
+        self, account: str, symbol: str, workflow_id: str
+    ) -> tuple[RegisteredSymbol, bool] | None:
+        """A symbol, and whether that request made it what it is; `None` if it was never added.
+
+        Of what a newer request replaced only a version of the grid is left.
+        """
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                _MARK, {"account": account, "symbol": symbol, "id": workflow_id}
+            )
+            row = found.one_or_none()
+        return None if row is None else (_registered(row), bool(row.is_marked))
 
     async def symbol(self, shard: int) -> RegisteredSymbol:
         async with transaction(self._engine) as connection:

@@ -17,7 +17,7 @@ from domain.instrument import Instrument, MarketKind
 from domain.orders import Trade
 from grid.ladder import LadderVersion
 from grid.phase import Phase
-from grid.rebuild import Rebuilt, RebuiltOrder
+from grid.rebuild import Rebuilt, RebuiltOrder, TaggedOrder
 from ports.store import ClosedPair, Desired, Fill, Origin
 from store.engine import transaction
 from store.registry import ENQUEUE
@@ -37,6 +37,7 @@ from store.statements import (
     ADD_INSTRUMENT,
     ADD_SPEC,
     RECORD_FILL,
+    RECORD_FINDING,
     RECORD_LADDER,
     RECORD_LEDGER,
     RECORD_PAIR,
@@ -119,6 +120,8 @@ class RestoredSymbol:
     leverage: int = 1
     #: Of contracts: what was there before the first trade that is recorded.
     found_position: Decimal = Decimal(0)
+    #: Orders of removed shards of the symbol that traded; only that they did is recorded.
+    former: Sequence[TaggedOrder] = ()
     requested_by: str
 
 
@@ -259,6 +262,7 @@ async def _record_history(connection: AsyncConnection, symbol: RestoredSymbol) -
             RECORD_PAIR,
             [pair_values(ClosedPair(*closed), shard, instrument) for closed in rebuilt.pairs],
         ),
+        (RECORD_FINDING, [_finding_values(former, shard) for former in symbol.former]),
     ):
         if rows:
             await connection.execute(statement, rows)
@@ -317,4 +321,20 @@ def _order_values(
         "filled": rebuilt.filled,
         "is_settled": not rebuilt.is_live and rebuilt.traded >= rebuilt.filled,
         "ended_at": None if rebuilt.is_live else moment(record.changed_ms),
+    }
+
+
+def _finding_values(former: TaggedOrder, shard: int) -> dict[str, object]:
+    report = former.record.report
+    detail = {
+        "shard": former.tag.shard,
+        "side": report.side.value,
+        "filled": str(report.filled),
+        "venue_order_id": report.venue_order_id,
+    }
+    return {
+        "shard": shard,
+        "kind": "order_of_removed_shard",
+        "subject": report.client_order_id,
+        "detail": json.dumps(detail),
     }

@@ -40,6 +40,40 @@ class Runs:
                 {"shard": shard},
             )
 
+    async def change_starts(self, workflow_id: str) -> int:
+        """How many other processes in a row began a request's step and did not live to end it."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(
+                text("""
+                    SELECT starts - CAST(executor_id = :me AS integer) FROM change_starts
+                     WHERE workflow_id = :workflow_id
+                """),
+                {"workflow_id": workflow_id, "me": self._executor_id},
+            )
+            return found.scalar_one_or_none() or 0
+
+    async def begin_change(self, workflow_id: str) -> None:
+        """Count a start of a request ahead of it; again by the same process it counts once."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("""
+                    INSERT INTO change_starts (workflow_id, executor_id, starts)
+                    VALUES (:workflow_id, :me, 1)
+                    ON CONFLICT (workflow_id) DO UPDATE
+                       SET executor_id = excluded.executor_id, starts = change_starts.starts + 1
+                     WHERE change_starts.executor_id <> excluded.executor_id
+                """),
+                {"workflow_id": workflow_id, "me": self._executor_id},
+            )
+
+    async def end_change(self, workflow_id: str) -> None:
+        """The start did not kill its process."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("DELETE FROM change_starts WHERE workflow_id = :workflow_id"),
+                {"workflow_id": workflow_id},
+            )
+
     async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None:
         """Say why a shard does not go on, unless another live node runs it."""
         async with transaction(self._engine) as connection:

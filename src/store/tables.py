@@ -194,6 +194,15 @@ shards = Table(
     comment="the registry: one row for each symbol ever added",
 )
 
+change_starts = Table(
+    "change_starts",
+    metadata,
+    Column("workflow_id", Text, primary_key=True, comment="of the request"),
+    Column("executor_id", Text, nullable=False, comment="of the process that began it last"),
+    Column("starts", SmallInteger, nullable=False, comment="by how many processes in a row"),
+    comment="requests at work, or whose process ended while they were",
+)
+
 specs = Table(
     "specs",
     metadata,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from domain.errors import AuthenticationRefused, VenueError
+from domain.errors import AuthenticationRefused, DatabaseRolledBack, VenueError
 from domain.instrument import MarketKind
 from domain.orders import OrderReport
 from ports.clock import Clock
@@ -20,11 +20,12 @@ from symbol_manager.reconcile import (
     doubtful_orders,
     hints_at_trades,
     look_up,
-    other_installation,
     settle_parked,
     survey,
+    why_not_alone,
     why_position_differs,
 )
+from symbol_manager.rollback import order_without_intent, unheard_of, why_rolled_back
 from symbol_manager.state import ShardState
 
 #: Doubtful orders asked about in one round, so that cancels never wait for many time-outs.
@@ -34,7 +35,9 @@ COMPARE_AGAIN_MS = 2_000
 #: Trades are by far the dearest question: asked for as a matter of course only while so much of the
 #: rate budget is at hand. The rest is for what cannot wait.
 PLENTY = 0.5
-#: Comparisons without them that may follow one another.
+#: The venue's newest orders are as dear, and can wait until an order is to be placed.
+AMPLE = 0.75
+#: Comparisons without trades that may follow one another.
 INCOMPLETE_MAX = 5
 #: Comparisons that may fail in a row before entries are pulled.
 FAILED_COMPARISONS_MAX = 3
@@ -65,9 +68,13 @@ class Comparison:
         self._log = log
         #: Whether the exchange was ever compared with, so that what is here can be relied on.
         self.is_made = False
+        #: Whether the venue's newest orders were looked at, so that no id is made twice.
+        self.ids_are_new = False
         #: Why there must be no entries now; empty if nothing speaks against them.
         self.halt_reason = ""
         self._due_ms = 0
+        #: When to look at the venue's newest orders again.
+        self._newest_due_ms = 0
         #: Comparisons without trades since the last complete one.
         self._incomplete = 0
         self._must_be_complete = False
@@ -103,23 +110,29 @@ class Comparison:
 
         Many symbols that compare at once, after a start or a lost stream, would use up the rate
         budget by their trades alone: those of which the orders say nothing wait until it allows.
+
+        Raises
+        ------
+        DatabaseRolledBack
+            If the exchange shows orders of ours that the database never made.
         """
         state, exchange, store = self._state, self._exchange, self._store
         instrument = state.claim.instrument
         found = await survey(exchange, instrument, self._reconciled_trade_id, self._needs_trades)
+        await self._refuse_rolled_back(found.open_orders)
+        if not self.ids_are_new and exchange.rate.level >= AMPLE:
+            await self.prove_ids_new()
         changes = Changes(is_reconciled=found.is_complete)
         if instrument.kind is MarketKind.LINEAR:
             changes.position = found.position
         await absorb_survey(found, state, self._doubts, exchange, store, changes)
-        await settle_parked(state, self._doubts, store, changes)
+        if await self._knows_own_orders():
+            await settle_parked(state, self._doubts, store, changes)
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
         gap = await self._gap(found)
-        nonce = other_installation(found, state, exchange)
-        self.halt_reason = ""
-        if nonce is not None:
-            self.halt_reason = f"another installation ({nonce}) trades this symbol"
-        elif gap and self._had_gap:
+        self.halt_reason = why_not_alone(found, state, exchange)
+        if not self.halt_reason and gap and self._had_gap:
             self.halt_reason = gap
         self._due_ms = self._clock.boot_ms() + self._every_ms
         if gap and not self._had_gap:
@@ -129,6 +142,52 @@ class Comparison:
         self._incomplete = 0 if found.is_complete else self._incomplete + 1
         self.is_made = True
         self._failed = 0
+
+    async def prove_ids_new(self) -> bool:
+        """See to it that ids made now are new, before the first order of a tenure.
+
+        A database is put back only while nothing uses it, so that once is enough. It is a dear
+        question: of many symbols that start at once each asks it when it has something to place.
+
+        Returns
+        -------
+        bool
+            Whether the exchange was asked, which takes its time; not so soon after it failed.
+
+        Raises
+        ------
+        DatabaseRolledBack
+            If the newest orders of ours are not in the database.
+        """
+        if self._clock.boot_ms() < self._newest_due_ms:
+            return False
+        self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
+        try:
+            await self._look_at_newest()
+        except AuthenticationRefused:
+            raise
+        except VenueError as error:
+            self._log.warning("newest_orders_unknown", error=str(error))
+        return True
+
+    async def _knows_own_orders(self) -> bool:
+        """Whether trades of orders that are not known can only be somebody else's."""
+        if self._state.parked and not self.ids_are_new:
+            await self.prove_ids_new()
+        return self.ids_are_new or not self._state.parked
+
+    async def _look_at_newest(self) -> None:
+        newest = await self._exchange.fetch_newest_orders(self._state.claim.symbol)
+        await self._refuse_rolled_back(newest)
+        self.ids_are_new = True
+
+    async def _refuse_rolled_back(self, reports: Sequence[OrderReport]) -> None:
+        unheard = await unheard_of(reports, self._state, self._exchange, self._store)
+        if unheard:
+            await self._record(
+                Changes(findings=[order_without_intent(report) for report in unheard.values()])
+            )
+            raise DatabaseRolledBack(why_rolled_back(unheard))
 
     def _needs_trades(self, open_orders: Sequence[OrderReport]) -> bool:
         return (

@@ -16,8 +16,9 @@ from domain.ids import ClientOrderId, Side
 from domain.instrument import Instrument, MarketKind
 from domain.orders import Absent, Order, OrderReport, OrderStatus, Trade
 from ports.exchange import ExchangePort
-from ports.store import Changes, Finding, Held, ShardStore
+from ports.store import Changes, Held, ShardStore
 from symbol_manager.doubts import Doubts
+from symbol_manager.rollback import order_without_intent
 from symbol_manager.state import ShardState, venue_order_id_of
 
 _UNCONFIRMED = frozenset({OrderStatus.INTENDED, OrderStatus.SENT, OrderStatus.UNKNOWN})
@@ -135,25 +136,26 @@ async def absorb_report(
             return
         stored = await store.find_order(state.claim, client_order_id)
         if stored is None:
-            into.findings.append(
-                Finding(
-                    kind="order_without_intent",
-                    subject=client_order_id,
-                    detail={"venue_order_id": report.venue_order_id, "status": report.status},
-                )
-            )
+            into.findings.append(order_without_intent(report))
             return
         state.remember(*stored)
     state.absorb_report(report, into)
 
 
-def other_installation(found: Survey, state: ShardState, exchange: ExchangePort) -> int | None:
-    """The nonce of another installation that has orders in this symbol; `None` if there is none."""
+def why_not_alone(found: Survey, state: ShardState, exchange: ExchangePort) -> str:
+    """Whose orders of this product rest here that are not this shard's; empty if nobody's."""
     for report in found.open_orders:
         tag = exchange.ids.decode(report.client_order_id)
-        if tag is not None and tag.nonce != state.claim.nonce:
-            return tag.nonce
-    return None
+        if tag is None:
+            continue
+        if tag.nonce != state.claim.nonce:
+            return f"another installation ({tag.nonce}) trades this symbol"
+        if tag.shard < state.claim.ownership.shard:
+            return (
+                f"order {report.client_order_id} of shard {tag.shard}, which was removed, rests:"
+                " no grid owns it, so cancel it at the exchange"
+            )
+    return ""
 
 
 def doubtful_orders(state: ShardState, doubts: Doubts) -> list[Order]:

@@ -9,6 +9,8 @@ import structlog
 
 from domain.errors import (
     AuthenticationRefused,
+    DatabaseRolledBack,
+    GridkeeperError,
     InvariantViolation,
     OwnershipLost,
     StoreUnavailable,
@@ -22,6 +24,8 @@ from symbol_manager.view import ShardView
 
 RETRY_FIRST_S = 0.5
 RETRY_LONGEST_S = 15.0
+#: Of `RETRY_FIRST_S` each, while a database is known to be older than the exchange.
+LOOKS_A_REST = 120
 
 log = structlog.get_logger("symbol_manager")
 
@@ -103,20 +107,36 @@ class Shard:
                 self._log.warning("tenure_lost", error=str(error))
             except StoreUnavailable as error:
                 self._log.warning("store_unavailable", error=str(error))
-            except AuthenticationRefused as error:
-                wait_s = RETRY_LONGEST_S
-                self._log.error("keys_refused", error=str(error))
-                await _halt(tenure, f"exchange: {error}")
-            except VenueError as error:
-                self._log.warning("exchange_unavailable", error=str(error))
-                await _halt(tenure, f"exchange: {error}")
-            except InvariantViolation as error:
-                self._log.error("invariant_violated", error=str(error))
-                await _halt(tenure, f"invariant: {error}")
+            except (VenueError, InvariantViolation) as error:
+                if isinstance(error, AuthenticationRefused):
+                    wait_s = RETRY_LONGEST_S
+                await self._halt(tenure, error)
+            except DatabaseRolledBack as error:
+                await self._halt(tenure, error)
+                await self._rest_until_wish()
+                continue
             if tenure is not None and tenure.has_compared:
                 wait_s = RETRY_FIRST_S
             await self._rest(wait_s)
             wait_s = min(wait_s * 2, RETRY_LONGEST_S)
+
+    async def _halt(self, tenure: Tenure | None, error: GridkeeperError) -> None:
+        """Say why nothing goes on."""
+        match error:
+            case AuthenticationRefused():
+                self._log.error("keys_refused", error=str(error))
+                reason = f"exchange: {error}"
+            case VenueError():
+                self._log.warning("exchange_unavailable", error=str(error))
+                reason = f"exchange: {error}"
+            case InvariantViolation():
+                self._log.error("invariant_violated", error=str(error))
+                reason = f"invariant: {error}"
+            case _:
+                self._log.error("database_rolled_back", error=str(error))
+                reason = str(error)
+        if tenure is not None:
+            await tenure.halt(reason)
 
     async def _rest(self, wait_s: float) -> None:
         """Wait between tenures; a stop that leaves the orders alone need not wait."""
@@ -128,6 +148,16 @@ class Shard:
                 await self._is_stopping.wait()
         if self._stop.is_asked and not self._stop.cancels_orders:
             raise asyncio.CancelledError
+
+    async def _rest_until_wish(self) -> None:
+        """Wait for long, unless orders are to be cancelled meanwhile."""
+        wishes = self.mailbox.wishes
+        for _ in range(LOOKS_A_REST):
+            if self._stop.is_asked:
+                raise asyncio.CancelledError  # what was to be cancelled was, before it compared
+            if self.mailbox.wishes != wishes:
+                return
+            await asyncio.sleep(RETRY_FIRST_S)
 
     async def _take_office(self, cause: str) -> Tenure:
         ports = self._ports
@@ -158,8 +188,3 @@ class Shard:
         async with aclosing(quotes) as events:
             async for event in events:
                 self.mailbox.put_quote(event)
-
-
-async def _halt(tenure: Tenure | None, reason: str) -> None:
-    if tenure is not None:
-        await tenure.halt(reason)

@@ -233,7 +233,7 @@ class Tenure:
                     )
                 case Trade():
                     self.state.absorb_trade(event, changes)
-        if self.state.parked:
+        if self.state.parked or changes.findings:
             self._comparison.ask_soon()
         await self._record(changes)
         if batch.must_reconcile:
@@ -349,22 +349,30 @@ class Tenure:
         now_ms = self.ports.clock.boot_ms()
         self.sent_ms[:] = [at_ms for at_ms in self.sent_ms if at_ms > now_ms - _MINUTE_MS]
         stance = stance_of(self._circumstances())
-        approved = decide(
+        approved = self._decide(stance, may_place=not self.stop.is_asked)
+        is_held_back = bool(approved.plan.places) and not self._comparison.ids_are_new
+        if is_held_back:
+            if await self._comparison.prove_ids_new():
+                return  # the price is an old one by now
+            approved = self._decide(stance, may_place=False)
+        if approved.plan:
+            self.sent_ms += [now_ms] * len(approved.plan.places)
+            await self._execute(approved)
+        elif not (approved.refused or is_held_back):
+            self._settle_down(stance)
+
+    def _decide(self, stance: Stance, *, may_place: bool) -> RiskApproved:
+        return decide(
             self.state,
             self._book,
             self._limits,
             stance=stance,
-            may_place=not self.stop.is_asked,
+            may_place=may_place,
             may_open=not self._backoff.entries_locked,
             waiting=self._backoff.waiting(),
             sent_last_minute=len(self.sent_ms),
             new_id=self.ports.exchange.ids.encode,
         )
-        if approved.plan:
-            self.sent_ms += [now_ms] * len(approved.plan.places)
-            await self._execute(approved)
-        elif not approved.refused:
-            self._settle_down(stance)
 
     async def _execute(self, approved: RiskApproved) -> None:
         ports, state = self.ports, self.state

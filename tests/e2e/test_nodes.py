@@ -6,12 +6,14 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
-from cli.local_system import Market
+from cli.local_system import Market, demo_spec
 from orchestrator.bootstrap import new_request_id
-from orchestrator.guard import STARTS_MAX
+from orchestrator.guard import CHANGE_STARTS_MAX, STARTS_MAX
 from orchestrator.placement import EXCHANGE_PATIENCE_S
+from ports.failpoints import Failpoint
 from store.nodes import Nodes
 from support import poisoned
 from support.cluster import (
@@ -167,14 +169,14 @@ async def test_symbol_that_kills_its_process_is_quarantined_and_the_others_trade
     async with running_cluster() as cluster:
         for symbol in SYMBOLS:
             await cluster.request(symbol)
-        await cluster.start("one", (poisoned.__file__, POISON))
+        await cluster.start("one", (poisoned.__file__, "round", POISON))
         deaths = 0
 
         async def quarantined() -> bool:
             nonlocal deaths
             if cluster.nodes["one"].process.returncode is not None:
                 deaths += 1
-                await cluster.start("one", (poisoned.__file__, POISON))
+                await cluster.start("one", (poisoned.__file__, "round", POISON))
             return bool(await cluster.rows(QUARANTINED))
 
         await eventually(quarantined, "the poison is quarantined", 60.0)
@@ -191,6 +193,78 @@ async def test_symbol_that_kills_its_process_is_quarantined_and_the_others_trade
         await cluster.until_counts(one=4)
         cluster.acknowledged.append(asked)
         await cluster.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("place", "stands", "running"),
+    [
+        pytest.param(
+            "prepare",
+            f"nothing of it was written down, and {POISON} was never added",
+            3,
+            id="before it is written down",
+        ),
+        pytest.param(
+            "record",
+            f"it was written down and stands: {POISON} is",
+            4,
+            id="after it was",
+        ),
+    ],
+)
+async def test_request_that_kills_its_process_is_given_up_and_the_others_go_on(
+    place: str, stands: str, running: int
+) -> None:
+    healthy = [symbol for symbol in SYMBOLS if symbol != POISON]
+    async with running_cluster() as cluster:
+        for symbol in healthy:
+            await cluster.request(symbol)
+        await cluster.start("one", (poisoned.__file__, place, POISON))
+        await cluster.until_counts(one=3)
+        requests = cluster.database.requests
+        poison = await requests.add(POISON, demo_spec(), new_request_id())
+        others = [await requests.pause(healthy[0], new_request_id())]
+        deaths = 0
+
+        async def given_up() -> bool:
+            nonlocal deaths
+            if cluster.nodes["one"].process.returncode is not None:
+                deaths += 1
+                others.append(await requests.reconcile(healthy[1], new_request_id()))
+                await cluster.start("one", (poisoned.__file__, place, POISON))
+            progress = await requests.progress(poison)
+            return progress is not None and progress.is_finished
+
+        await eventually(given_up, "the poison is given up", 90.0)
+        assert deaths == CHANGE_STARTS_MAX
+        result = (await requests.wait(poison, 0)).result
+        assert result is not None
+        assert result["outcome"] == "given up"
+        assert f"given up after {CHANGE_STARTS_MAX} starts" in result["reason"]
+        assert stands in result["reason"]
+        for asked in others:
+            progress = await requests.wait(asked, 30)
+            assert progress.result is not None
+            assert progress.result["outcome"] == "done", progress
+        assert await cluster.rows(QUARANTINED) == []
+        cluster.acknowledged += [*others, await requests.resume(healthy[0], new_request_id())]
+        await cluster.until_counts(one=running)
+        report = await cluster.audit()
+        assert report.ok, "\n".join(map(str, report.violations)) or str(report)
+
+
+async def test_request_interrupted_by_ordinary_kills_is_done() -> None:
+    async with running_cluster() as cluster:
+        asked = await cluster.database.requests.add(POISON, demo_spec(), new_request_id())
+        cluster.settings = {"GRIDKEEPER_FAILPOINT": Failpoint.CHANGE_BEFORE_RECORD}
+        for _ in range(CHANGE_STARTS_MAX - 1):
+            await (await cluster.start("one")).ended()
+        cluster.settings = {}
+        await cluster.start("one")
+        progress = await cluster.database.requests.wait(asked, 60)
+        assert progress.result is not None
+        assert progress.result["outcome"] == "done", progress
+        assert await cluster.rows("SELECT 1 FROM change_starts") == []
 
 
 async def test_symbol_moved_by_an_operator_stays_where_it_was_moved(pair: Cluster) -> None:

@@ -217,6 +217,9 @@ class SimulatedExchange:
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         return await self._ask(Call.OPEN_ORDERS, lambda: self._venue.open_orders(symbol))
 
+    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
+        return await self._ask(Call.ORDERS, lambda: self._venue.newest_orders(symbol))
+
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         return await self._ask(Call.ORDER, lambda: self._venue.order(symbol, client_order_id))
 

@@ -17,6 +17,7 @@ from domain.ids import Side as CoreSide
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
+from exchanges.queries import NEWEST_ORDERS
 from ports.exchange import WalletMoved
 from simulation.clock import EPOCH_MS
 from simulation.loop import VirtualLoop
@@ -122,6 +123,11 @@ class SimulatedVenue(ABC, Generic[Core]):
 
     def open_orders(self, symbol: str) -> list[OrderReport]:
         return [_report(order, symbol) for order in self._open(symbol)]
+
+    def newest_orders(self, symbol: str) -> list[OrderReport]:
+        orders = self._state.orders[self.markets[symbol].name].values()
+        mine = [order for order in orders if order.account == ACCOUNT]
+        return [_report(order, symbol) for order in mine[-NEWEST_ORDERS:]]
 
     def order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
         """Raises the venue's own error where it has no such order."""

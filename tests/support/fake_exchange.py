@@ -194,6 +194,10 @@ class FakeExchange:
         self._ask("fetch_open_orders")
         return self.open_orders()
 
+    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
+        self._ask("fetch_newest_orders")
+        return list(self.orders.values())
+
     async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
         self._ask("fetch_orders")
         return [

@@ -286,6 +286,11 @@ CREATE TABLE public.balances (
     amount numeric NOT NULL,
     read_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
+CREATE TABLE public.change_starts (
+    workflow_id text NOT NULL,
+    executor_id text NOT NULL,
+    starts smallint NOT NULL
+);
 CREATE TABLE public.decisions (
     decision_id text NOT NULL,
     shard integer NOT NULL,
@@ -561,55 +566,57 @@ CREATE TABLE public.specs (
     made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 INSERT INTO dbos.application_versions VALUES
-	('cb243814-b074-4aff-ba23-ae6ecc2cd64f', '1', 1795282067829, 1795282067829, 'gridkeeper');
+	('a9a4e894-5d11-4ff5-8a46-88afa3ca6fe4', '1', 1795288534243, 1795288534243, 'gridkeeper');
 INSERT INTO dbos.dbos_migrations VALUES
 	(125);
 INSERT INTO dbos.operation_outputs VALUES
-	('add:sim-BTC-USDT:half-way', 1, 'prepare', '{"outcome":"prepared","price":"61723.84000000","spec":{"mode":"long","spacing":{"kind":"geometric","ratio":"1.0005"},"range":{"kind":"window","buy_window":3,"sell_window":3,"anchor":null},"order_size":{"kind":"quote","amount":"50"},"placement_buffer":"0.1","budget_quote":"1000","base_inventory":null,"max_open_orders":200,"price_collar":"0.5","skew":null,"volatility":null,"trailing":null,"trigger_price":null,"initial_position":false,"stop_loss":null,"take_profit":null,"on_stop":"keep","slippage":"0.005"},"instrument":{"account":"sim","symbol":"BTC/USDT","base":"BTC","quote":"USDT","kind":"spot","version":1,"tick_size":"0.01","lot_size":"0.00001","min_quantity_lots":1,"min_notional":"5.00000000","maker_fee":"0.00010000","taker_fee":"0.00010000","base_decimals":8,"quote_decimals":8},"balances":{"BTC":"0","USDT":"1000000"},"last_trade_id":null,"position":"0","income_ms":0,"leverage":1,"check":{"anchor":"61723.84","slots":"3","lowest_buy":"61631.35","highest_sell":"61723.84","order_quantity":"0.00081","profit_per_round_trip":"0.01498973","max_inventory":"0.00243","quote_needed":"149.85404892","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795282068076, 1795282068143, 'portable_json', 'gridkeeper', 1795282068147),
-	('add:sim-BTC-USDT:half-way', 2, 'record', '{"outcome":"recorded","symbol":"BTC/USDT","shard":1,"check":{"anchor":"61723.84","slots":"3","lowest_buy":"61631.35","highest_sell":"61723.84","order_quantity":"0.00081","profit_per_round_trip":"0.01498973","max_inventory":"0.00243","quote_needed":"149.85404892","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795282068159, 1795282068197, 'portable_json', 'gridkeeper', 1795282068198);
+	('add:sim-BTC-USDT:half-way', 1, 'prepare', '{"outcome":"prepared","price":"61784.65000000","spec":{"mode":"long","spacing":{"kind":"geometric","ratio":"1.0005"},"range":{"kind":"window","buy_window":3,"sell_window":3,"anchor":null},"order_size":{"kind":"quote","amount":"50"},"placement_buffer":"0.1","budget_quote":"1000","base_inventory":null,"max_open_orders":200,"price_collar":"0.5","skew":null,"volatility":null,"trailing":null,"trigger_price":null,"initial_position":false,"stop_loss":null,"take_profit":null,"on_stop":"keep","slippage":"0.005"},"instrument":{"account":"sim","symbol":"BTC/USDT","base":"BTC","quote":"USDT","kind":"spot","version":1,"tick_size":"0.01","lot_size":"0.00001","min_quantity_lots":1,"min_notional":"5.00000000","maker_fee":"0.00010000","taker_fee":"0.00010000","base_decimals":8,"quote_decimals":8},"balances":{"BTC":"0","USDT":"1000000"},"last_trade_id":null,"position":"0","income_ms":0,"leverage":1,"check":{"anchor":"61784.65","slots":"3","lowest_buy":"61692.07","highest_sell":"61784.65","order_quantity":"0.00080","profit_per_round_trip":"0.01481895","max_inventory":"0.00242","quote_needed":"149.38408673","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795288534465, 1795288534506, 'portable_json', 'gridkeeper', 1795288534508),
+	('add:sim-BTC-USDT:half-way', 2, 'record', '{"outcome":"recorded","symbol":"BTC/USDT","shard":1,"check":{"anchor":"61784.65","slots":"3","lowest_buy":"61692.07","highest_sell":"61784.65","order_quantity":"0.00080","profit_per_round_trip":"0.01481895","max_inventory":"0.00242","quote_needed":"149.38408673","base_needed":"0E-8"},"adoption":null}', NULL, NULL, 1795288534512, 1795288534535, 'portable_json', 'gridkeeper', 1795288534536);
 INSERT INTO dbos.queues VALUES
-	('48bd24b0-f402-40bf-8ca8-d63b454b83f3', 'shards@node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, NULL, NULL, NULL, true, false, 0.1, 1795282067777, 1795282067776, 'gridkeeper', NULL, NULL, NULL, NULL),
-	('498f0b6e-e75b-4d11-b787-85d7dbdbb2fa', 'changes', NULL, NULL, NULL, NULL, true, false, 0.1, 1795282067796, 1795282067795, 'gridkeeper', NULL, NULL, NULL, NULL);
+	('1ff25d92-4fe5-41a4-adf2-542c9914c7f9', 'shards@node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', NULL, NULL, NULL, NULL, true, false, 0.1, 1795288534214, 1795288534212, 'gridkeeper', NULL, NULL, NULL, NULL),
+	('11ff7407-252c-41d9-a000-cfe198e2e677', 'changes', NULL, NULL, NULL, NULL, true, false, 0.1, 1795288534221, 1795288534220, 'gridkeeper', NULL, NULL, NULL, NULL);
 INSERT INTO dbos.workflow_input VALUES
-	('add:sim-BTC-USDT:half-way', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "BTC/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795282063798),
-	('run_shard:sim-BTC-USDT:1', '{"positionalArgs" : [1], "namedArgs" : {}}', 1795282068172),
-	('sim-BTC-USDT:1:1', '{"namedArgs":{},"positionalArgs":[{"decision_id":"sim-BTC-USDT:1:1","shard":1,"epoch":1,"symbol":"BTC/USDT","cancels":[],"places":[{"client_order_id":"26LBWJiDTooMoxbWo9","side":"buy","price":"61754.70","quantity":"0.00080","reason":"entry below the price"},{"client_order_id":"26LBWJiDToo3SnIoUD","side":"buy","price":"61723.84","quantity":"0.00081","reason":"entry below the price"},{"client_order_id":"26LBWJiDTonk6d05np","side":"buy","price":"61692.99","quantity":"0.00081","reason":"entry below the price"}]}]}', 1795282068592),
-	('add:sim-ETH-USDT:not-begun', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "ETH/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795282068660);
+	('add:sim-BTC-USDT:half-way', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "BTC/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795288531586),
+	('run_shard:sim-BTC-USDT:1', '{"positionalArgs" : [1], "namedArgs" : {}}', 1795288534518),
+	('sim-BTC-USDT:1:1', '{"namedArgs":{},"positionalArgs":[{"decision_id":"sim-BTC-USDT:1:1","shard":1,"epoch":1,"symbol":"BTC/USDT","cancels":[],"places":[{"client_order_id":"1jbuUcwLYnGMrGNZDJ","side":"buy","price":"61722.91","quantity":"0.00081","reason":"entry below the price"},{"client_order_id":"1jbuUcwLYnG3V64zXV","side":"buy","price":"61692.07","quantity":"0.00081","reason":"entry below the price"},{"client_order_id":"1jbuUcwLYnFk8vmCgP","side":"buy","price":"61661.24","quantity":"0.00081","reason":"entry below the price"}]}]}', 1795288534976),
+	('add:sim-ETH-USDT:not-begun', '{"positionalArgs" : [{"verb": "add", "account": "sim", "symbol": "ETH/USDT", "spec": {"mode": "long", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "range": {"kind": "window", "buy_window": 3, "sell_window": 3, "anchor": null}, "order_size": {"kind": "quote", "amount": "50"}, "placement_buffer": "0.1", "budget_quote": "1000", "base_inventory": null, "max_open_orders": 200, "price_collar": "0.5", "skew": null, "volatility": null, "trailing": null, "trigger_price": null, "initial_position": false, "stop_loss": null, "take_profit": null, "on_stop": "keep", "slippage": "0.005"}}], "namedArgs" : {}}', 1795288535019);
 INSERT INTO dbos.workflow_status VALUES
-	('add:sim-BTC-USDT:half-way', 'PENDING', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282063798, 1795282068048, '1', NULL, NULL, NULL, 1, 'changes', NULL, NULL, NULL, 1795282068048, NULL, 0, NULL, NULL, '2df2f5a9-4c2d-48bb-aff2-f9049c66562d', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
-	('run_shard:sim-BTC-USDT:1', 'PENDING', 'run_shard', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282068172, 1795282068274, '1', NULL, NULL, NULL, 1, 'shards@node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, NULL, NULL, 1795282068274, NULL, 0, NULL, NULL, '9009aaa9-c010-4c41-af42-201a4f23f2b3', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
-	('sim-BTC-USDT:1:1', 'PENDING', 'execute_plan', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 1795282068592, 1795282068592, '1', '', NULL, NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '1b1ce5fe-b008-4ccc-984b-6402a87ecaaa', NULL, 'portable_json', NULL, false, false, NULL, 'null', NULL, NULL, false, 'gridkeeper', '1b1ce5fe-b008-4ccc-984b-6402a87ecaaa'),
-	('add:sim-ETH-USDT:not-begun', 'ENQUEUED', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1795282068660, 1795282068660, '1', NULL, NULL, NULL, 0, 'changes', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '4474a433-cc08-4dda-826f-5b761a79dda6', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL);
+	('add:sim-BTC-USDT:half-way', 'PENDING', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 1795288531586, 1795288534455, '1', NULL, NULL, NULL, 1, 'changes', NULL, NULL, NULL, 1795288534455, NULL, 0, NULL, NULL, 'c7b66448-1a5c-4964-bb98-3607f4a9ea91', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
+	('run_shard:sim-BTC-USDT:1', 'PENDING', 'run_shard', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 1795288534518, 1795288534658, '1', NULL, NULL, NULL, 1, 'shards@node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', NULL, NULL, NULL, 1795288534658, NULL, 0, NULL, NULL, '30552116-8085-4d59-808e-9cc33a27b442', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL),
+	('sim-BTC-USDT:1:1', 'PENDING', 'execute_plan', NULL, NULL, NULL, NULL, NULL, NULL, 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 1795288534976, 1795288534976, '1', '', NULL, NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, 'db770968-e4d7-4246-b72c-992331e1de20', NULL, 'portable_json', NULL, false, false, NULL, 'null', NULL, NULL, false, 'gridkeeper', 'db770968-e4d7-4246-b72c-992331e1de20'),
+	('add:sim-ETH-USDT:not-begun', 'ENQUEUED', 'apply_change', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1795288535019, 1795288535019, '1', NULL, NULL, NULL, 0, 'changes', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '11809a94-888b-4583-ab89-4ce623e2e053', NULL, 'portable_json', NULL, false, false, NULL, NULL, NULL, NULL, false, 'gridkeeper', NULL);
 INSERT INTO public.alembic_version VALUES
 	('0001');
 INSERT INTO public.balances VALUES
-	('sim', 'BTC', 0, '2026-11-21 17:27:48.176402+00'),
-	('sim', 'USDT', 1000000, '2026-11-21 17:27:48.176446+00');
+	('sim', 'BTC', 0, '2026-11-21 19:15:34.522459+00'),
+	('sim', 'USDT', 1000000, '2026-11-21 19:15:34.522507+00');
+INSERT INTO public.change_starts VALUES
+	('add:sim-BTC-USDT:half-way', 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 1);
 INSERT INTO public.decisions VALUES
-	('sim-BTC-USDT:1:1', 1, 1, 1, 61760.76, 61760.77, 1795282068321, '["start"]', '[]', '[{"reason": "entry below the price", "client_order_id": "26LBWJiDTooMoxbWo9"}, {"reason": "entry below the price", "client_order_id": "26LBWJiDToo3SnIoUD"}, {"reason": "entry below the price", "client_order_id": "26LBWJiDTonk6d05np"}]', '[]', '2026-11-21 17:27:48.582121+00');
+	('sim-BTC-USDT:1:1', 1, 1, 1, 61752.93, 61752.94, 1795288534710, '["start"]', '[]', '[{"reason": "entry below the price", "client_order_id": "1jbuUcwLYnGMrGNZDJ"}, {"reason": "entry below the price", "client_order_id": "1jbuUcwLYnG3V64zXV"}, {"reason": "entry below the price", "client_order_id": "1jbuUcwLYnFk8vmCgP"}]', '[]', '2026-11-21 19:15:34.964196+00');
 INSERT INTO public.installation VALUES
-	(1, 945550, 'binance simulator', '2026-11-21 17:27:47.732082+00', NULL, NULL);
+	(1, 49213, 'binance simulator', '2026-11-21 19:15:34.170908+00', NULL, NULL);
 INSERT INTO public.instruments VALUES
-	('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 'spot', 0.01, 0.00001, 0.00001, 5.00000000, 0.00010000, 0.00010000, 8, 8, '2026-11-21 17:27:48.181535+00');
+	('sim', 'BTC/USDT', 1, 'BTC', 'USDT', 'spot', 0.01, 0.00001, 0.00001, 5.00000000, 0.00010000, 0.00010000, 8, 8, '2026-11-21 19:15:34.526028+00');
 INSERT INTO public.ladders VALUES
-	(1, 0, 61723.84000000, '{"kind": "geometric", "ratio": "1.0005"}', 0, '2026-11-21 17:27:48.182978+00');
+	(1, 0, 61784.65000000, '{"kind": "geometric", "ratio": "1.0005"}', 0, '2026-11-21 19:15:34.527131+00');
 INSERT INTO public.nodes VALUES
-	('node-1-2d078cab-f76a-4920-a175-5e098725f56c', 'node-1', 'elsewhere', 'another-boot', 14622, 3058342, '2026-11-21 17:27:47.7523+00', '2026-11-21 17:27:47.969978+00', 500, false, NULL);
+	('node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 'node-1', 'elsewhere', 'another-boot', 9398, 3705121, '2026-11-21 19:15:34.186803+00', '2026-11-21 19:15:34.386663+00', 500, false, NULL);
 INSERT INTO public.opening_balances VALUES
-	('sim', 'BTC', 0, 0, '2026-11-21 17:27:48.187471+00'),
-	('sim', 'USDT', 1000000, 0, '2026-11-21 17:27:48.18837+00');
+	('sim', 'BTC', 0, 0, '2026-11-21 19:15:34.52889+00'),
+	('sim', 'USDT', 1000000, 0, '2026-11-21 19:15:34.529496+00');
 INSERT INTO public.orders VALUES
-	('26LBWJiDTooMoxbWo9', 'sim-BTC-USDT:1:1', 1, 0, 1, 'entry', 'buy', 1, 1, 61754.70, 0.00080, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.581836+00', '2026-11-21 17:27:48.581836+00', NULL),
-	('26LBWJiDToo3SnIoUD', 'sim-BTC-USDT:1:1', 1, 0, 0, 'entry', 'buy', 1, 1, 61723.84, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.582105+00', '2026-11-21 17:27:48.582105+00', NULL),
-	('26LBWJiDTonk6d05np', 'sim-BTC-USDT:1:1', 1, 0, -1, 'entry', 'buy', 1, 1, 61692.99, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 17:27:48.582114+00', '2026-11-21 17:27:48.582114+00', NULL);
+	('1jbuUcwLYnGMrGNZDJ', 'sim-BTC-USDT:1:1', 1, 0, -2, 'entry', 'buy', 1, 1, 61722.91, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 19:15:34.963767+00', '2026-11-21 19:15:34.963767+00', NULL),
+	('1jbuUcwLYnG3V64zXV', 'sim-BTC-USDT:1:1', 1, 0, -3, 'entry', 'buy', 1, 1, 61692.07, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 19:15:34.964165+00', '2026-11-21 19:15:34.964165+00', NULL),
+	('1jbuUcwLYnFk8vmCgP', 'sim-BTC-USDT:1:1', 1, 0, -4, 'entry', 'buy', 1, 1, 61661.24, 0.00081, true, false, 'entry below the price', false, 'intended', '', NULL, 0, false, false, '2026-11-21 19:15:34.964185+00', '2026-11-21 19:15:34.964185+00', NULL);
 INSERT INTO public.shards VALUES
-	(1, 'sim-BTC-USDT', 'sim', 'BTC/USDT', '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 1, 1, 0, 1795282063798, 1, 'running', 1795282063798, 'starting', 'no price yet', 61723.84000000, '{"shift": 0, "stage": "running", "reason": "", "trigger_above": false}', 0, 1, 1, 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', 'node-1-2d078cab-f76a-4920-a175-5e098725f56c', NULL, 0, NULL, 'add:sim-BTC-USDT:half-way', NULL, '2026-11-21 17:27:48.180358+00', '2026-11-21 17:27:48.337403+00', '2026-11-21 17:27:48.329938+00', NULL, NULL);
+	(1, 'sim-BTC-USDT', 'sim', 'BTC/USDT', '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 1, 1, 0, 1795288531586, 1, 'running', 1795288531586, 'starting', 'no price yet', 61784.65000000, '{"shift": 0, "stage": "running", "reason": "", "trigger_above": false}', 0, 1, 1, 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', 'node-1-6dc0d321-5f4f-40bb-b203-53f9b0f2dd03', NULL, 0, NULL, 'add:sim-BTC-USDT:half-way', NULL, '2026-11-21 19:15:34.524777+00', '2026-11-21 19:15:34.739437+00', '2026-11-21 19:15:34.728543+00', NULL, NULL);
 INSERT INTO public.slots VALUES
-	(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581686+00'),
-	(1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581811+00'),
-	(1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 17:27:48.581831+00');
+	(1, 0, -4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 19:15:34.963582+00'),
+	(1, 0, -2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 19:15:34.963745+00'),
+	(1, 0, -3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, '2026-11-21 19:15:34.963759+00');
 INSERT INTO public.specs VALUES
-	(1, 1, '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 0, 'add:sim-BTC-USDT:half-way', '', '2026-11-21 17:27:48.186478+00');
+	(1, 1, '{"mode": "long", "skew": null, "range": {"kind": "window", "anchor": null, "buy_window": 3, "sell_window": 3}, "on_stop": "keep", "spacing": {"kind": "geometric", "ratio": "1.0005"}, "slippage": "0.005", "trailing": null, "stop_loss": null, "order_size": {"kind": "quote", "amount": "50"}, "volatility": null, "take_profit": null, "budget_quote": "1000", "price_collar": "0.5", "trigger_price": null, "base_inventory": null, "max_open_orders": 200, "initial_position": false, "placement_buffer": "0.1"}', 0, 'add:sim-BTC-USDT:half-way', '', '2026-11-21 19:15:34.528038+00');
 SELECT pg_catalog.setval('public.findings_finding_seq', 1, false);
 SELECT pg_catalog.setval('public.ledger_entry_seq', 1, false);
 SELECT pg_catalog.setval('public.pairs_pair_seq', 1, false);
@@ -652,6 +659,8 @@ ALTER TABLE ONLY public.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (account, asset);
+ALTER TABLE ONLY public.change_starts
+    ADD CONSTRAINT change_starts_pkey PRIMARY KEY (workflow_id);
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (decision_id);
 ALTER TABLE ONLY public.decisions

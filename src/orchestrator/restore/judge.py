@@ -111,7 +111,7 @@ def _restore(
         misfits=tuple((order, reason) for order in rebuilt.live if (reason := misfit(grid, order))),
         last_trade_id=told.trades[-1].trade_id if told.trades else None,
         found_position=_found_position(told, rebuilt),
-        former_orders=len(orders) - len(own),
+        former=tuple(order for order in orders if order.tag.shard != shard),
     )
 
 
@@ -147,7 +147,7 @@ def _strangers(seen: AccountSurvey, nonce: int) -> list[str]:
 def _objections(restored: SymbolRestoration, orders: Sequence[TaggedOrder]) -> list[str]:
     problems = [
         f"order {order.record.report.client_order_id} of shard {order.tag.shard}, which was"
-        f" removed, rests: cancel it"
+        " removed, rests: no grid owns it, so cancel it at the exchange"
         for order in orders
         if order.record.rests and order.tag.shard != restored.shard
     ]

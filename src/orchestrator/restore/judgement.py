@@ -10,7 +10,7 @@ from grid.anchor import Fit
 from grid.grid import Grid
 from grid.ladder import LadderVersion
 from grid.phase import Phase
-from grid.rebuild import Rebuilt, RebuiltOrder
+from grid.rebuild import Rebuilt, RebuiltOrder, TaggedOrder
 from grid.spec import GridSpec
 from ports.store import Desired
 
@@ -36,8 +36,13 @@ class SymbolRestoration:
     last_trade_id: str | None
     #: Of contracts: what was there before the first trade that is recorded.
     found_position: Decimal = Decimal(0)
-    #: Orders of shards of the same symbol that were removed before: left out.
-    former_orders: int = 0
+    #: Orders of shards of the same symbol that were removed before, oldest first. They are no part
+    #: of the grid, nor is what they traded.
+    former: tuple[TaggedOrder, ...] = ()
+
+    @property
+    def former_traded(self) -> tuple[TaggedOrder, ...]:
+        return tuple(order for order in self.former if order.record.report.filled)
 
     @property
     def inventory(self) -> Decimal:

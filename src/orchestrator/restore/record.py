@@ -81,5 +81,6 @@ def _restored(
         last_trade_id=each.last_trade_id,
         leverage=leverages.get(each.symbol, 1),
         found_position=each.found_position,
+        former=each.former_traded,
         requested_by=f"restore:{key}:{request_id}",
     )

@@ -13,6 +13,7 @@ from domain.ids import OrderTag, VenueOrderId
 from domain.instrument import Instrument, MarketKind
 from domain.orders import OrderRecord, Trade
 from orchestrator.changes import until_venue_answers
+from orchestrator.market import listed
 from orchestrator.opening import CONSISTENT_READS, QUIET_MS
 from ports.exchange import ExchangeArchive, ExchangePort
 
@@ -52,8 +53,7 @@ async def survey_account(exchange: ExchangeArchive, symbols: Collection[str]) ->
     """
     markets = await exchange.load_instruments()
     for symbol in symbols:
-        if symbol not in markets:
-            raise RequestRefused(f"{symbol} is not traded on account {exchange.account}")
+        listed(markets, symbol, exchange.account)
     now_ms = (await exchange.fetch_quote(next(iter(symbols)))).exchange_ms if symbols else 0
     # Many symbols at once use up the rate budget: each waits for its turn.
     orders = {

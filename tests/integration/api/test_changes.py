@@ -8,8 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from dbos import DBOSPortableJSONSerializer
+from dbos._serialization import serialize_exception
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.errors import RequestGivenUp
 
 GRID = {
     "spacing": {"kind": "arithmetic", "step": "10"},
@@ -147,6 +151,34 @@ async def test_change_that_failed_is_our_error_and_leads_to_its_steps(
     again = await client.post("/api/v1/symbols", json=BTC, headers=key, params={"wait": 1})
     assert again.status_code == 500
     assert again.headers["Location"] == first.headers["Location"]
+
+
+async def test_change_given_up_is_told_with_what_stands_and_is_listed_as_failed(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await client.post("/api/v1/symbols", json=BTC, headers=key)
+    workflow_id = first.json()["workflow_id"]
+    error, serialization = serialize_exception(
+        RequestGivenUp("given up after 5 starts: ..."), None, DBOSPortableJSONSerializer()
+    )
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE dbos.workflow_status SET status = 'ERROR', serialization = :s"
+                " WHERE workflow_uuid = :id"
+            ),
+            {"id": workflow_id, "s": serialization},
+        )
+        await connection.execute(
+            text("INSERT INTO dbos.workflow_output (workflow_uuid, error) VALUES (:id, :error)"),
+            {"id": workflow_id, "error": error},
+        )
+    again = await client.post("/api/v1/symbols", json=BTC, headers=key, params={"wait": 1})
+    assert again.status_code == 500
+    assert "given up after 5 starts: ..." in again.text
+    failed = await client.get("/api/v1/workflows", params={"failed_only": True})
+    assert [each["workflow_id"] for each in failed.json()] == [workflow_id]
 
 
 async def test_change_waited_for_in_vain_is_still_accepted(client: httpx.AsyncClient) -> None:

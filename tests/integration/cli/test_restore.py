@@ -230,6 +230,35 @@ def test_restore_of_an_order_that_fits_nowhere_must_be_told_to_cancel_it(
     assert plan.places == ()
 
 
+def test_restore_lists_what_removed_shards_traded_and_keeps_it_out_of_the_grid(
+    gridkeeper: CommandLine, dsn: str, file: str, exchange: FakeExchange
+) -> None:
+    former = make_intent(-2, Side.BUY, shard=SHARD - 1)
+    rest(exchange, former)
+    refused = gridkeeper.json("restore", "--file", file, "--yes", code=Exit.REFUSED)
+    assert f"order {former.client_order_id} of shard {SHARD - 1}" in refused["problems"][0]
+    assert "cancel it at the exchange" in refused["problems"][0]
+
+    exchange.trade(former.client_order_id, "0.1", silent=True)
+    (symbol,) = restored(gridkeeper, file)["symbols"]
+    assert symbol["inventory"] == "0.139986"
+    assert symbol["former_orders"] == 1
+    (listed,) = symbol["former_traded"]
+    assert listed == {
+        "client_order_id": former.client_order_id,
+        "shard": SHARD - 1,
+        "side": "buy",
+        "filled": "0.1",
+    }
+    assert rows(dsn, "SELECT kind, subject FROM findings") == [
+        ("order_of_removed_shard", former.client_order_id)
+    ]
+    assert rows(dsn, "SELECT count(*) FROM fills") == [(2,)]
+    assert rows(dsn, "SELECT amount FROM opening_balances WHERE asset = 'BTC'") == [
+        (Decimal("0.09999"),)
+    ]
+
+
 def test_restore_of_missing_trades_is_refused_and_may_begin_later(
     gridkeeper: CommandLine, dsn: str, file: str, exchange: FakeExchange
 ) -> None:

@@ -18,6 +18,7 @@ from domain.errors import (
 )
 from domain.ids import ClientOrderId, Purpose, Side
 from domain.orders import VenueStatus
+from exchanges import queries
 from exchanges.ccxt_exchange import CcxtExchange
 from integration.exchanges.conftest import Connect
 from integration.exchanges.harness import (
@@ -413,3 +414,18 @@ async def test_orders_are_complete_over_many_pages_with_what_ended(connect: Conn
     assert times == sorted(times)
     assert all(order.changed_ms >= order.placed_ms for order in orders)
     assert orders[1].changed_ms > orders[1].placed_ms
+
+
+async def test_newest_orders_are_the_last_ones_ended_or_not(
+    exchange: CcxtExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "NEWEST_ORDERS", 2)
+    placed = [intent(exchange, price_ticks=LOW_TICKS + step) for step in range(3)]
+    for item in placed:
+        await place(exchange, item)
+    await cancel(exchange, placed[2].client_order_id)
+    told = await exchange.fetch_newest_orders(SYMBOL)
+    assert [(report.client_order_id, report.status) for report in told] == [
+        (placed[1].client_order_id, VenueStatus.OPEN),
+        (placed[2].client_order_id, VenueStatus.CANCELLED),
+    ]

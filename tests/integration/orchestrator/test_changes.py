@@ -11,9 +11,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.errors import StoreUnavailable, TransientVenueError
+from domain.errors import RequestGivenUp, StoreUnavailable, TransientVenueError
 from domain.market import Quote
-from integration.store.factories import add_symbol, ask, execute, rows_of, select, value
+from integration.store.factories import add_symbol, ask, execute, new_symbol, rows_of, select, value
 from orchestrator import changes as changes_module
 from orchestrator.changes import Changes, Verb
 from orchestrator.workflows import Document
@@ -256,3 +256,69 @@ async def test_pause_of_a_symbol_that_is_not_there_is_refused(
     assert refused["outcome"] == "refused"
     assert SYMBOL in refused["reason"]
     assert await value(clean_engine, "SELECT count(*) FROM shards") == 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "is_recorded", "standing"),
+    [
+        pytest.param(
+            Verb.PAUSE,
+            False,
+            "nothing of it was written down: BTC/USDT is starting, wanted running",
+            id="pause not recorded",
+        ),
+        pytest.param(
+            Verb.PAUSE,
+            True,
+            "it was written down and stands: BTC/USDT is starting, wanted paused",
+            id="pause recorded",
+        ),
+        pytest.param(
+            Verb.REMOVE,
+            True,
+            "it was written down and stands: BTC/USDT is starting, wanted removed",
+            id="remove recorded",
+        ),
+        pytest.param(Verb.RECONCILE, True, "BTC/USDT is starting, wanted running", id="reconcile"),
+    ],
+)
+async def test_request_given_up_tells_how_it_left_its_symbol(
+    clean_engine: AsyncEngine, changes: Changes, verb: Verb, is_recorded: bool, standing: str
+) -> None:
+    add = new_symbol()
+    await ask(clean_engine, add.requested_by, ago_ms=1_000)
+    await add_symbol(clean_engine, add)
+    change = TARGET | {"verb": verb.value}
+    workflow_id = await ask(clean_engine, f"{verb}:1")
+    if is_recorded:
+        await changes.record(change, {"outcome": "prepared"}, workflow_id)
+    with pytest.raises(RequestGivenUp) as given_up:
+        await changes.give_up(change, workflow_id, 5)
+    assert str(given_up.value).startswith(
+        f"given up after 5 starts, each of which ended with its process: {standing}, with version 1"
+    )
+
+
+async def test_add_given_up_tells_whether_it_added_its_symbol(
+    clean_engine: AsyncEngine, changes: Changes
+) -> None:
+    add = await ask(clean_engine, "add:1")
+    with pytest.raises(RequestGivenUp, match="and BTC/USDT was never added"):
+        await changes.give_up(ADD, add, 5)
+    await changes.record(ADD, await changes.prepare(ADD), add)
+    with pytest.raises(RequestGivenUp, match="it was written down and stands: BTC/USDT is"):
+        await changes.give_up(ADD, add, 5)
+
+
+async def test_rearm_given_up_tells_whether_trading_is_still_forbidden(
+    clean_engine: AsyncEngine, changes: Changes
+) -> None:
+    await KillSwitch(clean_engine).engage(reason="test", request_id="kill:1")
+    with pytest.raises(RequestGivenUp, match="the kill switch is engaged"):
+        await changes.give_up({"verb": Verb.REARM.value, "reason": "test"}, "rearm:1", 5)
+
+
+async def test_change_left_after_it_was_recorded_goes_on_by_itself(changes: Changes) -> None:
+    left = await changes.leave({"outcome": "recorded", "shard": 1}, 5)
+    assert (left["outcome"], left["shard"]) == ("pending", 1)
+    assert "after 5 starts" in left["reason"]

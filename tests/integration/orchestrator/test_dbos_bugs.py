@@ -67,8 +67,7 @@ class Refusing:
         finally:
             self.busy[workflow_id] -= 1
 
-    async def prepare_change(self, change: Document) -> Document:
-        workflow_id = str(DBOS.workflow_id)
+    async def prepare_change(self, change: Document, workflow_id: str) -> Document:
         self.refused.append(workflow_id)
         if workflow_id == self.poison:
             raise ZeroDivisionError("poison")
@@ -85,7 +84,9 @@ class Refusing:
     ) -> Document:
         raise NotImplementedError
 
-    async def await_change(self, change: Document, recorded: Document) -> Document:
+    async def await_change(
+        self, change: Document, recorded: Document, workflow_id: str
+    ) -> Document:
         raise NotImplementedError
 
 

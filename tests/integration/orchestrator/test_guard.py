@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,7 +14,13 @@ from domain.market import BookTop
 from integration.store.factories import EXECUTOR, add_symbol, ask, execute, join_node, value
 from integration.symbol_manager.harness import eventually
 from orchestrator import guard as guard_module
-from orchestrator.guard import CRASHES_MAX, STARTS_MAX, STARTS_SUSPECT, Guard
+from orchestrator.guard import (
+    CHANGE_STARTS_MAX,
+    CRASHES_MAX,
+    STARTS_MAX,
+    STARTS_SUSPECT,
+    Guard,
+)
 from ports.store import Desired, Status
 from store.registry import Registry
 from store.runs import Runs
@@ -23,6 +29,7 @@ from symbol_manager.view import ShardView
 from telemetry.clock import SystemClock
 
 SYMBOL = "BTC/USDT"
+REQUEST = "add:sim-BTC-USDT:1"
 
 
 def stay() -> bool:
@@ -66,11 +73,32 @@ class Bench:
     engine: AsyncEngine
     guard: Guard
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    steps: list[asyncio.Task[str]] = field(default_factory=list)
 
     def run(self, runner: Runner, is_leaving: Callable[[], bool] = stay) -> asyncio.Task[None]:
         running = self.guard.run(runner, is_leaving=is_leaving)  # type: ignore[arg-type]
         self.tasks.append(asyncio.create_task(running))
         return self.tasks[-1]
+
+    def request(
+        self, step: Callable[[], Awaitable[str]], *, only_waits: bool = False
+    ) -> asyncio.Task[str]:
+        async def give_up(starts: int) -> str:
+            return f"given up after {starts} starts"
+
+        running = self.guard.run_step(
+            REQUEST, step, instead=give_up, is_leaving=stay, only_waits=only_waits
+        )
+        self.steps.append(asyncio.create_task(running))
+        return self.steps[-1]
+
+    async def died(self, starts: int) -> None:
+        """As many processes began the request and did not live to end it."""
+        for number in range(starts):
+            await Runs(self.engine, f"node-1:dead-{number}").begin_change(REQUEST)
+
+    async def change_starts(self) -> int:
+        return int(await value(self.engine, "SELECT coalesce(sum(starts), 0) FROM change_starts"))
 
     async def starts(self) -> int:
         return int(await value(self.engine, "SELECT starts FROM shards"))
@@ -90,7 +118,7 @@ async def bench(clean_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> A
     guard = Guard(Registry(clean_engine), Runs(clean_engine, EXECUTOR), SystemClock())
     bench = Bench(clean_engine, guard)
     yield bench
-    for task in bench.tasks:
+    for task in (*bench.tasks, *bench.steps):
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
@@ -205,3 +233,93 @@ async def test_quarantined_symbol_leaves_when_it_is_moved(bench: Bench, shard: i
     moved = bench.run(Runner(shard), is_leaving=lambda: True)
     await asyncio.wait([moved], timeout=5)
     assert moved.cancelled()
+
+
+async def do() -> str:
+    return "done"
+
+
+async def test_request_that_ended_with_its_process_each_time_is_given_up_unstarted(
+    bench: Bench,
+) -> None:
+    await bench.died(CHANGE_STARTS_MAX)
+    begun = asyncio.Event()
+
+    async def step() -> str:
+        begun.set()
+        return "done"
+
+    assert await bench.request(step) == f"given up after {CHANGE_STARTS_MAX} starts"
+    assert not begun.is_set()
+
+
+async def test_request_interrupted_less_often_is_done_and_forgiven(bench: Bench) -> None:
+    await bench.died(CHANGE_STARTS_MAX - 1)
+    assert await bench.request(do) == "done"
+    assert await bench.change_starts() == 0
+
+
+async def test_request_that_lasts_is_forgiven_while_it_goes_on(bench: Bench) -> None:
+    """What waits for a long time may be interrupted as often as that happens."""
+    await bench.died(CHANGE_STARTS_MAX - 1)
+    counted = []
+
+    async def step() -> str:
+        counted.append(await bench.change_starts())
+
+        async def forgiven() -> bool:
+            return await bench.change_starts() == 0
+
+        await eventually(forgiven)
+        return "done"
+
+    assert await bench.request(step) == "done"
+    assert counted == [CHANGE_STARTS_MAX]
+
+
+async def test_request_begun_again_by_the_same_process_counts_once(bench: Bench) -> None:
+    runs = Runs(bench.engine, EXECUTOR)
+    for _ in range(CHANGE_STARTS_MAX + 1):  # as after outages of Postgres
+        await runs.begin_change(REQUEST)
+    assert await bench.change_starts() == 1
+    assert await runs.change_starts(REQUEST) == 0
+
+
+async def test_suspect_request_and_suspect_symbol_start_one_at_a_time(
+    bench: Bench, shard: int
+) -> None:
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_SUSPECT)
+    await bench.died(STARTS_SUSPECT)
+    runner = Runner(shard)
+    bench.run(runner)
+
+    async def symbol_runs() -> bool:
+        return bool(runner.runs)
+
+    await eventually(symbol_runs)
+    waiting = bench.request(do)
+    await asyncio.wait([waiting], timeout=0.1)
+    assert not waiting.done()
+    runner.get_through()
+    assert await waiting == "done"
+    assert await bench.request(do) == "done"
+
+
+async def test_suspect_request_that_waits_for_a_symbol_does_not_keep_it_waiting(
+    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_SUSPECT)
+    await bench.died(STARTS_SUSPECT)
+    runner = Runner(shard)
+
+    async def step() -> str:
+        bench.run(runner)
+
+        async def symbol_runs() -> bool:
+            return bool(runner.runs)
+
+        await eventually(symbol_runs)
+        return f"waited at start {await bench.change_starts()}"
+
+    assert await bench.request(step, only_waits=True) == f"waited at start {STARTS_SUSPECT + 1}"

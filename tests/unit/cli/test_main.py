@@ -120,6 +120,7 @@ def test_libpq_environment_keeps_the_password_out_of_arguments() -> None:
         pytest.param("SUCCESS", {"outcome": "refused"}, True, Exit.REFUSED, id="refused"),
         pytest.param("SUCCESS", {"outcome": "pending"}, True, Exit.PENDING, id="still going on"),
         pytest.param("ERROR", {"outcome": "failed"}, True, Exit.FAILED, id="failed"),
+        pytest.param("ERROR", {"outcome": "given up"}, True, Exit.FAILED, id="given up"),
         pytest.param("CANCELLED", None, True, Exit.FAILED, id="cancelled"),
         pytest.param("PENDING", None, True, Exit.PENDING, id="waited in vain"),
         pytest.param("ENQUEUED", None, False, Exit.OK, id="not waited"),

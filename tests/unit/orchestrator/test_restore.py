@@ -120,7 +120,7 @@ def test_judge_rebuilds_slots_pairs_and_live_orders() -> None:
     assert (slot.buy_generation, slot.sell_generation) == (2, 4)
     assert restored.ladders[0][0].anchor == Decimal(100)
     assert restored.last_trade_id == "3"
-    assert restored.former_orders == 0
+    assert restored.former == ()
 
 
 def test_judge_finds_the_anchor_that_the_spec_leaves_open() -> None:
@@ -198,9 +198,24 @@ def test_judge_of_base_that_is_not_there_refuses() -> None:
 def test_judge_of_a_symbol_that_was_added_twice_restores_the_newer_shard() -> None:
     former = make_intent(-1, Side.BUY, shard=SHARD - 1)
     (restored,) = judged(survey_of([(former, CANCELLED, 0), *HISTORY])).symbols
-    assert (restored.shard, restored.former_orders) == (SHARD, 1)
+    assert restored.shard == SHARD
+    assert [order.record.report.client_order_id for order in restored.former] == [
+        former.client_order_id
+    ]
+    assert restored.former_traded == ()
     resting = judged(survey_of([(former, OPEN, 0), *HISTORY]))
     assert "which was removed, rests" in problem_of(resting)
+
+
+def test_judge_never_counts_what_a_removed_shard_traded_into_the_grid() -> None:
+    """Neither a fill of the same slot and side, nor the ids that it used."""
+    former = make_intent(-1, Side.BUY, shard=SHARD - 1, generation=9)
+    (plain,) = judged(survey_of()).symbols
+    (restored,) = judged(survey_of([(former, FILLED, ENTRY_LOTS), *HISTORY], base="0.2")).symbols
+    assert restored.rebuilt.slots == plain.rebuilt.slots
+    assert restored.inventory == plain.inventory
+    assert len(restored.rebuilt.fills) == len(plain.rebuilt.fills)
+    assert [order.tag for order in restored.former_traded] == [former.tag]
 
 
 def test_judge_of_a_live_order_beside_its_level_names_it() -> None:
@@ -240,7 +255,7 @@ async def test_survey_looks_again_when_a_trade_comes_between_its_questions() -> 
 
 
 async def test_survey_of_a_symbol_that_is_not_traded_is_refused() -> None:
-    with pytest.raises(RequestRefused, match="XRP/USDT is not traded on account sim"):
+    with pytest.raises(RequestRefused, match="XRP/USDT is not traded on account sim: see"):
         await survey_account(FakeExchange(), ["XRP/USDT"])
 
 

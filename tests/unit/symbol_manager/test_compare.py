@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pytest
 import structlog
 
-from domain.errors import AuthenticationRefused, TransientVenueError
+from domain.errors import AuthenticationRefused, DatabaseRolledBack, TransientVenueError
 from domain.ids import ClientOrderId
-from domain.orders import Absent, Intent, Open, Order, OrderReport, Sent
+from domain.orders import Absent, Cancelled, Intent, Open, Order, OrderReport, Sent, VenueStatus
 from exchanges.capabilities import Call
 from exchanges.rate_budget import RateBudget
 from exchanges.venues.binance import BINANCE
 from ports.exchange import Capabilities
-from ports.store import Changes
+from ports.store import Changes, Origin
 from support.fake_exchange import FakeExchange
 from symbol_manager.compare import (
     COMPARE_AGAIN_MS,
@@ -35,6 +35,7 @@ from unit.symbol_manager.factories import (
     RecordingStore,
     make_intent,
     make_report,
+    make_slot,
     make_state,
     make_trade,
     venue_id,
@@ -254,14 +255,16 @@ async def test_comparison_that_must_be_complete_is_so_whatever_the_budget() -> N
     [
         pytest.param([ENTRY], [], id="an order of ours is not shown"),
         pytest.param([ENTRY], [make_report(ENTRY, filled=2)], id="more is filled than we know"),
-        pytest.param([], [make_report(ENTRY)], id="an order of ours is shown that we do not know"),
+        pytest.param([], [make_report(ENTRY)], id="one that left memory is shown"),
     ],
 )
 async def test_comparison_asks_for_trades_of_which_the_orders_tell(
     known: list[Intent], shown: list[OrderReport]
 ) -> None:
     orders = [Order(intent=intent, state=Open(venue_id(intent))) for intent in known]
-    office = Office(make_state(orders=orders))
+    office = Office(make_state(orders=orders, slots=[make_slot(-1)]))
+    gone = Order(intent=ENTRY, state=Cancelled(venue_id(ENTRY), 0))
+    office.store.forgotten[ENTRY.client_order_id] = (gone, 0)
     office.exchange.rate.level = 0.0
     office.exchange.orders |= {report.client_order_id: report for report in shown}
     await office.comparison.make()
@@ -286,7 +289,11 @@ class BudgetedExchange(FakeExchange):
 
     def _ask(self, query: str) -> None:
         super()._ask(query)
-        call = {"fetch_open_orders": Call.OPEN_ORDERS, "fetch_trades": Call.TRADES}.get(query)
+        call = {
+            "fetch_open_orders": Call.OPEN_ORDERS,
+            "fetch_newest_orders": Call.ORDERS,
+            "fetch_trades": Call.TRADES,
+        }.get(query)
         if call is not None:  # balances are asked for once for all symbols
             assert self._budget.take(BINANCE.costs[call], self._clock.ms) == 0
         self.rate.level = self._budget.weight_level(self._clock.ms)
@@ -307,3 +314,93 @@ async def test_comparisons_of_a_hundred_symbols_at_once_fit_the_budget_of_one_ac
             exchange.rate.level = budget.weight_level(clock.ms)
             await office.comparison.keep_in_touch()
     assert all("fetch_trades" in exchange.asked for exchange in exchanges)
+
+
+@pytest.mark.parametrize(
+    ("generation", "is_resting", "is_stored", "is_behind"),
+    [
+        pytest.param(2, False, False, True, id="the slot never came so far"),
+        pytest.param(1, False, False, False, id="ended and forgotten"),
+        pytest.param(1, True, True, False, id="left memory and rests"),
+        pytest.param(1, True, False, True, id="rests and was never made"),
+    ],
+)
+async def test_comparison_refuses_a_database_that_never_made_an_order_shown(
+    generation: int, is_resting: bool, is_stored: bool, is_behind: bool
+) -> None:
+    intent = make_intent(-1, generation=generation)
+    office = Office(make_state(slots=[make_slot(-1)]))
+    if is_stored:
+        ended = Order(intent=intent, state=Cancelled(venue_id(intent), 0))
+        office.store.forgotten[intent.client_order_id] = (ended, 0)
+    status = VenueStatus.OPEN if is_resting else VenueStatus.CANCELLED
+    report = make_report(intent, status=status)
+    office.exchange.orders[report.client_order_id] = report
+    if not is_behind:
+        await office.comparison.make()
+        return
+    office.exchange.trades.append(make_trade(intent, "1", 5))
+    with pytest.raises(DatabaseRolledBack, match="gridkeeper restore"):
+        await office.comparison.make()
+    (recorded,) = office.store.recorded
+    assert [finding.subject for finding in recorded.findings] == [intent.client_order_id]
+    assert not recorded.fills
+    assert not office.comparison.is_made
+
+
+async def test_comparison_passes_over_orders_of_other_installations_and_former_shards() -> None:
+    office = Office(make_state(slots=[make_slot(-1)]))
+    tag = make_intent(-1, generation=9).tag
+    for other in (replace(tag, nonce=tag.nonce + 1), replace(tag, shard=tag.shard - 1)):
+        client_order_id = office.exchange.ids.encode(other)
+        report = replace(make_report(ENTRY), client_order_id=client_order_id)
+        office.exchange.orders[client_order_id] = replace(report, status=VenueStatus.CANCELLED)
+    await office.comparison.make()
+    assert office.comparison.halt_reason == ""
+
+
+async def test_comparison_looks_at_ended_orders_once_a_tenure() -> None:
+    office = Office()
+    await office.comparison.make()
+    await office.comparison.make()
+    assert office.comparison.ids_are_new
+    assert office.exchange.asked.count("fetch_newest_orders") == 1
+
+
+async def test_comparison_short_of_budget_looks_at_ended_orders_when_one_is_to_be_placed() -> None:
+    office = Office()
+    office.exchange.rate.level = 0.0
+    await office.comparison.make()
+    assert "fetch_newest_orders" not in office.exchange.asked
+    office.exchange.failing = {"fetch_newest_orders"}
+    assert await office.comparison.prove_ids_new()
+    office.exchange.failing = set()
+    assert not await office.comparison.prove_ids_new()  # not so soon
+    assert not office.comparison.ids_are_new
+    office.clock.ms += COMPARE_AGAIN_MS
+    assert await office.comparison.prove_ids_new()
+    assert office.comparison.ids_are_new
+    assert office.exchange.asked.count("fetch_newest_orders") == 2
+
+
+async def test_trade_is_nobody_elses_until_the_newest_orders_are_known() -> None:
+    office = Office()
+    office.exchange.trades.append(make_trade(ENTRY, "1", 5))
+    office.exchange.failing = {"fetch_newest_orders"}
+    await office.comparison.make()
+    assert [fill.origin for fill in office.store.recorded[0].fills.values()] == [Origin.PARKED]
+    office.exchange.failing = set()
+    office.clock.ms += COMPARE_AGAIN_MS
+    await office.comparison.make()
+    assert [fill.origin for fill in office.store.recorded[1].fills.values()] == [Origin.EXTERNAL]
+
+
+async def test_ids_of_a_database_that_is_behind_are_refused_before_one_is_placed() -> None:
+    office = Office(make_state(slots=[make_slot(-1)]))
+    office.exchange.rate.level = 0.0
+    intent = make_intent(-1, generation=2)
+    report = make_report(intent, status=VenueStatus.CANCELLED)
+    office.exchange.orders[report.client_order_id] = report
+    await office.comparison.make()
+    with pytest.raises(DatabaseRolledBack):
+        await office.comparison.prove_ids_new()

@@ -35,15 +35,16 @@ from symbol_manager.reconcile import (
     base_shortfall,
     doubtful_orders,
     look_up,
-    other_installation,
     settle_parked,
     survey,
+    why_not_alone,
 )
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
     CAPABILITIES,
     ENTRY_LOTS,
     NONCE,
+    SHARD,
     FakeClock,
     RecordingStore,
     make_intent,
@@ -295,12 +296,18 @@ async def test_absorb_report_of_an_own_order_without_intent_is_a_finding() -> No
     assert not office.state.knows(ENTRY.client_order_id)
 
 
-def test_other_installation_is_recognised_by_its_nonce() -> None:
+def test_orders_of_others_of_this_product_are_recognised_by_nonce_and_shard() -> None:
     state, exchange = make_state(orders=[OPEN]), FakeExchange()
     foreign = make_report(ENTRY, client_order_id=ClientOrderId("web_1234"))
     stranger = make_intent(nonce=NONCE + 1)
-    assert other_installation(make_survey(make_report(ENTRY), foreign), state, exchange) is None
-    assert other_installation(make_survey(make_report(stranger)), state, exchange) == NONCE + 1
+    assert why_not_alone(make_survey(make_report(ENTRY), foreign), state, exchange) == ""
+    told = why_not_alone(make_survey(make_report(stranger)), state, exchange)
+    assert told == f"another installation ({NONCE + 1}) trades this symbol"
+    former = make_intent(shard=SHARD - 1)
+    told = why_not_alone(make_survey(make_report(former)), state, exchange)
+    assert told.startswith(
+        f"order {former.client_order_id} of shard {SHARD - 1}, which was removed"
+    )
 
 
 async def test_settle_parked_waits_until_every_own_order_is_accounted_for() -> None:
