@@ -26,6 +26,7 @@ CASES = (
     "decision",
     "throughput",
     "cold_start",
+    "take_over",
     "scale",
 )
 
