@@ -69,6 +69,13 @@ class CcxtExchange(Queries):
     ) -> Outcomes:
         return await self._orders.submit(plan, instrument, guard)
 
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        part = self._session.admission.part * self._session.account.limits_percent / 100
+        return self._session.venue.countdown_s(wanted_s, symbols / part) if part else 0
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        await self._orders.set_dead_man_switch(symbol, countdown_s, guard)
+
     async def prepare_symbol(self, symbol: str) -> int:
         return await self._orders.prepare_symbol(symbol)
 

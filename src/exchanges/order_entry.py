@@ -22,7 +22,7 @@ from domain.orders import Intent, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.capabilities import Address, Call, Reply
 from exchanges.connection import dispatching
-from exchanges.contracts import set_margin
+from exchanges.contracts import set_countdown, set_margin
 from exchanges.conversions import Structure
 from exchanges.look_up import address
 from exchanges.queries import find_order, report_of
@@ -169,6 +169,11 @@ class OrderEntry:
             return Accepted(await find_order(self._session, symbol, client_order_id, Tier.QUERY))
         except VenueError as error:
             return Undetermined(f"taken, and not seen yet: {error}")
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        async with self._session.asking(Call.DEAD_MAN_SWITCH, Tier.REDUCE) as client:
+            with dispatching(guard):
+                await set_countdown(client, symbol, countdown_s)
 
     async def prepare_symbol(self, symbol: str) -> int:
         if not self._session.trades_contracts:

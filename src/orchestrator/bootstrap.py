@@ -20,6 +20,7 @@ from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.venues import require_access
 from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.dead_man import Feeder
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.reload import Reload, read_again
@@ -33,7 +34,7 @@ from orchestrator.workflows import (
     queue_of,
     register,
 )
-from ports.exchange import ExchangeArchive, ExchangePort
+from ports.exchange import ExchangePort, GuardedExchange
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import TRANSACTION_TIMEOUT_S, create_engine
@@ -110,7 +111,7 @@ def prepare_schema(dsn: str) -> None:
     DBOS.migrate(sqlalchemy_url(dsn))
 
 
-def open_exchange(settings: Settings) -> ExchangeArchive:
+def open_exchange(settings: Settings) -> GuardedExchange:
     """The configured account's exchange; nothing is sent before its first use."""
     # ccxt costs 0.6 s and 110 MB, which a command that only reads Postgres need not pay.
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415
@@ -199,6 +200,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 membership=membership,
                 failpoints=failpoints,
                 bookkeeper=_bookkeeper(settings, database.engine, exchange),
+                feeder=Feeder(exchange, membership, clock, lease, settings.dead_man_switch_s),
             ),
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))

@@ -233,6 +233,28 @@ class ExchangePort(Protocol):
     async def close(self) -> None: ...
 
 
+class DeadManSwitch(Protocol):
+    """Has the venue cancel a symbol's orders, whoever placed them, once it is not set again."""
+
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        """How long to set it to for so many symbols of this process.
+
+        More than wanted where feeding them all would use up the rate limits; 0 where there is no
+        such switch.
+        """
+        ...
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        """Cancel the symbol's orders that long from now unless set again; 0 switches it off.
+
+        Raises
+        ------
+        OwnershipLost
+            From the guard: nothing was sent.
+        """
+        ...
+
+
 class ExchangeArchive(ExchangePort, Protocol):
     """An exchange that tells old orders too: what a lost database is rebuilt from."""
 
@@ -245,3 +267,7 @@ class ExchangeArchive(ExchangePort, Protocol):
             If the venue is not known to tell all of them.
         """
         ...
+
+
+class GuardedExchange(ExchangeArchive, DeadManSwitch, Protocol):
+    """All that a venue's adapter can do."""

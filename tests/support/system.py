@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,9 @@ class RunningSystem:
 
     async def add(self, *symbols: str) -> None:
         self.acknowledged += await add_symbols(self.database, symbols, demo_spec())
+
+    async def add_grid(self, symbol: str, spec: Mapping[str, object]) -> None:
+        self.acknowledged += await add_symbols(self.database, (symbol,), spec)
 
     async def request(self, symbol: str) -> None:
         """Ask for a symbol without waiting for what becomes of it."""

@@ -59,6 +59,11 @@ def test_order_methods_of_the_venue_are_called_by_one_adapter_only(
     assert callers(lambda call: called_name(call) in spellings) == modules
 
 
+def test_what_else_changes_something_at_the_venue_is_called_by_the_same_adapter() -> None:
+    changing = {"set_margin", "set_countdown"}
+    assert callers(lambda call: called_name(call) in changing) == {ADAPTER}
+
+
 def test_order_methods_are_not_reached_by_name() -> None:
     """No `getattr(exchange, "create_order")` either."""
     spelled = {
