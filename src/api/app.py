@@ -158,6 +158,7 @@ def _metrics(running: Served) -> Metrics:
         engine,
         SystemClock(),
         rate=running.exchange.rate,
+        is_disk_full=lambda: running.is_disk_full,
         read_assets=read_assets,
     )
 

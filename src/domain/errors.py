@@ -9,6 +9,7 @@
     ├── KillSwitchEngaged      nothing may be placed: plan again, with cancels only
     ├── InvariantViolation     halt the symbol
     ├── StoreUnavailable       forget what is in memory, and load again when it answers
+    │   └── StoreFull              the same; it may still do what needs no room
     └── VenueError
         ├── TransientVenueError    retry later; ``retry_after_s`` where the venue said so
         ├── OutcomeUnknown         look the order up; never resend blindly
@@ -53,6 +54,10 @@ class InvariantViolation(GridkeeperError):
 
 class StoreUnavailable(GridkeeperError):
     """Postgres did not answer; whether the last transaction committed is not known."""
+
+
+class StoreFull(StoreUnavailable):
+    """Postgres has no room for what was to be written."""
 
 
 class VenueError(GridkeeperError):

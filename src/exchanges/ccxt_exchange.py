@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
+from domain.ids import ClientOrderId
 from domain.instrument import Instrument
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig
@@ -19,7 +20,7 @@ from exchanges.streams import (
     QuoteStreams,
 )
 from ext.engine import Lull
-from ports.exchange import Capabilities, ClientIdCodec, Outcomes, RateSharing, SendGuard
+from ports.exchange import Capabilities, ClientIdCodec, Outcome, Outcomes, RateSharing, SendGuard
 
 
 class CcxtExchange(Queries):
@@ -68,6 +69,11 @@ class CcxtExchange(Queries):
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
         return await self._orders.submit(plan, instrument, guard)
+
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        return await self._orders.cancel(symbol, client_order_ids, guard)
 
     def countdown_s(self, wanted_s: int, symbols: int) -> int:
         part = self._session.admission.part * self._session.account.limits_percent / 100

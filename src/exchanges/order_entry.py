@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -61,20 +61,26 @@ class OrderEntry:
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        # Groups, so that no request outlives its plan if another one fails unforeseen.
-        async with asyncio.TaskGroup() as sending:
-            cancels = [
-                sending.create_task(self._cancel(cancel.client_order_id, instrument.symbol, guard))
-                for cancel in plan.plan.cancels
-            ]
+        cancels = await self.cancel(
+            instrument.symbol, [cancel.client_order_id for cancel in plan.plan.cancels], guard
+        )
+        # A group, so that no request outlives its plan if another one fails unforeseen.
         async with asyncio.TaskGroup() as sending:
             places = [
                 sending.create_task(self._place(place.intent, instrument, guard))
                 for place in plan.plan.places
             ]
-        return Outcomes(
-            tuple(task.result() for task in cancels), tuple(task.result() for task in places)
-        )
+        return Outcomes(cancels, tuple(task.result() for task in places))
+
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        async with asyncio.TaskGroup() as sending:
+            tasks = [
+                sending.create_task(self._cancel(client_order_id, symbol, guard))
+                for client_order_id in client_order_ids
+            ]
+        return tuple(task.result() for task in tasks)
 
     async def _place(self, intent: Intent, instrument: Instrument, guard: SendGuard) -> Outcome:
         symbol = instrument.symbol

@@ -43,6 +43,7 @@ from store.migrate import migrate, sqlalchemy_url
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
+from store.room import Room
 from store.wallets import Wallets
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
@@ -73,8 +74,14 @@ class RunningNode:
     database: Database
     exchange: ExchangePort
     settings: Settings
+    room: Room
     #: The last time that the settings were read again; `None` before the first.
     reloaded: Reload | None = None
+
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether Postgres lately had no room for something."""
+        return self.room.is_full
 
     def reload(self, read: Callable[[], Settings]) -> Reload:
         """Read the settings again and go on with them, unless they are refused."""
@@ -167,8 +174,11 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
+        await KillSwitch(database.engine).reserve()
         await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
+        room = Room(clock)
+        stack.enter_context(room.watched())
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, pool_size=1)
@@ -218,7 +228,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         stack.push_async_callback(_cancel, serving)
         stack.push_async_callback(_stop, node)
         with _ending_with(serving):
-            yield RunningNode(node, database, exchange, settings)
+            yield RunningNode(node, database, exchange, settings, room)
 
 
 def _say_what_is_at_stake(settings: Settings) -> None:

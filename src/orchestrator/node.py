@@ -23,6 +23,7 @@ from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Feeder
 from orchestrator.guard import Guard
+from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
@@ -113,6 +114,9 @@ class Node:
         self._executor = PlanExecutor(
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
         )
+        self._last_resort = LastResort(
+            ports.exchange, ports.clock, ports.lease, lambda: list(self._shards.values())
+        )
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
@@ -196,6 +200,7 @@ class Node:
             tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
             tasks.create_task(self._rules.keep(), name="trading rules")
+            tasks.create_task(self._last_resort.keep(), name="last resort")
             if self._ports.bookkeeper is not None:
                 tasks.create_task(self._ports.bookkeeper.keep(), name="bookkeeper")
             if self._ports.feeder is not None:

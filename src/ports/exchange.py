@@ -161,6 +161,12 @@ class ExchangePort(Protocol):
         """
         ...
 
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        """Cancel own orders of which nothing was committed; outcomes as of `submit`."""
+        ...
+
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
 
     async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:

@@ -86,6 +86,12 @@ def test_exchange_submit_is_called_by_plan_execution_only() -> None:
     ) == {"exchanges/ccxt_exchange.py"}
 
 
+def test_cancels_without_commit_are_sent_by_the_last_resort_only() -> None:
+    assert callers(
+        lambda call: called_name(call) == "cancel" and receiver_name(call) == "exchange"
+    ) == {"orchestrator/last_resort.py"}
+
+
 def test_risk_approved_is_made_by_the_gate_and_for_plans_without_orders_only() -> None:
     made = callers(lambda call: called_name(call) == "RiskApproved")
     assert made == {"risk/gate.py", "symbol_manager/decide.py"}
