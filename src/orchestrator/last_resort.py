@@ -20,7 +20,7 @@ from symbol_manager.shard import Shard
 
 LOOK_EVERY_S = 0.5
 #: How long a shard may take to cancel by itself: it plans, commits and sends within one round.
-PATIENCE_MS = 3_000
+PATIENCE_MS = 2_000
 #: How soon a cancel without an answer is sent again.
 AGAIN_MS = 5_000
 

@@ -92,18 +92,19 @@ class RunningSystem:
         await eventually(look, query)
         return found
 
-    async def audit(self, settle_s: float = 15.0) -> Report:
+    async def audit(self, settle_s: float = 15.0, *, measures_kills: bool = False) -> Report:
         return await audit(
             self.database.dsn,
             SimulatorAccess(self.system.simulator_dir),
             settle_s=settle_s,
             acknowledged=self.acknowledged,
+            measures_kills=measures_kills,
         )
 
-    async def assert_sound(self) -> None:
+    async def assert_sound(self, *, measures_kills: bool = False) -> None:
         """Every symbol trades again, and the auditor finds nothing wrong."""
         await self.until_trading()
-        report = await self.audit()
+        report = await self.audit(measures_kills=measures_kills)
         assert report.ok, "\n".join(map(str, report.violations)) or str(report)
 
 

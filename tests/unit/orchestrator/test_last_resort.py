@@ -17,6 +17,7 @@ from symbol_manager.shard import Shard
 from unit.symbol_manager.factories import FakeClock
 
 ORDERS = (ClientOrderId("a"), ClientOrderId("b"))
+LEASE_MS = 2 * PATIENCE_MS
 GONE = Refused("not_found", "")
 
 
@@ -57,7 +58,7 @@ class Bench:
     stuck: StuckShard = field(default_factory=StuckShard)
 
     def __post_init__(self) -> None:
-        self.lease = Lease(self.clock, 5_000)
+        self.lease = Lease(self.clock, LEASE_MS)
         self.last_resort = LastResort(
             cast(ExchangePort, self.venue),
             self.clock,
@@ -121,7 +122,7 @@ async def test_cancel_without_success_is_sent_again_after_a_while(
 
 async def test_node_whose_lease_ran_out_cancels_nothing(bench: Bench) -> None:
     await bench.look_after(0)
-    assert await bench.look_after(2 * PATIENCE_MS, holds_lease=False) == []
+    assert await bench.look_after(LEASE_MS, holds_lease=False) == []
     assert await bench.look_after(AGAIN_MS) == [*ORDERS]
 
 
