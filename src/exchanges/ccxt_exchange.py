@@ -85,6 +85,12 @@ class CcxtExchange(Queries):
     async def prepare_symbol(self, symbol: str) -> int:
         return await self._orders.prepare_symbol(symbol)
 
+    def take_keys(self, api_key: str, api_secret: str, api_passphrase: str) -> bool:
+        return self._session.take_keys(api_key, api_secret, api_passphrase)
+
+    async def keys_were_refused(self) -> None:
+        await self._session.keys_were_refused()
+
     def watch_quotes(
         self, symbol: str, lull: Lull | None = None
     ) -> AsyncGenerator[QuoteEvent, None]:

@@ -23,7 +23,7 @@ from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.dead_man import Feeder
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
-from orchestrator.reload import Reload, read_again
+from orchestrator.reload import Reload, read_again, with_keys_of
 from orchestrator.requests import Requests
 from orchestrator.settings import Mode, OnShutdown, Settings
 from orchestrator.workflows import (
@@ -34,7 +34,7 @@ from orchestrator.workflows import (
     queue_of,
     register,
 )
-from ports.exchange import ExchangePort, GuardedExchange
+from ports.exchange import ExchangePort, VenueAdapter
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import TRANSACTION_TIMEOUT_S, create_engine
@@ -72,7 +72,7 @@ class RunningNode:
 
     node: Node
     database: Database
-    exchange: ExchangePort
+    exchange: VenueAdapter
     settings: Settings
     room: Room
     #: The last time that the settings were read again; `None` before the first.
@@ -92,6 +92,21 @@ class RunningNode:
             portfolio=self.settings.risk.portfolio,
         )
         return self.reloaded
+
+    def take_keys(self, settings: Settings) -> bool:
+        """Sign with the keys that these settings lead to; whether they are others.
+
+        Raises
+        ------
+        ConfigurationError
+            If the key file is malformed or readable by others: nothing changes.
+        """
+        account = _account_of(settings)
+        is_other = self.exchange.take_keys(
+            account.api_key, account.api_secret, account.api_passphrase
+        )
+        self.settings = with_keys_of(self.settings, settings)
+        return is_other
 
 
 @asynccontextmanager
@@ -118,7 +133,7 @@ def prepare_schema(dsn: str) -> None:
     DBOS.migrate(sqlalchemy_url(dsn))
 
 
-def open_exchange(settings: Settings) -> GuardedExchange:
+def open_exchange(settings: Settings) -> VenueAdapter:
     """The configured account's exchange; nothing is sent before its first use."""
     # ccxt costs 0.6 s and 110 MB, which a command that only reads Postgres need not pay.
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415

@@ -275,5 +275,17 @@ class ExchangeArchive(ExchangePort, Protocol):
         ...
 
 
-class GuardedExchange(ExchangeArchive, DeadManSwitch, Protocol):
-    """All that a venue's adapter can do."""
+class KeyHolder(Protocol):
+    """Signs with keys that may be changed while it is in use."""
+
+    def take_keys(self, api_key: str, api_secret: str, api_passphrase: str) -> bool:
+        """Sign with these from now on; whether they are others than before."""
+        ...
+
+    async def keys_were_refused(self) -> None:
+        """Wait until the venue next refuses the keys."""
+        ...
+
+
+class VenueAdapter(ExchangeArchive, DeadManSwitch, KeyHolder, Protocol):
+    """All that is asked of a venue's adapter."""
