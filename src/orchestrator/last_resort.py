@@ -60,10 +60,11 @@ class LastResort:
         }
         if not unwanted:
             self._asked.clear()
-        for shard in unwanted:
-            due = [name for name in shard.resting if self._is_due(name, now_ms)]
-            if due and now_ms >= self._since_ms[shard.shard] + PATIENCE_MS:
-                await self._cancel(shard, due)
+        async with asyncio.TaskGroup() as cancelling:
+            for shard in unwanted:
+                due = [name for name in shard.resting if self._is_due(name, now_ms)]
+                if due and now_ms >= self._since_ms[shard.shard] + PATIENCE_MS:
+                    cancelling.create_task(self._cancel(shard, due))
 
     async def _cancel(self, shard: Shard, names: list[ClientOrderId]) -> None:
         log.error("cancels_without_commit", symbol=shard.symbol, orders=len(names))
