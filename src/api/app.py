@@ -173,6 +173,7 @@ def _metrics(running: Served, feed: Feed) -> Metrics:
         SystemClock(),
         rate=running.exchange.rate,
         clients=feed,
+        is_disk_full=lambda: running.is_disk_full,
         read_assets=read_assets,
     )
 

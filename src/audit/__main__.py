@@ -21,6 +21,7 @@ def main() -> int:
             settle_s=options.settle_s,
             acknowledged=options.acknowledged,
             freeze=options.freeze,
+            measures_kills=options.measures_kills,
         )
     )
     text = json.dumps(report.to_json(), indent=2) if options.o == "json" else report.to_text()
@@ -38,6 +39,11 @@ def _options() -> argparse.Namespace:
         "--acknowledged", action="append", default=[], metavar="ID", help="a request's workflow id"
     )
     parser.add_argument("--freeze", action="store_true", help="hold the markets still meanwhile")
+    parser.add_argument(
+        "--measures-kills",
+        action="store_true",
+        help="judge what followed each kill: the exchange always answered",
+    )
     parser.add_argument("-o", choices=("text", "json"), default="text", help="form of the report")
     return parser.parse_args()
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
 from audit.database import read_database, trades_futures
 from audit.exchange import FUTURES, SPOT, LedgerFold
-from audit.invariants import HEALABLE, Evidence, check_all
+from audit.invariants import HEALABLE, Evidence, check_all, check_all_and_kills
 from audit.report import Report, Result, Violation
 from audit.simulator import SimulatorAccess
 
@@ -27,6 +27,7 @@ async def audit(
     settle_s: float = SETTLE_S,
     acknowledged: Sequence[str] = (),
     freeze: bool = False,
+    measures_kills: bool = False,
 ) -> Report:
     """Compare the exchange's ledger with Postgres.
 
@@ -41,13 +42,20 @@ async def audit(
         Workflow ids of the requests whose callers got an answer.
     freeze : bool
         Hold the simulator's markets still meanwhile.
+    measures_kills : bool
+        Judge what followed each kill, too: the exchange answered during all of them.
     """
+    check = check_all_and_kills if measures_kills else check_all
     async with simulator.frozen() if freeze else nullcontext():
-        return await _look_until_settled(dsn, simulator, settle_s, tuple(acknowledged))
+        return await _look_until_settled(dsn, simulator, settle_s, tuple(acknowledged), check)
 
 
 async def _look_until_settled(
-    dsn: str, simulator: SimulatorAccess, settle_s: float, acknowledged: tuple[str, ...]
+    dsn: str,
+    simulator: SimulatorAccess,
+    settle_s: float,
+    acknowledged: tuple[str, ...],
+    check: Callable[[Evidence], tuple[Result, ...]],
 ) -> Report:
     market = FUTURES if await trades_futures(dsn) else SPOT
     fold = LedgerFold(simulator.account, market)
@@ -61,7 +69,7 @@ async def _look_until_settled(
         records, offset = await asyncio.to_thread(simulator.read, offset)
         fold.add(records)
         database = await read_database(dsn, acknowledged)
-        results = check_all(Evidence(fold.snapshot(), database, acknowledged))
+        results = check(Evidence(fold.snapshot(), database, acknowledged))
         looks += 1
         seen = {(found.invariant, found.subject): found for found in _violations(results)}
         permanent = {s: v for s, v in seen.items() if s[0] not in HEALABLE} | permanent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -154,6 +154,16 @@ class Restoration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """A time during which the kill switch was thrown."""
+
+    request_id: str
+    killed_ms: int
+    #: `None` while it is.
+    rearmed_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """One moment of Postgres."""
 
@@ -175,6 +185,7 @@ class Database:
     adoptions: tuple[Adoption, ...] = ()
     #: `None` if it never was.
     restoration: Restoration | None = None
+    kills: tuple[Kill, ...] = ()
 
 
 _INSTALLATION = "SELECT nonce, restored_at, restored_since FROM installation"
@@ -221,6 +232,7 @@ _BOOKED = "SELECT asset, sum(amount) AS amount FROM ledger GROUP BY asset"
 _FUNDING = "SELECT symbol, sum(amount) AS amount FROM ledger WHERE kind = 'funding' GROUP BY symbol"
 _MARKETS = "SELECT DISTINCT strpos(symbol, ':') > 0 AS is_futures FROM shards"
 _KILLED = "SELECT EXISTS (SELECT FROM kill_switch WHERE engaged) AS is_killed"
+_KILLS = "SELECT request_id, engaged, changed_at FROM kill_switch_log ORDER BY changed_at"
 _ACCOUNTS = """
     SELECT account FROM shards UNION SELECT account FROM opening_balances
      UNION SELECT account FROM ledger UNION SELECT account FROM fills
@@ -250,6 +262,7 @@ async def read_database(dsn: str, acknowledged: Sequence[str] = ()) -> Database:
             nonce=installations[0]["nonce"] if installations else None,
             restoration=_restoration(installations[0]) if installations else None,
             is_killed=(await _all(connection, _KILLED))[0]["is_killed"],
+            kills=_kills(await _all(connection, _KILLS)),
             shards=tuple(_shard(row) for row in await _all(connection, _SHARDS)),
             ladders=tuple(_ladder(row) for row in await _all(connection, _LADDERS)),
             intents=tuple(_intent(row) for row in await _all(connection, _INTENTS)),
@@ -313,6 +326,19 @@ def _restoration(row: Mapping[str, Any]) -> Restoration | None:
         restored_ms=_milliseconds(row["restored_at"]),
         since_ms=None if since is None else _milliseconds(since),
     )
+
+
+def _kills(rows: Sequence[Mapping[str, Any]]) -> tuple[Kill, ...]:
+    """From each first kill to the re-arm; what is killed already cannot be killed more."""
+    kills: list[Kill] = []
+    for row in rows:
+        is_killed = bool(kills) and kills[-1].rearmed_ms is None
+        changed_ms = _milliseconds(row["changed_at"])
+        if row["engaged"] and not is_killed:
+            kills.append(Kill(request_id=row["request_id"], killed_ms=changed_ms, rearmed_ms=None))
+        elif is_killed and not row["engaged"]:
+            kills[-1] = replace(kills[-1], rearmed_ms=changed_ms)
+    return tuple(kills)
 
 
 def _shard(row: Mapping[str, Any]) -> Shard:

@@ -127,6 +127,8 @@ class Exchange:
     trades: tuple[ExchangeTrade, ...]
     transfers: tuple[Transfer, ...]
     market: str = SPOT
+    #: When the last record was written, of whatever account.
+    read_ms: int = 0
     fundings: tuple[Funding, ...] = ()
 
     def balance(self, asset: str) -> Decimal:
@@ -150,6 +152,7 @@ class LedgerFold:
         self._market = market
         self._accounts: set[str] = set()
         self._seq = 0
+        self._read_ms = 0
         self._orders: dict[tuple[str, str], ExchangeOrder] = {}
         self._trades: list[ExchangeTrade] = []
         self._transfers: list[Transfer] = []
@@ -170,7 +173,7 @@ class LedgerFold:
         for record in records:
             if record["seq"] != self._seq + 1:
                 raise LedgerUnreadableError(f"record {record['seq']} follows {self._seq}")
-            self._seq = record["seq"]
+            self._seq, self._read_ms = record["seq"], record["written_ms"]
             # Ledgers from before there were two markets do not name theirs.
             if record.get("market", SPOT) != self._market or record["kind"] in _SILENT:
                 continue
@@ -189,6 +192,7 @@ class LedgerFold:
             trades=tuple(self._trades),
             transfers=tuple(self._transfers),
             market=self._market,
+            read_ms=self._read_ms,
             fundings=tuple(self._fundings),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from decimal import Decimal
@@ -28,6 +28,7 @@ from domain.errors import ConfigurationError
 from domain.instrument import Instrument
 from grid.spec import ORDERS_MAX, GridSpec, Mode
 from orchestrator.bootstrap import Database, open_exchange
+from orchestrator.guarded import GuardedSymbol, guarded
 from orchestrator.requests import Requests
 from orchestrator.settings import Settings
 from ports.exchange import ExchangePort
@@ -41,7 +42,7 @@ def _mode(symbol: SymbolRecord) -> str:
     return str(symbol.spec.get("mode", Mode.LONG.value))
 
 
-_COLUMNS: tuple[Column[SymbolRecord], ...] = (
+_COLUMNS: tuple[Column[GuardedSymbol], ...] = (
     Column("symbol", lambda symbol: symbol.symbol),
     Column("mode", _mode),
     Column("stage", lambda symbol: symbol.stage, is_detail=True),
@@ -56,6 +57,7 @@ _COLUMNS: tuple[Column[SymbolRecord], ...] = (
     Column("ask", lambda symbol: symbol.ask, is_detail=True),
     Column("decided (UTC)", lambda symbol: symbol.last_decision_at, is_detail=True),
     Column("node", lambda symbol: symbol.node, is_detail=True),
+    Column("dead-man switch (s)", lambda symbol: symbol.dead_man_switch_s or None, is_detail=True),
     Column("reason", lambda symbol: symbol.reason),
 )
 _MARKETS: tuple[Column[Instrument], ...] = (
@@ -245,10 +247,16 @@ def list_symbols(
     output: Output = Format.TABLE,
 ) -> None:
     """List symbols with their state."""
+    settings = load(session_of(context))
+
+    async def look(database: Database) -> Sequence[GuardedSymbol]:
+        found = await history.symbols(database.engine, include_removed=everything)
+        return await guarded(settings, database.engine, found)
+
     answer(
         session_of(context),
         watch,
-        lambda database: history.symbols(database.engine, include_removed=everything),
+        look,
         lambda found: show_rows(
             found, _COLUMNS, output, empty="no symbols; add one with `gridkeeper symbol add`"
         ),
@@ -260,6 +268,7 @@ def show(
     context: typer.Context, symbol: SymbolName, watch: Watch = None, output: Output = Format.TABLE
 ) -> None:
     """Show one symbol with its grid, its state and its ladder."""
+    settings = load(session_of(context))
 
     async def look(database: Database) -> _Shown:
         found = await history.symbol(database.engine, symbol)
@@ -267,8 +276,9 @@ def show(
             raise unknown_symbol(symbol)
         orders = await history.orders(database.engine, symbol, limit=ORDERS_MAX)
         positions = await history.positions(database.engine, symbol)
+        (shown,) = await guarded(settings, database.engine, [found])
         return _Shown(
-            found,
+            shown,
             live_rungs(
                 [order for order in orders if order.shard == found.shard],
                 [slot for each in positions if each.shard == found.shard for slot in each.slots],
@@ -279,7 +289,7 @@ def show(
 
 
 class _Shown(NamedTuple):
-    symbol: SymbolRecord
+    symbol: GuardedSymbol
     rungs: list[Rung]
 
 

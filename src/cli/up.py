@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
@@ -19,11 +19,14 @@ from api.auth import TOKEN_FILE, api_token
 from cli.context import load, secrets_of, unavailable_as_ours
 from cli.exits import Exit
 from cli.session import session_of
-from domain.errors import GridkeeperError, OwnershipLost
+from domain.errors import ConfigurationError, GridkeeperError, OwnershipLost
 from orchestrator.bootstrap import RunningNode, run_node
-from orchestrator.reload import from_the_same_files
+from orchestrator.reload import from_the_same_files, with_keys_of
 from orchestrator.settings import OnShutdown, Settings
 from telemetry.logs import configure_logs
+
+#: How soon the keys are read again while the exchange refuses them.
+KEYS_READ_EVERY_S = 5.0
 
 app = typer.Typer()
 log = structlog.get_logger("cli")
@@ -81,8 +84,9 @@ def run_until_stopped(read: Callable[[], Settings]) -> None:
         _end_fenced(error)
 
 
-def _configure_logs(settings: Settings) -> None:
-    secrets = secrets_of(settings)
+def _configure_logs(settings: Settings, former: Sequence[str] = ()) -> None:
+    """`former` secrets may still turn up."""
+    secrets = [*secrets_of(settings), *former]
     if settings.api.enabled:
         secrets.append(api_token(settings))
     configure_logs(settings.log_level, settings.log_format.value, secrets)
@@ -99,6 +103,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings]) -> None:
         async with asyncio.TaskGroup() as tasks:
             others = [tasks.create_task(serve_api(running))] if settings.api.enabled else []
             others.append(tasks.create_task(_reload_at(hung_up, running, read, stopping)))
+            others.append(tasks.create_task(_follow_keys(running, read)))
             await stopping.wait()
             for other in others:
                 other.cancel()
@@ -118,12 +123,36 @@ async def _reload_at(
         if has_terminal and not _has_terminal():
             stopping.set()
             return
+        former = secrets_of(running.settings)
         reloaded = running.reload(read)
-        _configure_logs(running.settings)
+        _configure_logs(running.settings, former)
         if reloaded.refused:
             log.error("settings_refused", reason=reloaded.refused)
         else:
             log.warning("settings_reloaded", changed=reloaded.changed)
+            _take_keys(running, running.settings)
+
+
+async def _follow_keys(running: RunningNode, read: Callable[[], Settings]) -> None:
+    """Read the keys again whenever the exchange refuses those in use."""
+    while True:
+        await running.exchange.keys_were_refused()
+        try:
+            fresh = with_keys_of(running.settings, read())
+        except (ConfigurationError, OSError, UnicodeError) as error:
+            log.error("keys_not_read", error=str(error))
+        else:
+            _configure_logs(fresh, secrets_of(running.settings))
+            _take_keys(running, fresh)
+        await asyncio.sleep(KEYS_READ_EVERY_S)
+
+
+def _take_keys(running: RunningNode, settings: Settings) -> None:
+    try:
+        if running.take_keys(settings):
+            log.warning("keys_taken", account=settings.account.name)
+    except ConfigurationError as error:
+        log.error("keys_not_read", error=str(error))
 
 
 def _has_terminal() -> bool:

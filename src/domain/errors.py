@@ -11,6 +11,7 @@
     ├── InvariantViolation     halt the symbol
     ├── DatabaseRolledBack     halt the symbol, send nothing, until the database is rebuilt
     ├── StoreUnavailable       forget what is in memory, and load again when it answers
+    │   └── StoreFull              the same; it may still do what needs no room
     └── VenueError
         ├── TransientVenueError    retry later; ``retry_after_s`` where the venue said so
         ├── OutcomeUnknown         look the order up; never resend blindly
@@ -63,6 +64,10 @@ class DatabaseRolledBack(GridkeeperError):
 
 class StoreUnavailable(GridkeeperError):
     """Postgres did not answer; whether the last transaction committed is not known."""
+
+
+class StoreFull(StoreUnavailable):
+    """Postgres has no room for what was to be written."""
 
 
 class VenueError(GridkeeperError):

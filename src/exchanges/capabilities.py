@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,10 @@ from ports.exchange import Capabilities, ClientIdCodec
 
 #: Events of one burst that ccxt keeps until they are read; what is beyond is lost silently.
 CACHED_EVENTS = 10_000
+#: How often a dead-man switch is fed within its countdown.
+FEEDS = 2
+#: Percent of the rate limits that feeding dead-man switches may use.
+FEEDING_PERCENT = 10
 #: ccxt's own name for a client id, where it spells the venue's name itself.
 UNIFIED = "clientOrderId"
 
@@ -38,6 +43,7 @@ class Call(StrEnum):
     MARKETS = "markets"
     #: Of contracts: leverage and margin mode, a position, what moved the wallet.
     PREPARE = "prepare"
+    DEAD_MAN_SWITCH = "dead-man switch"
     POSITION = "position"
     INCOME = "income"
 
@@ -155,6 +161,9 @@ class DeadManSwitch:
     name: str
     least_s: int
     most_s: int
+    #: It counts for each symbol by itself, and nodes feed it. One that counts for the whole account
+    #: would be kept from acting by any node that lives.
+    is_fed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +255,23 @@ class Venue:
 
     def reply_to(self, call: Call) -> Reply:
         return self.cancel_reply if call is Call.CANCEL else self.place_reply
+
+    def countdown_s(self, wanted_s: int, symbols: float) -> int:
+        """After what silence a symbol's orders are cancelled; 0 where they never are.
+
+        Many symbols must be fed more seldom, so that feeding leaves the rate limits to orders.
+
+        Parameters
+        ----------
+        symbols : float
+            Of the account; a node that has a part of the limits counts its own by that part.
+        """
+        switch = self.dead_man_switch
+        if switch is None or not switch.is_fed or not wanted_s:
+            return 0
+        weight_per_s = self.limits.weight_per_minute * FEEDING_PERCENT / 100 / 60
+        feeding_s = symbols * self.costs[Call.DEAD_MAN_SWITCH].weight / weight_per_s
+        return min(max(wanted_s, math.ceil(FEEDS * feeding_s)), switch.most_s)
 
     def request_expiry_ms(self, recv_window_ms: int) -> int | None:
         """When a signed request is dead at the venue; `None` where nothing expires."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
+from domain.ids import ClientOrderId
 from domain.instrument import Instrument
 from domain.plans import CommittedPlan
 from exchanges.account import AccountConfig
@@ -19,7 +20,7 @@ from exchanges.streams import (
     QuoteStreams,
 )
 from ext.engine import Lull
-from ports.exchange import Capabilities, ClientIdCodec, Outcomes, RateSharing, SendGuard
+from ports.exchange import Capabilities, ClientIdCodec, Outcome, Outcomes, RateSharing, SendGuard
 
 
 class CcxtExchange(Queries):
@@ -69,8 +70,26 @@ class CcxtExchange(Queries):
     ) -> Outcomes:
         return await self._orders.submit(plan, instrument, guard)
 
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        return await self._orders.cancel(symbol, client_order_ids, guard)
+
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        part = self._session.admission.part * self._session.account.limits_percent / 100
+        return self._session.venue.countdown_s(wanted_s, symbols / part) if part else 0
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        await self._orders.set_dead_man_switch(symbol, countdown_s, guard)
+
     async def prepare_symbol(self, symbol: str) -> int:
         return await self._orders.prepare_symbol(symbol)
+
+    def take_keys(self, api_key: str, api_secret: str, api_passphrase: str) -> bool:
+        return self._session.take_keys(api_key, api_secret, api_passphrase)
+
+    async def keys_were_refused(self) -> None:
+        await self._session.keys_were_refused()
 
     def watch_quotes(
         self, symbol: str, lull: Lull | None = None

@@ -100,6 +100,13 @@ class Connection:
             raise
         return connection
 
+    def take_keys(self, account: AccountConfig) -> None:
+        """Sign with the keys of `account` from the next request on."""
+        client = self.client
+        client.apiKey, client.secret = account.api_key, account.api_secret
+        client.password = account.api_passphrase
+        self.drop_sockets("the keys are others", of_account=True)
+
     def drop_sockets(self, reason: str, *, of_account: bool) -> None:
         """Break the account's stream, or the market streams; whoever waits on one gets an error."""
         for stream in list((self.client.clients or {}).values()):

@@ -49,6 +49,13 @@ async def set_margin(client: Any, symbol: str, leverage: int, mode: MarginMode) 
         await client.set_leverage(leverage, symbol)
 
 
+async def set_countdown(client: Any, symbol: str, countdown_s: int) -> None:
+    """Have the venue cancel all orders of a symbol after so long; 0 takes that back."""
+    await client.fapiPrivatePostCountdownCancelAll(
+        {"symbol": client.market_id(symbol), "countdownTime": countdown_s * 1_000}
+    )
+
+
 async def fetch_wallets(client: Any) -> Mapping[str, Decimal]:
     """What trades, funding and transfers left in each wallet; ccxt's total adds open profit."""
     account = await client.fapiPrivateV3GetAccount()

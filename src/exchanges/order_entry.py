@@ -23,7 +23,7 @@ from domain.orders import Intent, VenueStatus
 from domain.plans import CommittedPlan
 from exchanges.capabilities import Address, Call, Reply
 from exchanges.connection import dispatching
-from exchanges.contracts import set_margin
+from exchanges.contracts import set_countdown, set_margin
 from exchanges.conversions import Structure
 from exchanges.look_up import address
 from exchanges.queries import find_order, report_of
@@ -64,12 +64,10 @@ class OrderEntry:
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        # Groups, so that no request outlives its plan if another one fails unforeseen.
-        async with asyncio.TaskGroup() as sending:
-            cancels = [
-                sending.create_task(self._cancel(cancel.client_order_id, instrument.symbol, guard))
-                for cancel in plan.plan.cancels
-            ]
+        cancels = await self.cancel(
+            instrument.symbol, [cancel.client_order_id for cancel in plan.plan.cancels], guard
+        )
+        # A group, so that no request outlives its plan if another one fails unforeseen.
         async with asyncio.TaskGroup() as sending:
             places = [
                 sending.create_task(self._place(intents, instrument, guard))
@@ -77,9 +75,18 @@ class OrderEntry:
             ]
         placed = {name: outcome for task in places for name, outcome in task.result().items()}
         return Outcomes(
-            tuple(task.result() for task in cancels),
-            tuple(placed[place.intent.client_order_id] for place in plan.plan.places),
+            cancels, tuple(placed[place.intent.client_order_id] for place in plan.plan.places)
         )
+
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        async with asyncio.TaskGroup() as sending:
+            tasks = [
+                sending.create_task(self._cancel(client_order_id, symbol, guard))
+                for client_order_id in client_order_ids
+            ]
+        return tuple(task.result() for task in tasks)
 
     def _requests(self, intents: Sequence[Intent]) -> Iterator[Sequence[Intent]]:
         """Those that go in one request: never an entry and an exit, which must not wait for it."""
@@ -259,6 +266,11 @@ class OrderEntry:
             return Accepted(await find_order(self._session, symbol, client_order_id, Tier.QUERY))
         except VenueError as error:
             return Undetermined(f"taken, and not seen yet: {error}")
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        async with self._session.asking(Call.DEAD_MAN_SWITCH, Tier.REDUCE) as client:
+            with dispatching(guard):
+                await set_countdown(client, symbol, countdown_s)
 
     async def prepare_symbol(self, symbol: str) -> int:
         if not self._session.trades_contracts:

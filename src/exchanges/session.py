@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-from domain.errors import VenueError
+from domain.errors import AuthenticationRefused, VenueError
 from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.capabilities import Call
@@ -33,6 +34,23 @@ class Session:
         self._opening = asyncio.Lock()
         self._connection: Connection | None = None
         self._must_ask_time = False
+        self._refused_keys = asyncio.Event()
+
+    def take_keys(self, api_key: str, api_secret: str, api_passphrase: str) -> bool:
+        """Sign with these from now on; the account's stream signs in anew."""
+        account = replace(
+            self.account, api_key=api_key, api_secret=api_secret, api_passphrase=api_passphrase
+        )
+        is_other = account != self.account
+        if is_other:
+            self.account = account
+            if self._connection is not None:
+                self._connection.take_keys(account)
+        return is_other
+
+    async def keys_were_refused(self) -> None:
+        await self._refused_keys.wait()
+        self._refused_keys.clear()
 
     @property
     def trades_contracts(self) -> bool:
@@ -68,7 +86,10 @@ class Session:
         if is_rate_limited(error):
             # Not every venue says so by its status.
             self.admission.pause(DEFAULT_RETRY_AFTER_S)
-        return translate(error, may_have_acted=may_have_acted, refusals=self.venue.refusals)
+        told = translate(error, may_have_acted=may_have_acted, refusals=self.venue.refusals)
+        if isinstance(told, AuthenticationRefused):
+            self._refused_keys.set()
+        return told
 
     async def close(self) -> None:
         async with self._opening:

@@ -62,11 +62,20 @@ def guarantees_of(venue: Venue) -> tuple[str, ...]:
         else "Nothing expires a request that was held up: a stray order is possible, and is "
         "cancelled on sight."
     )
-    switch = "has no dead-man switch"
-    if venue.dead_man_switch is not None:
-        switch = f"has a dead-man switch ({venue.dead_man_switch.name}), which is not armed"
-    host = f"If this host dies, its orders rest until it is back: the venue {switch}."
-    return stray, host, *venue.notes
+    return stray, _when_host_dies(venue), *venue.notes
+
+
+def _when_host_dies(venue: Venue) -> str:
+    switch = venue.dead_man_switch
+    if switch is not None and switch.is_fed:
+        return (
+            "If this host dies, the venue cancels the orders of its symbols, a person's too, "
+            f"within `dead_man_switch_s` ({switch.name})."
+        )
+    why = "has no dead-man switch"
+    if switch is not None:
+        why = f"has a dead-man switch ({switch.name}), which is not armed"
+    return f"If this host dies, its orders rest until it is back: the venue {why}."
 
 
 def _cells(cells: Iterable[str]) -> str:

@@ -20,9 +20,10 @@ from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.venues import require_access
 from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.dead_man import Feeder
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
-from orchestrator.reload import Reload, read_again
+from orchestrator.reload import Reload, read_again, with_keys_of
 from orchestrator.requests import Requests
 from orchestrator.settings import Mode, OnShutdown, Settings
 from orchestrator.workflows import (
@@ -33,7 +34,7 @@ from orchestrator.workflows import (
     queue_of,
     register,
 )
-from ports.exchange import ExchangeArchive, ExchangePort
+from ports.exchange import ExchangePort, VenueAdapter
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
 from store.engine import TRANSACTION_TIMEOUT_S, create_engine
@@ -42,6 +43,7 @@ from store.migrate import migrate, sqlalchemy_url
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
+from store.room import Room
 from store.wallets import Wallets
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
@@ -70,10 +72,16 @@ class RunningNode:
 
     node: Node
     database: Database
-    exchange: ExchangePort
+    exchange: VenueAdapter
     settings: Settings
+    room: Room
     #: The last time that the settings were read again; `None` before the first.
     reloaded: Reload | None = None
+
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether Postgres lately had no room for something."""
+        return self.room.is_full
 
     def reload(self, read: Callable[[], Settings]) -> Reload:
         """Read the settings again and go on with them, unless they are refused."""
@@ -84,6 +92,21 @@ class RunningNode:
             portfolio=self.settings.risk.portfolio,
         )
         return self.reloaded
+
+    def take_keys(self, settings: Settings) -> bool:
+        """Sign with the keys that these settings lead to; whether they are others.
+
+        Raises
+        ------
+        ConfigurationError
+            If the key file is malformed or readable by others: nothing changes.
+        """
+        account = _account_of(settings)
+        is_other = self.exchange.take_keys(
+            account.api_key, account.api_secret, account.api_passphrase
+        )
+        self.settings = with_keys_of(self.settings, settings)
+        return is_other
 
 
 @asynccontextmanager
@@ -110,7 +133,7 @@ def prepare_schema(dsn: str) -> None:
     DBOS.migrate(sqlalchemy_url(dsn))
 
 
-def open_exchange(settings: Settings) -> ExchangeArchive:
+def open_exchange(settings: Settings) -> VenueAdapter:
     """The configured account's exchange; nothing is sent before its first use."""
     # ccxt costs 0.6 s and 110 MB, which a command that only reads Postgres need not pay.
     from exchanges.ccxt_exchange import CcxtExchange  # noqa: PLC0415
@@ -166,8 +189,11 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
+        await KillSwitch(database.engine).reserve()
         await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
+        room = Room(clock)
+        stack.enter_context(room.watched())
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, pool_size=1)
@@ -199,6 +225,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 membership=membership,
                 failpoints=failpoints,
                 bookkeeper=_bookkeeper(settings, database.engine, exchange),
+                feeder=Feeder(exchange, membership, clock, lease, settings.dead_man_switch_s),
             ),
         )
         DBOS(config=_dbos_config(database.dsn, executor_id))
@@ -216,7 +243,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         stack.push_async_callback(_cancel, serving)
         stack.push_async_callback(_stop, node)
         with _ending_with(serving):
-            yield RunningNode(node, database, exchange, settings)
+            yield RunningNode(node, database, exchange, settings, room)
 
 
 def _say_what_is_at_stake(settings: Settings) -> None:

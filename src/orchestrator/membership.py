@@ -41,6 +41,7 @@ class Membership:
         self._rule = ShareRule(lease.duration_ms)
         #: Since when no heartbeat came too late for the lease.
         self._steady_since_ms = 0
+        self._has_beaten = asyncio.Event()
         self.process = this_process()
 
     async def join(self, name: str, capacity: int) -> None:
@@ -56,6 +57,10 @@ class Membership:
         """Whether Postgres acknowledged the heartbeats without a gap for so long."""
         steady_ms = self._clock.boot_ms() - self._steady_since_ms
         return self._lease.is_held and steady_ms >= seconds * 1000
+
+    async def next_beat(self) -> None:
+        """Wait until Postgres acknowledges a heartbeat of this node."""
+        await self._has_beaten.wait()
 
     async def keep(self, heartbeat_s: float, reaches_exchange: Callable[[], bool]) -> None:
         """Renew the lease for ever; while Postgres does not answer it runs out by itself.
@@ -73,6 +78,9 @@ class Membership:
                     self._steady_since_ms = asked_ms
                 self._lease.renew(asked_ms)
                 self._heed(beat)
+                # Whoever waits goes on; whoever comes later waits for the next one.
+                self._has_beaten.set()
+                self._has_beaten = asyncio.Event()
             with suppress(TimeoutError):  # the others must hear of a pause at once
                 async with asyncio.timeout(heartbeat_s):
                     await self._rate.was_told()

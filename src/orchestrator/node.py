@@ -20,7 +20,9 @@ from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
+from orchestrator.dead_man import Feeder
 from orchestrator.guard import Guard
+from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
 from orchestrator.takeover import Watchdog
@@ -89,6 +91,8 @@ class NodePorts:
     failpoints: Failpoints
     #: Where balances move without trades.
     bookkeeper: Bookkeeper | None = None
+    #: Of the venue's dead-man switch.
+    feeder: Feeder | None = None
 
 
 class Node:
@@ -111,6 +115,9 @@ class Node:
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
         )
         self._plans = Plans(self._executor)
+        self._last_resort = LastResort(
+            ports.exchange, ports.clock, ports.lease, lambda: list(self._shards.values())
+        )
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
@@ -193,8 +200,11 @@ class Node:
             tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
             tasks.create_task(self._rules.keep(), name="trading rules")
+            tasks.create_task(self._last_resort.keep(), name="last resort")
             if self._ports.bookkeeper is not None:
                 tasks.create_task(self._ports.bookkeeper.keep(), name="bookkeeper")
+            if self._ports.feeder is not None:
+                tasks.create_task(self._ports.feeder.keep(self._owned_symbols), name="feeder")
 
     async def stop(self) -> int:
         """End every shard's current plan, cancel its orders if so configured, hand the shards on.
@@ -208,6 +218,8 @@ class Node:
         """
         self._stopping = True
         shards = list(self._shards.values())
+        if self._ports.feeder is not None:
+            await self._ports.feeder.close(keeps_orders=not self._settings.cancel_on_stop)
         if not self.is_lease_held:
             return 0
         with suppress(*_ROUND_FAILURES):
@@ -254,6 +266,8 @@ class Node:
             self._leaving.discard(shard)
             runner.ended.set()
             self._has_news.set()
+        if self._ports.feeder is not None:
+            await self._ports.feeder.disarm(runner.symbol)
         return {"shard": shard, "status": Status.REMOVED.value}
 
     async def _run_here(self, runner: Shard) -> None:
@@ -272,6 +286,10 @@ class Node:
 
     def _is_leaving(self, runner: Shard) -> bool:
         return self._stopping or runner.shard in self._leaving
+
+    def _owned_symbols(self) -> list[str]:
+        """Those that run here and were compared with the exchange by this node."""
+        return [runner.symbol for runner in self._shards.values() if runner.view is not None]
 
     async def submit_plans(self, batch: Document) -> Document:
         return await self._plans.submit(batch)

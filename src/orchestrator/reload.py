@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from domain.errors import ConfigurationError
-from orchestrator.settings import Settings, settings_files
+from orchestrator.settings import KEYS, Settings, settings_files
 
 #: What may change; everything else is wired in when the node starts.
 RELOADABLE = frozenset(
     {
+        *(f"account.{name}" for name in (*KEYS, "key_file")),
         "keep_history_days",
         "log_format",
         "log_level",
@@ -51,6 +52,13 @@ def read_again(present: Settings, read: Callable[[], Settings]) -> tuple[Setting
     except (ConfigurationError, OSError, UnicodeError) as error:
         return present, Reload(at=at, refused=str(error))
     return wanted, Reload(at=at, changed=changed)
+
+
+def with_keys_of(present: Settings, wanted: Settings) -> Settings:
+    """The present settings, but for the keys and where they lie."""
+    names = (*KEYS, "key_file")
+    fresh = {name: getattr(wanted.account, name) for name in names}
+    return present.model_copy(update={"account": present.account.model_copy(update=fresh)})
 
 
 def from_the_same_files(read: Callable[[], Settings]) -> Callable[[], Settings]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import ConfigurationError, RequestGivenUp
+from domain.errors import ConfigurationError, RequestGivenUp, StoreUnavailable
 from domain.ids import symbol_key
 from grid.spec import GridSpec
 from orchestrator.changes import Verb, describe_invalid
@@ -152,7 +152,12 @@ class Requests:
         """Stop everything: effective with this call, confirmed by the workflow's result."""
         workflow_id = self._id(Verb.KILL, "all", request_id)
         await self._kill_switch.engage(reason=reason, request_id=workflow_id)
-        return await self._enqueue(workflow_id, {"verb": Verb.KILL.value, "reason": reason})
+        try:
+            return await self._enqueue(workflow_id, {"verb": Verb.KILL.value, "reason": reason})
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"the kill switch is engaged, and nothing will tell when all is cancelled: {error}"
+            ) from error
 
     async def rearm(self, reason: str, request_id: str) -> str:
         """Allow orders again; a reason is mandatory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import stat
@@ -10,7 +11,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +31,7 @@ from pydantic_settings import (
 from domain.contracts import MarginMode
 from domain.errors import ConfigurationError
 from domain.instrument import MarketKind
+from exchanges.capabilities import Venue, record_name
 from exchanges.venues import VENUES
 from risk.reservations import PortfolioLimits
 
@@ -182,6 +193,8 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=5.0, ge=1.0, le=300.0)
     #: Largest skew between this clock and the venue's; Binance refuses what is 1 s ahead.
     clock_skew_ms: int = Field(default=1_000, ge=0)
+    #: After so long without a node the venue cancels a symbol's orders, if it can; 0: never.
+    dead_man_switch_s: int = Field(default=60, ge=0, le=86_400, validate_default=True)
     #: How often ticks, lots, minimums and fees are asked for; sooner after an order did not fit.
     rules_every_s: float = Field(default=900.0, ge=1, le=86_400)
     #: Finished orders, decisions and workflows are kept this long; fills and ledger for ever.
@@ -206,6 +219,37 @@ class Settings(BaseSettings):
         _require_private(yaml_file, yaml_settings())
         return init_settings, env_settings, dotenv_settings, yaml_settings
 
+    @field_validator("dead_man_switch_s")
+    @classmethod
+    def _outlasts_a_take_over(cls, value: int, given: ValidationInfo) -> int:
+        """A node that dies is to be followed by another before the venue cancels anything."""
+        if (
+            not value
+            or not {"account", "heartbeat_s", "lease_s", "clock_skew_ms"} <= given.data.keys()
+        ):
+            return value  # what is wrong with the others is told by itself
+        before = cls.model_construct(**given.data)
+        least_s = math.ceil(2 * (before.dead_after_s + before.heartbeat_s))
+        if value < least_s and before.venue and before.venue.countdown_s(value, 0):
+            raise PydanticCustomError(
+                "too_short",
+                "must be 0 or at least {least_s}, twice what a take-over may take",
+                {"least_s": least_s},
+            )
+        return value
+
+    @property
+    def venue(self) -> Venue | None:
+        """The record of the account's venue, if there is one."""
+        return VENUES.get(record_name(self.account.venue, self.account.market))
+
+    def countdown_s(self, *, symbols: int) -> int:
+        """What the dead-man switch of each of so many symbols of the account is set to."""
+        if self.venue is None:
+            return 0
+        alike = symbols * 100 / self.account.limits_percent
+        return self.venue.countdown_s(self.dead_man_switch_s, alike)
+
     @property
     def simulator_dir(self) -> Path:
         return self.account.simulator_dir or self.data_dir / "simulator"
@@ -214,7 +258,7 @@ class Settings(BaseSettings):
     def dead_after_s(self) -> float:
         """When a silent node can no longer have anything under way at the venue."""
         account = self.account
-        venue = VENUES.get(account.venue)
+        venue = self.venue
         expiry_ms = venue.request_expiry_ms(account.recv_window_ms) if venue else None
         # Where nothing expires, waiting proves nothing: a stray is cancelled on sight.
         return self.lease_s + ((expiry_ms or account.recv_window_ms) + self.clock_skew_ms) / 1000

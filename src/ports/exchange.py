@@ -161,6 +161,12 @@ class ExchangePort(Protocol):
         """
         ...
 
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        """Cancel own orders of which nothing was committed; outcomes as of `submit`."""
+        ...
+
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
 
     async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
@@ -240,6 +246,28 @@ class ExchangePort(Protocol):
     async def close(self) -> None: ...
 
 
+class DeadManSwitch(Protocol):
+    """Has the venue cancel a symbol's orders, whoever placed them, once it is not set again."""
+
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        """How long to set it to for so many symbols of this process.
+
+        More than wanted where feeding them all would use up the rate limits; 0 where there is no
+        such switch.
+        """
+        ...
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        """Cancel the symbol's orders that long from now unless set again; 0 switches it off.
+
+        Raises
+        ------
+        OwnershipLost
+            From the guard: nothing was sent.
+        """
+        ...
+
+
 class ExchangeArchive(ExchangePort, Protocol):
     """An exchange that tells old orders too: what a lost database is rebuilt from."""
 
@@ -252,3 +280,19 @@ class ExchangeArchive(ExchangePort, Protocol):
             If the venue is not known to tell all of them.
         """
         ...
+
+
+class KeyHolder(Protocol):
+    """Signs with keys that may be changed while it is in use."""
+
+    def take_keys(self, api_key: str, api_secret: str, api_passphrase: str) -> bool:
+        """Sign with these from now on; whether they are others than before."""
+        ...
+
+    async def keys_were_refused(self) -> None:
+        """Wait until the venue next refuses the keys."""
+        ...
+
+
+class VenueAdapter(ExchangeArchive, DeadManSwitch, KeyHolder, Protocol):
+    """All that is asked of a venue's adapter."""

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 
 from simulator.config import AccountConfig, Limits
 from simulator.errors import VenueError, missing_parameter, unknown_key
@@ -27,6 +28,12 @@ class Authenticator:
 
     def find(self, api_key: str | None) -> AccountConfig | None:
         return self._accounts.get(api_key or "")
+
+    def rotate(self, name: str, api_key: str, api_secret: str) -> None:
+        """Give an account another key; the one before is unknown from now on."""
+        (account,) = (known for known in self._accounts.values() if known.name == name)
+        del self._accounts[account.api_key]
+        self._accounts[api_key] = replace(account, api_key=api_key, api_secret=api_secret)
 
     def verify(
         self, account: AccountConfig, signed: str, params: Mapping[str, str], now_ms: int

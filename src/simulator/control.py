@@ -45,6 +45,7 @@ class ControlApi:
                 web.post("/control/cancel", self._cancel),
                 web.post("/control/deposit", self._deposit),
                 web.post("/control/freeze", self._freeze),
+                web.post("/control/key", self._key),
                 web.get("/control/faults", self._list_faults),
                 web.post("/control/faults", self._arm_faults),
                 web.delete("/control/faults", self._clear_faults),
@@ -168,6 +169,14 @@ class ControlApi:
         venue = self._market(body).venue
         venue.deposit(account, body["asset"], amount_e8, self._exchange.now_ms())
         self._exchange.commit()
+        return _json({})
+
+    async def _key(self, request: web.Request) -> web.StreamResponse:
+        """Another key for an account until the exchange ends; the one before is refused."""
+        body = await _body(request)
+        self._exchange.authenticator.rotate(
+            self._account(body["account"]), body["api_key"], body["api_secret"]
+        )
         return _json({})
 
     def _market(self, body: Mapping[str, Any]) -> Marketplace[Any]:

@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from domain.errors import StoreUnavailable
+from domain.errors import StoreFull, StoreUnavailable
 from store.migrate import sqlalchemy_url
+from store.room import DISK_FULL
 
 #: A transaction of ours takes milliseconds: a server that holds one this long is hung, and of a
 #: client that leaves one idle so long, stopped or cut off, the server takes back the locks.
@@ -82,6 +83,8 @@ def _in_our_words() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) == DISK_FULL:
+            raise StoreFull(str(error)) from error
         raise StoreUnavailable(str(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:

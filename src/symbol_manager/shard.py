@@ -16,6 +16,7 @@ from domain.errors import (
     StoreUnavailable,
     VenueError,
 )
+from domain.ids import ClientOrderId
 from ports.failpoints import Failpoint
 from symbol_manager.mailbox import Mailbox
 from symbol_manager.state import ShardState
@@ -58,10 +59,26 @@ class Shard:
         self._settings = settings
         self._stop = Stop()
         self._is_stopping = asyncio.Event()
+        #: The last one that took office, over or not.
+        self._tenure: Tenure | None = None
         self._quotes: asyncio.Task[None] | None = None
         #: When orders were sent, by CLOCK_BOOTTIME: a new tenure does not reset the rate.
         self._sent_ms: list[int] = []
         self._log = log.bind(symbol=symbol, workflow_id=workflow_id)
+
+    @property
+    def wants_no_orders(self) -> bool:
+        """Whether all its orders are to go, whatever else is true."""
+        return self.mailbox.wishes.is_killed or self._stop.cancels_orders
+
+    @property
+    def resting(self) -> tuple[ClientOrderId, ...]:
+        """Orders of ours that may rest, as far as was known last."""
+        if self._tenure is None:
+            return ()
+        state = self._tenure.state
+        live = (order.intent.client_order_id for order in state.live_orders().values())
+        return *live, *state.strays
 
     def stop(self, *, cancel_orders: bool) -> None:
         """Let the current plan end, cancel own orders if asked to, then leave the loop."""
@@ -166,7 +183,7 @@ class Shard:
         ports.failpoints(Failpoint.SHARD_AFTER_CLAIM)
         loaded = await ports.store.load(claim)
         self._log.info("claimed", epoch=claim.ownership.epoch, orders=len(loaded.orders))
-        return Tenure(
+        self._tenure = Tenure(
             state=ShardState(claim, loaded),
             mailbox=self.mailbox,
             ports=ports,
@@ -176,6 +193,7 @@ class Shard:
             show=self._show,
             cause=cause,
         )
+        return self._tenure
 
     def _show(self, view: ShardView) -> None:
         self.view = view

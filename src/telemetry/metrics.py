@@ -128,6 +128,7 @@ class Metrics:
         *,
         rate: RateSharing | None = None,
         clients: EventClients | None = None,
+        is_disk_full: Callable[[], bool] = lambda: False,
         read_assets: Callable[[], Awaitable[Sequence[AssetUse]]] | None = None,
     ) -> None:
         self._engine = engine
@@ -135,7 +136,7 @@ class Metrics:
         self._read_assets = read_assets
         self._refreshing = asyncio.Lock()
         self._asked_at_ms: int | None = None
-        self._shown = _NodeCollector(views, clock, rate, clients)
+        self._shown = _NodeCollector(views, clock, rate, clients, is_disk_full)
         self._registry = CollectorRegistry()
         self._registry.register(self._shown)
         ProcessCollector(registry=self._registry)
@@ -196,16 +197,23 @@ class _NodeCollector(Collector):
         clock: Clock,
         rate: RateSharing | None = None,
         clients: EventClients | None = None,
+        is_disk_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._views = views
         self._clock = clock
         self._rate = rate
         self._clients = clients
+        self._is_disk_full = is_disk_full
         self.totals: Totals | None = None
 
     def collect(self) -> Iterator[Metric]:
         views = {view.symbol: view for view in self._views().values()}
         yield from _shard_families(list(views.values()), self._clock.now_ms())
+        yield GaugeMetricFamily(
+            "gridkeeper_disk_full",
+            "Whether Postgres lately had no room for something.",
+            self._is_disk_full(),
+        )
         if self._rate is not None:
             yield from _rate_families(self._rate)
         if self._clients is not None:

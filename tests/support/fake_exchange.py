@@ -180,15 +180,22 @@ class FakeExchange:
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        cancels = [
-            self._send(guard, partial(self._cancel, cancel.client_order_id))
-            for cancel in plan.plan.cancels
-        ]
+        cancels = await self.cancel(
+            instrument.symbol, [cancel.client_order_id for cancel in plan.plan.cancels], guard
+        )
         places = [
             self._send(guard, partial(self._place, place.intent, instrument))
             for place in plan.plan.places
         ]
-        return Outcomes(tuple(cancels), tuple(places))
+        return Outcomes(cancels, tuple(places))
+
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        return tuple(
+            self._send(guard, partial(self._cancel, client_order_id))
+            for client_order_id in client_order_ids
+        )
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         self._ask("fetch_open_orders")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,9 @@ class RunningSystem:
 
     async def add(self, *symbols: str) -> None:
         self.acknowledged += await add_symbols(self.database, symbols, demo_spec())
+
+    async def add_grid(self, symbol: str, spec: Mapping[str, object]) -> None:
+        self.acknowledged += await add_symbols(self.database, (symbol,), spec)
 
     async def request(self, symbol: str) -> None:
         """Ask for a symbol without waiting for what becomes of it."""
@@ -89,18 +92,19 @@ class RunningSystem:
         await eventually(look, query)
         return found
 
-    async def audit(self, settle_s: float = 15.0) -> Report:
+    async def audit(self, settle_s: float = 15.0, *, measures_kills: bool = False) -> Report:
         return await audit(
             self.database.dsn,
             SimulatorAccess(self.system.simulator_dir),
             settle_s=settle_s,
             acknowledged=self.acknowledged,
+            measures_kills=measures_kills,
         )
 
-    async def assert_sound(self) -> None:
+    async def assert_sound(self, *, measures_kills: bool = False) -> None:
         """Every symbol trades again, and the auditor finds nothing wrong."""
         await self.until_trading()
-        report = await self.audit()
+        report = await self.audit(measures_kills=measures_kills)
         assert report.ok, "\n".join(map(str, report.violations)) or str(report)
 
 

@@ -59,6 +59,11 @@ def test_order_methods_of_the_venue_are_called_by_one_adapter_only(
     assert callers(lambda call: called_name(call) in spellings) == modules
 
 
+def test_what_else_changes_something_at_the_venue_is_called_by_the_same_adapter() -> None:
+    changing = {"set_margin", "set_countdown"}
+    assert callers(lambda call: called_name(call) in changing) == {ADAPTER}
+
+
 def test_order_methods_are_not_reached_by_name() -> None:
     """No `getattr(exchange, "create_order")` either."""
     spelled = {
@@ -79,6 +84,12 @@ def test_exchange_submit_is_called_by_plan_execution_only() -> None:
     assert callers(
         lambda call: called_name(call) == "submit" and receiver_name(call) == "orders"
     ) == {"exchanges/ccxt_exchange.py"}
+
+
+def test_cancels_without_commit_are_sent_by_the_last_resort_only() -> None:
+    assert callers(
+        lambda call: called_name(call) == "cancel" and receiver_name(call) == "exchange"
+    ) == {"orchestrator/last_resort.py"}
 
 
 def test_risk_approved_is_made_by_the_gate_and_for_plans_without_orders_only() -> None:

@@ -61,6 +61,7 @@ async def health(served: Running, response: Response) -> Health:
     is_halted = any(view.status is Status.HALTED for view in served.node.views.values())
     components = {
         "database": Wellness.FAILED if is_killed is None else Wellness.OK,
+        "disk": Wellness.FAILED if served.is_disk_full else Wellness.OK,
         "kill_switch": Wellness.DEGRADED if is_killed else Wellness.OK,
         "symbols": Wellness.DEGRADED if is_halted else Wellness.OK,
     }

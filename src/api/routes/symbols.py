@@ -17,6 +17,7 @@ from api.served import Running
 from api.values import Exact, Moment, Record, Symbol, SymbolInAddress
 from grid.phase import Stage
 from grid.spec import GridSpec, Positive
+from orchestrator.guarded import GuardedSymbol, guarded
 from orchestrator.requests import AdoptRequest
 from ports.store import Desired, Status
 from store import history
@@ -74,6 +75,10 @@ class TradedSymbol(Record):
     epoch: int = Field(description="Raised each time a node takes the symbol.", examples=[3])
     node: str | None = Field(description="Which node runs it.", examples=["trader-1"])
     live_orders: int = Field(examples=[10])
+    dead_man_switch_s: int = Field(
+        description="After so long without word of a node the venue cancels its orders; 0: never.",
+        examples=[60],
+    )
     inventory: Exact = Field(
         description="Base held by its slots; negative where they owe it.", examples=["0.0042"]
     )
@@ -99,18 +104,22 @@ class SymbolsQuery(BaseModel):
 @router.get("", response_model=list[TradedSymbol])
 async def list_symbols(
     served: Running, query: Annotated[SymbolsQuery, Query()]
-) -> Sequence[history.SymbolRecord]:
+) -> Sequence[GuardedSymbol]:
     """Every symbol that is traded, and if asked for those that were."""
-    return await history.symbols(served.database.engine, include_removed=query.include_removed)
+    engine = served.database.engine
+    found = await history.symbols(engine, include_removed=query.include_removed)
+    return await guarded(served.settings, engine, found)
 
 
 @router.get("/{symbol}", response_model=TradedSymbol, responses=documented(HTTPStatus.NOT_FOUND))
-async def show_symbol(symbol: SymbolInAddress, served: Running) -> history.SymbolRecord:
+async def show_symbol(symbol: SymbolInAddress, served: Running) -> GuardedSymbol:
     """One symbol; the last of its lives if it was removed."""
-    found = await history.symbol(served.database.engine, symbol)
+    engine = served.database.engine
+    found = await history.symbol(engine, symbol)
     if found is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{symbol} was never added")
-    return found
+    (shown,) = await guarded(served.settings, engine, [found])
+    return shown
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, responses=CHANGE_RESPONSES)

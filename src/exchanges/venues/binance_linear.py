@@ -39,7 +39,7 @@ BINANCE_LINEAR = Venue(
     cancel_batch=10,
     place_batch=PlaceBatch(most=5, api="fapiPrivate"),
     cancel_all=CancelAll.SYMBOL,
-    dead_man_switch=DeadManSwitch(name="countdownCancelAll", least_s=1, most_s=86_400),
+    dead_man_switch=DeadManSwitch(name="countdownCancelAll", least_s=1, most_s=86_400, is_fed=True),
     expiry=Expiry(name="recvWindow"),
     trades=OwnTrades(page=1_000, from_id="fromId", order="orderId"),
     orders=OwnOrders(page=1_000, from_id="orderId"),
@@ -69,6 +69,7 @@ BINANCE_LINEAR = Venue(
             # With the position mode.
             Call.MARKETS: Cost(weight=31),
             Call.PREPARE: Cost(weight=7),
+            Call.DEAD_MAN_SWITCH: Cost(weight=10),
             Call.POSITION: Cost(weight=5),
             Call.INCOME: Cost(weight=30),
         }

@@ -44,6 +44,7 @@ class StandInRunning:
     exchange: FakeExchange
     settings: Settings
     reloaded: Reload | None = None
+    is_disk_full: bool = False
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.served import Served
 from domain.market import BookTop
 from domain.orders import OrderStatus
+from integration.api.conftest import StandInRunning
 from orchestrator.reload import Reload
 from ports.store import Status
 from support import sample_history
@@ -157,7 +158,12 @@ async def test_health_is_degraded_by_a_halt_and_by_the_kill_switch(
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "degraded",
-        "components": {"database": "ok", "kill_switch": "degraded", "symbols": "degraded"},
+        "components": {
+            "database": "ok",
+            "disk": "ok",
+            "kill_switch": "degraded",
+            "symbols": "degraded",
+        },
     }
 
 
@@ -204,3 +210,13 @@ async def test_metrics_ask_postgres_once_for_many_scrapes(
     await anyone.get("/metrics")
     await running.database.requests.kill("a drill", "k")
     assert "gridkeeper_kill_switch_engaged 0.0" in (await anyone.get("/metrics")).text
+
+
+async def test_full_disk_of_postgres_fails_health_and_shows_in_the_metrics(
+    client: httpx.AsyncClient, running: StandInRunning
+) -> None:
+    assert "gridkeeper_disk_full 0.0" in (await client.get("/metrics")).text
+    running.is_disk_full = True
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()["components"]["disk"]) == (503, "failed")
+    assert "gridkeeper_disk_full 1.0" in (await client.get("/metrics")).text

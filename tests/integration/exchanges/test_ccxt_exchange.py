@@ -26,6 +26,7 @@ from integration.exchanges.harness import (
     LOW_TICKS,
     PLACE,
     SYMBOL,
+    Reader,
     Venue,
     cancel,
     held,
@@ -33,7 +34,7 @@ from integration.exchanges.harness import (
     place,
     plan,
 )
-from ports.exchange import Accepted, NotSent, Outcome, Refused, Undetermined
+from ports.exchange import Accepted, NotSent, Outcome, Refused, StreamRestored, Undetermined
 
 NOBODY = ClientOrderId("nobody")
 
@@ -429,3 +430,22 @@ async def test_newest_orders_are_the_last_ones_ended_or_not(
         (placed[1].client_order_id, VenueStatus.OPEN),
         (placed[2].client_order_id, VenueStatus.CANCELLED),
     ]
+
+
+async def test_keys_that_were_refused_are_told_of_and_others_taken_in_their_place(
+    connect: Connect,
+) -> None:
+    right = connect()
+    exchange = connect(api_secret="revoked-meanwhile")
+    reader = Reader(exchange.watch_account())
+    with pytest.raises(AuthenticationRefused):
+        await exchange.fetch_balances()
+    async with asyncio.timeout(5):
+        await exchange.keys_were_refused()
+
+    assert exchange.take_keys("sim-key", "sim-secret", "")
+    assert not exchange.take_keys("sim-key", "sim-secret", "")
+
+    assert await exchange.fetch_balances() == await right.fetch_balances()
+    await reader.until(lambda seen: StreamRestored() in seen)
+    await reader.close()

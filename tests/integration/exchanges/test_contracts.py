@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from domain.contracts import IncomeKind, MarginMode
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, OwnershipLost, TransientVenueError
 from domain.ids import Side
 from domain.instrument import Instrument, MarketKind
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
@@ -189,3 +189,32 @@ async def test_quotes_of_a_perpetual_come_by_the_native_stream(exchange: CcxtExc
     await reader.until(lambda seen: len(seen) >= 2)
     await reader.close()
     assert exchange.quote_counters.malformed == 0
+
+
+async def test_dead_man_switch_is_set_and_taken_back_unless_the_lease_is_lost(
+    exchange: CcxtExchange, contract: Instrument, venue: Venue
+) -> None:
+    def lost() -> None:
+        raise OwnershipLost("the lease ran out")
+
+    async def due() -> list[bool]:
+        return [bool(record["due_ms"]) for record in await venue.ledger("countdown_set")]
+
+    before = await due()
+    await exchange.set_dead_man_switch(SYMBOL, exchange.countdown_s(60, 1), held)
+    with pytest.raises(OwnershipLost):
+        await exchange.set_dead_man_switch(SYMBOL, 1, lost)
+    await exchange.set_dead_man_switch(SYMBOL, 0, held)
+    assert await due() == [*before, True, False]
+
+
+async def test_dead_man_switch_is_counted_in_the_rate_budget(
+    exchange: CcxtExchange, contract: Instrument
+) -> None:
+    exchange.rate.pause_with(60)
+    with pytest.raises(TransientVenueError, match="used up"):
+        await exchange.set_dead_man_switch(SYMBOL, 60, held)
+
+
+async def test_account_on_spot_has_no_dead_man_switch(connect: Connect) -> None:
+    assert connect().countdown_s(60, 1) == 0

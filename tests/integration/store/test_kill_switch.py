@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -94,3 +97,50 @@ async def test_log_keeps_every_kill_and_rearm_that_took_effect(
         ("kill:2", True, "to be sure"),
         ("rearm:1", False, "looked at"),
     ]
+
+
+async def test_reserved_switch_is_not_thrown_and_stays_as_it_is_once_thrown(
+    clean_engine: AsyncEngine, switch: KillSwitch
+) -> None:
+    await switch.reserve()
+    assert not await switch.is_engaged()
+    await switch.engage(reason="test", request_id="kill:1")
+    await switch.reserve()
+    assert await switch.is_engaged()
+
+
+async def test_kill_that_cannot_be_logged_takes_effect_and_is_logged_with_its_rearm(
+    clean_engine: AsyncEngine, switch: KillSwitch
+) -> None:
+    await switch.reserve()
+    await switch.engage(reason="before", request_id="kill:1")
+    await switch.rearm(reason="over", workflow_id=await ask(clean_engine, "rearm:1"))
+    async with no_room_for(clean_engine, "kill_switch_log"):
+        await switch.engage(reason="told again", request_id="kill:1")
+        assert not await switch.is_engaged()
+        await switch.engage(reason="full", request_id="kill:2")
+        assert await switch.is_engaged()
+    await switch.rearm(reason="room", workflow_id=await ask(clean_engine, "rearm:2"))
+    logged = await select(
+        clean_engine, "SELECT request_id, reason FROM kill_switch_log ORDER BY changed_at"
+    )
+    assert [row.request_id for row in logged] == ["kill:1", "rearm:1", "kill:2", "rearm:2"]
+    assert logged[2].reason == "full"
+
+
+@asynccontextmanager
+async def no_room_for(engine: AsyncEngine, table: str) -> AsyncIterator[None]:
+    """Have Postgres answer every insertion as it does on a full disk."""
+    await execute(
+        engine,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$",
+    )
+    await execute(
+        engine,
+        f"CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()",
+    )
+    try:
+        yield
+    finally:
+        await execute(engine, "DROP FUNCTION refuse() CASCADE")

@@ -9,7 +9,7 @@ import pytest
 
 from cli.context import load
 from cli.session import Session
-from orchestrator.reload import RELOADABLE, Reload, from_the_same_files, read_again
+from orchestrator.reload import RELOADABLE, Reload, from_the_same_files, read_again, with_keys_of
 from orchestrator.settings import OnShutdown, Settings, load_settings
 
 BEFORE = "log_level: info\nrisk: {max_symbols: 3}\n"
@@ -34,10 +34,12 @@ def reload(file: Path, text: str, **flags: object) -> tuple[Settings, Settings, 
 
 
 def test_what_may_change_is_taken_up_and_named(file: Path) -> None:
+    file.chmod(0o600)
     _, after, reloaded = reload(
         file,
         "log_level: debug\nkeep_history_days: 3\non_shutdown: cancel\nlog_format: json\n"
-        "risk: {max_total_budget_quote: {USDT: 500}}\n",
+        "risk: {max_total_budget_quote: {USDT: 500}}\n"
+        "account: {api_key: new, api_secret: fresh, api_passphrase: other, key_file: keys}\n",
     )
     assert set(reloaded.changed) == RELOADABLE
     assert reloaded.refused == ""
@@ -57,7 +59,7 @@ def test_nothing_new_changes_nothing(file: Path) -> None:
     [
         pytest.param("lease_s: 9\n", ["lease_s"], id="lease"),
         pytest.param("account: {name: other}\n", ["account.name"], id="account"),
-        pytest.param("account: {api_key: new}\n", ["account.api_key"], id="key"),
+        pytest.param("account: {leverage: 2}\n", ["account.leverage"], id="leverage"),
         pytest.param(
             "api: {port: 9}\ncapacity: 7\n", ["api.port", "capacity"], id="several at once"
         ),
@@ -107,3 +109,12 @@ def test_flag_of_the_start_still_wins(file: Path) -> None:
 def test_what_may_change_are_settings() -> None:
     names = {name for name in RELOADABLE if "." not in name}
     assert names <= Settings.model_fields.keys()
+
+
+def test_keys_alone_are_taken_of_settings_read_again(file: Path) -> None:
+    before = load_settings()
+    file.write_text("log_level: debug\naccount: {name: other, api_key: new, api_secret: fresh}\n")
+    file.chmod(0o600)
+    after = with_keys_of(before, load_settings())
+    assert after.account.api_key.get_secret_value() == "new"
+    assert (after.account.name, after.log_level) == (before.account.name, before.log_level)

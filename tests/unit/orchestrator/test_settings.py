@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from domain.errors import ConfigurationError
 from orchestrator.bootstrap import open_exchange
@@ -87,3 +88,24 @@ async def test_exchange_that_may_not_be_traded_on_is_not_opened(
     with pytest.raises(ConfigurationError) as refused:
         open_exchange(load_settings(account=account))
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("given", "is_taken"),
+    [
+        pytest.param({}, True, id="default"),
+        pytest.param({"dead_man_switch_s": 0}, True, id="off"),
+        pytest.param({"dead_man_switch_s": 18}, True, id="twice a take-over"),
+        pytest.param({"dead_man_switch_s": 17}, False, id="shorter"),
+        pytest.param({"lease_s": 30}, False, id="a long lease"),
+        pytest.param({"heartbeat_s": 30}, False, id="a slow heartbeat"),
+    ],
+)
+def test_dead_man_switch_must_outlast_a_take_over(given: dict[str, float], is_taken: bool) -> None:
+    if is_taken:
+        load_settings(account={"market": "linear"}, **given)
+        return
+    with pytest.raises(ValidationError, match="must be 0 or at least") as refused:
+        load_settings(account={"market": "linear"}, **given)
+    assert refused.value.errors()[0]["loc"] == ("dead_man_switch_s",)
+    load_settings(**given)  # of a venue that has no switch there is nothing to refuse
