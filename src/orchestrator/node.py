@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 from dbos import SetWorkflowID, error
@@ -21,9 +22,10 @@ from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
+from orchestrator.durable_work import DurableWork
 from orchestrator.guard import Guard
 from orchestrator.membership import Membership
-from orchestrator.takeover import Watchdog
+from orchestrator.takeover import Watchdog, is_gone
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
@@ -114,9 +116,9 @@ class Node:
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
             ports.nodes,
-            ports.registry,
+            DurableWork(ports.nodes, ports.registry),
             settings.executor_id,
-            ports.membership.process,
+            partial(is_gone, me=ports.membership.process),
             settings.dead_after_s,
         )
         self._shards: dict[int, Shard] = {}
