@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from random import Random
 from typing import Any, TypeVar
 
 from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
-from domain.instrument import Instrument, MarketKind
+from domain.instrument import Instrument
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
@@ -30,20 +29,21 @@ from ports.exchange import (
     NotSent,
     Outcome,
     Outcomes,
-    Refused,
     SendGuard,
     StreamLost,
     StreamRestored,
     Undetermined,
 )
 from simulation.fate import Fate
+from simulation.feeds import USUAL_WAY_S, AccountEvent, Feed, QuoteEvent, distorted
 from simulation.link import Chances, Link, NoAnswerError
+from simulation.refusals import no_funds, refusal_of
 from simulation.silence import Silence
+from simulation.symbol import ACCOUNT
 from simulation.venue import Event, SimulatedVenue
-from simulator.errors import FuturesError, VenueError
+from simulator.errors import VenueError
 from support.fake_exchange import keeps
 
-USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
 #: Longest time between an order's admission and its signature.
 ADMISSION_MAX_S = 1.0
@@ -51,65 +51,14 @@ ADMISSION_MAX_S = 1.0
 SILENT_S = (0.5, 5.0)
 #: How much more likely an accident is while a request is on its way.
 LEAVING = 8.0
-#: Longest outage of a stream; events in it are never told.
-OUTAGE_MAX_S = 6.0
 #: The venue refuses requests stamped this far ahead of its clock.
 AHEAD_MAX_MS = 1_000
 
-#: What the venues' words mean; the first that is among them.
-_REFUSALS = (
-    ("-2011", "not_found"),
-    ("immediately match", "would_cross"),
-    ("-5022", "would_cross"),
-    ("insufficient balance", "insufficient_funds"),
-    ("-2019", "insufficient_funds"),
-    ("-2027", "insufficient_funds"),
-    ("-2022", "reduce_only"),
-    ("Duplicate", "duplicate"),
-    ("-4116", "duplicate"),
-    *((code, "filter") for code in ("-1013", "-1111", "-4003", "-4014", "-4016", "-4023")),
-    *((code, "filter") for code in ("-4024", "-4164")),
-)
-
 Answer = TypeVar("Answer")
-AccountEvent = Event | StreamLost | StreamRestored
-QuoteEvent = Quote | StreamLost | StreamRestored
 
 
 class ExpiredError(Exception):
     """The request's stamp is outside the window: it was refused before anything was done."""
-
-
-class _Feed:
-    """Events on their way to one process; each has a delay of its own, so they overtake."""
-
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
-        self.queue: asyncio.Queue[Event | Quote | StreamLost | StreamRestored] = asyncio.Queue()
-        self._restored_s = 0.0
-
-    def tell(
-        self,
-        event: Event | Quote,
-        *,
-        lost: float,
-        repeated: float,
-        slow: float,
-        broken: float,
-    ) -> None:
-        now_s = self._fate.loop.time()
-        if self._fate.strikes(broken) and now_s >= self._restored_s:
-            outage_s = self._fate.dice.uniform(0.1, OUTAGE_MAX_S)
-            self._restored_s = now_s + outage_s
-            self.queue.put_nowait(StreamLost("connection reset"))
-            self._fate.loop.later(outage_s, self.queue.put_nowait, StreamRestored())
-        if now_s < self._restored_s or self._fate.strikes(lost):
-            return
-        for _ in range(2 if self._fate.strikes(repeated) else 1):
-            longest_s = 3.0 if self._fate.strikes(slow) else USUAL_WAY_S
-            self._fate.loop.later(
-                self._fate.dice.uniform(0.001, longest_s), self.queue.put_nowait, event
-            )
 
 
 class MoodyAdmission(Admission):
@@ -133,7 +82,6 @@ class SimulatedExchange:
         venue: SimulatedVenue[Any],
         clock: Clock,
         capabilities: Capabilities,
-        instruments: Mapping[str, Instrument],
         *,
         silence: Silence,
         executor: str,
@@ -144,15 +92,14 @@ class SimulatedExchange:
         self._venue = venue
         self._clock = clock
         self._capabilities = capabilities
-        self._instruments = instruments
-        self._account_feed = _Feed(fate)
-        self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
+        self._account_feed = Feed(fate)
+        self._quote_feeds = {symbol: Feed(fate) for symbol in venue.markets}
         self._rate = MoodyAdmission(fate)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
     def account(self) -> str:
-        return next(iter(self._instruments.values())).account
+        return ACCOUNT
 
     @property
     def capabilities(self) -> Capabilities:
@@ -180,7 +127,7 @@ class SimulatedExchange:
     def see(self, quote: Quote) -> None:
         weather = self._fate.weather()
         if self._fate.strikes(weather.quote_senseless):
-            quote = _distorted(quote, self._fate.dice)
+            quote = distorted(quote, self._fate.dice)
         self._quote_feeds[quote.symbol].tell(
             quote,
             lost=1.0 if self.link.is_cut else weather.quote_lost,
@@ -190,7 +137,10 @@ class SimulatedExchange:
         )
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        return await self._ask(Call.MARKETS, lambda: self._instruments)
+        def published() -> dict[str, Instrument]:
+            return {symbol: self._venue.instrument(symbol) for symbol in self._venue.markets}
+
+        return await self._ask(Call.MARKETS, published)
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
@@ -304,7 +254,7 @@ class SimulatedExchange:
 
         def place() -> OrderReport:
             if self._fate.strikes(self._fate.weather().no_funds):
-                raise _no_funds(instrument.kind)
+                raise no_funds(instrument.kind)
             return self._venue.place(intent, instrument)
 
         tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
@@ -354,7 +304,7 @@ class SimulatedExchange:
             return NotSent(str(error))
         except VenueError as error:
             self._heed(error)
-            return _refusal(error)
+            return refusal_of(error)
 
     async def _admit(self, call: Call, tier: Tier, wait_max_s: float) -> None:
         await self._rate.admit(BINANCE_LINEAR.costs[call].of_tier(tier), wait_max_s=wait_max_s)
@@ -376,32 +326,3 @@ class SimulatedExchange:
         expiry_ms = self._capabilities.request_expiry_ms
         if age_ms < -AHEAD_MAX_MS or (expiry_ms is not None and age_ms > expiry_ms):
             raise ExpiredError(f"stamped {age_ms} ms ago")
-
-
-def _no_funds(kind: MarketKind) -> VenueError:
-    if kind is MarketKind.LINEAR:
-        return FuturesError.MARGIN_INSUFFICIENT.error()
-    return VenueError(-2010, "Account has insufficient balance for requested action.")
-
-
-def _refusal(error: VenueError) -> Outcome:
-    if error.code == -1003:
-        return NotSent(error.message)
-    said = f"{error.code} {error.message}"
-    reason = next((reason for words, reason in _REFUSALS if words in said), "other")
-    return Refused(reason, error.message)
-
-
-def _distorted(quote: Quote, dice: Random) -> Quote:
-    """A quote as broken as venues send them: empty, one-sided, crossed or no number."""
-    bid, ask = dice.choice(
-        (
-            (None, None),
-            (quote.bid, None),
-            (None, quote.ask),
-            (quote.ask, quote.bid),
-            (Decimal("NaN"), quote.ask),
-            (Decimal(0), quote.ask),
-        )
-    )
-    return Quote(symbol=quote.symbol, bid=bid, ask=ask, exchange_ms=quote.exchange_ms)
