@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from orchestrator.placement import find_homes
+from orchestrator.placement import find_homes, whereabouts
 from orchestrator.workflows import (
     APPLY_CHANGE,
     CHANGES_QUEUE,
@@ -162,7 +162,7 @@ class Watchdog:
     async def _place(self, alive: Sequence[Member]) -> None:
         """Write homes down first: an owner that reads of another one releases its symbol."""
         placed = await self._nodes.placed()
-        homes = find_homes(alive, placed)
+        homes = whereabouts(alive, placed) | find_homes(alive, placed)
         changed = {
             p.shard: homes[p.shard]
             for p in placed

@@ -247,6 +247,18 @@ async def test_watchdog_moves_a_symbol_only_after_its_owner_released_it(
     assert handed.resumed == {queue_of(EXECUTOR): [running.workflow_id]}
 
 
+async def test_watchdog_when_all_nodes_drain_leaves_a_symbol_on_the_move_to_its_owner(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
+) -> None:
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    await execute(clean_engine, "UPDATE nodes SET is_draining = true")
+    await execute(clean_engine, "UPDATE shards SET placed_on = :me", me=EXECUTOR)
+    await run(clean_engine)
+    assert await value(clean_engine, "SELECT placed_on FROM shards") == OTHER
+    assert handed == Handed()
+
+
 async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
