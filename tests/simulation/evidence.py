@@ -101,6 +101,7 @@ def _intents(tables: Tables) -> list[audited.Intent]:
                 reduce_only=row.intent.reduce_only,
                 status=row.order.status.value,
                 filled=instrument.lots_to_quantity(row.order.filled_lots),
+                lot_size=instrument.lot_size,
                 committed_ms=EPOCH_MS + row.committed_ms,
             )
         )
