@@ -147,6 +147,12 @@ class Database(Registry):
             plan=plan,
         )
 
+    @property
+    def quiet_ms(self) -> int:
+        """Since when no order was committed, which may be on its way yet."""
+        last_ms = max((row.committed_ms for row in self.orders.values()), default=0)
+        return self._now_ms() - last_ms
+
     def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         return frozenset(trade_id for _, _, trade_id in self._trades_of.get(client_order_id, ()))
 

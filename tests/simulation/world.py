@@ -30,7 +30,7 @@ from simulation.silence import Silence
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
 from simulation.trace import Trace
-from simulation.venue import Event
+from simulation.venue import QUIET_MS, Event
 from simulation.venues import PerpetualsExchange, open_venue
 from simulation.watch import Watch, WatchedDatabase
 from simulation.weather import CALM, storm
@@ -246,7 +246,7 @@ class World:
         self._venue.is_frozen = True
         self._loop.run_for(CALM_S - MOVING_S)
         for _ in range(QUIET_WITHIN):
-            if self._venue.is_quiet:
+            if self._venue.is_quiet and self._database.quiet_ms > QUIET_MS:
                 break
             self._loop.run_for(QUIET_S)
 
