@@ -104,6 +104,7 @@ class Accidents:
         kinds = (
             self._crash,
             self._stop,
+            self._lose_machine,
             self._terminate,
             self._cut_exchange,
             self._cut_store,
@@ -146,6 +147,13 @@ class Accidents:
 
     def _stop(self) -> None:
         self._any_machine().put_to_sleep()
+
+    def _lose_machine(self) -> None:
+        """For good, where the others have room for all symbols."""
+        lost = self._any_machine()
+        left = [each for each in self._machines if each is not lost and not each.is_off]
+        if sum(each.capacity for each in left) >= len(self._database.shards):
+            lost.switch_off()
 
     def _terminate(self) -> None:
         node = self._any_node()

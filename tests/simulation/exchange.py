@@ -38,7 +38,7 @@ from simulation.fate import Fate
 from simulation.feeds import USUAL_WAY_S, AccountEvent, Feed, QuoteEvent, distorted
 from simulation.link import Chances, Link, NoAnswerError
 from simulation.refusals import no_funds, refusal_of
-from simulation.silence import Silence
+from simulation.silence import BANNED, TOO_MANY_REQUESTS, Silence
 from simulation.symbol import ACCOUNT
 from simulation.venue import Event, SimulatedVenue
 from simulator.errors import VenueError
@@ -49,6 +49,7 @@ TIMEOUT_S = 3.0
 ADMISSION_MAX_S = 1.0
 #: For how long a venue that was asked too much wants silence.
 SILENT_S = (0.5, 5.0)
+BANNED_S = (6.0, 12.0)
 #: How much more likely an accident is while a request is on its way.
 LEAVING = 8.0
 #: The venue refuses requests stamped this far ahead of its clock.
@@ -315,8 +316,11 @@ class SimulatedExchange:
 
     def _check_rate(self) -> None:
         """At the venue: the address may have asked too much."""
-        if self._fate.strikes(self._fate.weather().rate_limited):
-            self._silence.begin(self._fate.dice.uniform(*SILENT_S))
+        weather = self._fate.weather()
+        if self._fate.strikes(weather.rate_limited):
+            self._silence.begin(self._fate.dice.uniform(*SILENT_S), TOO_MANY_REQUESTS)
+        if self._fate.strikes(weather.banned):
+            self._silence.begin(self._fate.dice.uniform(*BANNED_S), BANNED)
         self._silence.check()
 
     def _heed(self, error: VenueError) -> None:

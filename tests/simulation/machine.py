@@ -51,13 +51,27 @@ class Machine:
         self.name = name
         self._host = host
         self._site = site
+        self.is_off = False
         self._starts = 0
         #: How far the machine's clock jumped.
         self._jump_ms = 0
 
+    @property
+    def capacity(self) -> int:
+        """Of its nodes."""
+        return self._site.capacity
+
+    def switch_off(self) -> None:
+        """For good."""
+        self.is_off = True
+        if self.node is not None:
+            self.node.process.kill()
+
     def boot(self) -> None:
         """Start the next incarnation of the node."""
         site = self._site
+        if self.is_off:
+            return
         self._starts += 1
         executor = f"{self.name}.{self._starts}"
         process = Process(site.loop, executor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -28,10 +29,23 @@ class Operator:
         self._is_calm = False
         self.kills: list[Kill] = []
 
-    def settle(self, finale: Desired) -> None:
-        """The last word: what is wanted of all symbols until the end."""
+    def settle(self, finale: Desired, *, alive: Sequence[str]) -> None:
+        """The last word: what is wanted of all symbols until the end.
+
+        Nodes stay drained only if one that lives has room for all symbols.
+        """
         self.rearm()
         self._is_calm = True
+        nodes = self._database.nodes
+        roomy = [
+            name
+            for name in alive
+            if name in nodes
+            and not nodes[name].is_draining
+            and nodes[name].capacity >= len(self._database.shards)
+        ]
+        for row in list(nodes.values()) if not roomy else ():
+            self._drain(row.executor, is_draining=False)
         self._wish(finale, *self._database.shards)
 
     def remove(self, shard: int) -> None:

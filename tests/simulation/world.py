@@ -237,7 +237,8 @@ class World:
         # Rules that no grid can follow may stay: then a symbol is halted until the end.
         keeps_rules = self._finale is Desired.RUNNING and self._dice.random() < KEEPS_RULES
         self._accidents.settle(mends_rules=not keeps_rules)
-        self._operator.settle(self._finale or Desired.RUNNING)
+        alive = [each.node.process.name for each in self._machines if each.node is not None]
+        self._operator.settle(self._finale or Desired.RUNNING, alive=alive)
         self._loop.later(FUNDING_AT_S, self._accidents.pay_funding)
         if self._finale is None:
             self._loop.later(KILL_AT_S, self._operator.kill)

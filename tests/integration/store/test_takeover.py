@@ -250,7 +250,6 @@ async def test_watchdog_moves_a_symbol_only_after_its_owner_released_it(
 async def test_watchdog_when_all_nodes_drain_leaves_a_symbol_on_the_move_to_its_owner(
     clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
-    await join_node(clean_engine, EXECUTOR, **HERE)
     await join_node(clean_engine, OTHER, host="elsewhere")
     await execute(clean_engine, "UPDATE nodes SET is_draining = true")
     await execute(clean_engine, "UPDATE shards SET placed_on = :me", me=EXECUTOR)
