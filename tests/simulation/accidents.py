@@ -122,6 +122,7 @@ class Accidents:
             self._drain,
         )
         weights = {kind: self._dice.random() for kind in kinds if self._dice.random() < 0.66}
+        weights[self._crash] = 0.5 + self._dice.random()
         if isinstance(self._venue, PerpetualsExchange):
             weights[self.pay_funding] = 0.3
             if liquidates:
@@ -136,7 +137,7 @@ class Accidents:
             weights.pop(self._spike, None)
             # What is taken out cannot be sold.
             weights.pop(self._venue.person_transfers, None)
-        return weights or {self._crash: 1.0}
+        return weights
 
     # Of processes and machines.
 

@@ -73,7 +73,7 @@ _WORST = Weather(
     plan_slow=0.1,
     plan_again=0.3,
     plan_broken=0.1,
-    dies=0.008,
+    dies=0.015,
     sleeps=0.01,
 )
 
