@@ -13,7 +13,7 @@ from simulation.database import Database
 from simulation.invariants import AnyVenue, signed
 from simulation.members import member_of
 from simulation.node import SETTINGS
-from simulation.tables import ShardRow
+from simulation.tables import Progress, ShardRow
 from simulation.venue import is_foreign
 from simulation.venues import PerpetualsExchange
 from symbol_manager.course import Circumstances, stance_of
@@ -70,6 +70,11 @@ def check_places(database: Database) -> list[str]:
         f"plan {name} of {executor} is left behind"
         for name, executor in database.plans.items()
         if executor not in database.nodes
+    ]
+    violations += [
+        f"workflow of {row.symbol}: {row.progress.value}, but the symbol is removed"
+        for row in database.shards.values()
+        if row.status is Status.REMOVED and row.progress is not Progress.DONE
     ]
     rows = [row for row in database.shards.values() if row.status is not Status.REMOVED]
     open_ones = {name for name, node in database.nodes.items() if not node.is_draining}
