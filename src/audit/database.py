@@ -74,6 +74,8 @@ class Intent:
     reduce_only: bool = False
     status: str
     filled: Decimal
+    #: Of the rules it was made under: of a part of a lot, filled under finer ones, it counts none.
+    lot_size: Decimal | None = None
     #: When it was committed where Postgres keeps that (`track_commit_timestamp`), else inserted.
     committed_ms: int
     #: Written down from what the exchange told, after the database was lost.
@@ -205,6 +207,8 @@ _LADDERS = """
 _INTENTS = """
     SELECT client_order_id, orders.shard, ladder_version, slot, purpose, side, generation, price,
            quantity, reduce_only, status, filled, restored,
+           (SELECT lot_size FROM shards JOIN instruments USING (account, symbol)
+             WHERE shards.shard = orders.shard AND version = orders.instrument_version) AS lot_size,
            CASE WHEN current_setting('track_commit_timestamp')::boolean
                 THEN greatest(intended_at, pg_xact_commit_timestamp(decisions.xmin))
                 ELSE intended_at END AS committed_at

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 from dbos import error
@@ -21,11 +22,12 @@ from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Feeder
+from orchestrator.durable_work import DurableWork
 from orchestrator.guard import Guard
 from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
-from orchestrator.takeover import Watchdog
+from orchestrator.takeover import Watchdog, is_gone
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
@@ -122,9 +124,9 @@ class Node:
         self._guard = Guard(ports.registry, self._runs, ports.clock)
         self._watchdog = Watchdog(
             ports.nodes,
-            ports.registry,
+            DurableWork(ports.nodes, ports.registry),
             settings.executor_id,
-            ports.membership.process,
+            partial(is_gone, me=ports.membership.process),
             settings.dead_after_s,
         )
         self._shards: dict[int, Shard] = {}

@@ -46,6 +46,20 @@ def find_homes(
     return homes
 
 
+def whereabouts(members: Sequence[Member], placed: Sequence[Placed]) -> dict[int, ExecutorId]:
+    """Where symbols are, or else were sent last, as far as that lives.
+
+    There they stay when no node may take them: whoever is told of another home lets go.
+    """
+    alive = {member.executor_id for member in members}
+    return {
+        symbol.shard: here
+        for symbol in placed
+        for here in (symbol.placed_on, symbol.owner)  # the last one stands
+        if here in alive
+    }
+
+
 class _Room:
     """How full a node is."""
 

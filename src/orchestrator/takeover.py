@@ -7,13 +7,14 @@ in between leaves everything to be found again.
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Protocol
 
 import structlog
-from dbos import DBOS
 
-from orchestrator.placement import find_homes
+from orchestrator.placement import find_homes, whereabouts
 from orchestrator.workflows import (
     APPLY_CHANGE,
     CHANGES_QUEUE,
@@ -21,29 +22,73 @@ from orchestrator.workflows import (
     RUN_SHARD,
     SHARDS_QUEUE,
     queue_of,
-    run_shard_again,
 )
-from store.nodes import ExecutorId, Member, Nodes, Placed, Process
-from store.registry import Registry
+from store.nodes import ExecutorId, Member, Placed, Process
 
 log = structlog.get_logger("orchestrator")
 
 
+class NodeRows(Protocol):
+    """The nodes and where symbols are; `store.nodes.Nodes` says what each means."""
+
+    def only_one(self) -> AbstractAsyncContextManager[bool]: ...
+
+    async def members(self) -> Sequence[Member]: ...
+
+    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None: ...
+
+    async def placed(self) -> Sequence[Placed]: ...
+
+    async def place(self, homes: Mapping[int, ExecutorId]) -> None: ...
+
+
+class Work(Protocol):
+    """The durable workflows of all nodes, and their queues."""
+
+    async def stranded(
+        self, names: Sequence[str], *, of: ExecutorId | None = None
+    ) -> Mapping[str, str]:
+        """Pending ones of one executor, or of all that are no nodes: names by id."""
+        ...
+
+    async def cancel(self, workflow_ids: Sequence[str]) -> None: ...
+
+    async def resume(self, workflow_ids: Sequence[str], queue: str) -> None:
+        """Put on a queue whatever of these has not ended, wherever it is."""
+        ...
+
+    async def queues(self, prefix: str) -> Sequence[str]: ...
+
+    async def drop_queue(self, queue: str) -> None: ...
+
+    async def run_orphans_again(self) -> None:
+        """Start a workflow for each symbol that has none and is not removed."""
+        ...
+
+
 class Watchdog:
-    """One node's eye on all of them."""
+    """One node's eye on all of them.
+
+    Parameters
+    ----------
+    is_gone : callable
+        Whether a process is known to have ended.
+    dead_after_s : float
+        Silence after which a node is taken for dead.
+    """
 
     def __init__(
         self,
-        nodes: Nodes,
-        registry: Registry,
+        nodes: NodeRows,
+        work: Work,
         executor_id: ExecutorId,
-        me: Process,
+        is_gone: Callable[[Process], bool],
         dead_after_s: float,
     ) -> None:
         self._nodes = nodes
-        self._registry = registry
+        self._work = work
         self._executor_id = executor_id
-        self._me = me
+        self._is_gone = is_gone
         self._dead_after_s = dead_after_s
         self._idle_before: set[str] = set()
 
@@ -59,6 +104,8 @@ class Watchdog:
         async with self._nodes.only_one() as is_mine:
             if not is_mine:
                 return
+            # Before the members: a node joins first, so that the queue of none is taken for old.
+            queues = await self._work.queues(f"{SHARDS_QUEUE}@")
             members = await self._nodes.members()
             dead = self._dead(members, trusts_silence=trusts_silence)
             if dead:
@@ -66,10 +113,10 @@ class Watchdog:
                 await self._nodes.remove(dead)
             alive = [member for member in members if member.executor_id not in dead]
             await self._hand_on()
-            await self._drop_queues(alive)
-            for orphan in await self._registry.orphans():
-                log.error("shard_without_workflow", symbol=orphan.symbol, shard=orphan.shard)
-                await self._registry.enqueue(run_shard_again(orphan))
+            known = {queue_of(member.executor_id) for member in alive}
+            for queue in sorted(set(queues) - known):
+                await self._work.drop_queue(queue)
+            await self._work.run_orphans_again()
             await self._place(alive)
 
     async def restart_idle(self, busy: Container[str]) -> None:
@@ -78,15 +125,15 @@ class Watchdog:
         So ends a start that an outage of Postgres interrupted. What just begins is not `busy` yet:
         only what was idle in the round before, too, counts.
         """
-        pending = await self._nodes.stranded((RUN_SHARD, APPLY_CHANGE), of=self._executor_id)
+        pending = await self._work.stranded((RUN_SHARD, APPLY_CHANGE), of=self._executor_id)
         idle = {
             workflow_id: name for workflow_id, name in pending.items() if workflow_id not in busy
         }
-        for workflow_id in self._idle_before & idle.keys():
+        for workflow_id in sorted(self._idle_before & idle.keys()):
             is_shard = idle[workflow_id] == RUN_SHARD
             queue = queue_of(self._executor_id) if is_shard else CHANGES_QUEUE
             log.warning("restarted_idle_workflow", workflow_id=workflow_id)
-            await DBOS.resume_workflows_async([workflow_id], queue_name=queue)
+            await self._work.resume([workflow_id], queue)
         self._idle_before = set(idle)
 
     def _dead(self, members: Sequence[Member], *, trusts_silence: bool) -> list[ExecutorId]:
@@ -96,32 +143,26 @@ class Watchdog:
             for member in members
             if member.executor_id != self._executor_id
             and (
-                is_gone(member.process, self._me)
+                self._is_gone(member.process)
                 or (trusts_silence and member.silent_s > self._dead_after_s)
             )
         ]
 
     async def _hand_on(self) -> None:
         """Stale plans are cancelled, never resumed: reconciliation settles their intents."""
-        stranded = await self._nodes.stranded((EXECUTE_PLAN, APPLY_CHANGE))
+        stranded = await self._work.stranded((EXECUTE_PLAN, APPLY_CHANGE))
         plans = [workflow_id for workflow_id, name in stranded.items() if name == EXECUTE_PLAN]
         changes = [workflow_id for workflow_id, name in stranded.items() if name == APPLY_CHANGE]
         if plans:
-            await DBOS.cancel_workflows_async(plans)
+            await self._work.cancel(plans)
         if changes:
-            await DBOS.resume_workflows_async(changes, queue_name=CHANGES_QUEUE)
+            await self._work.resume(changes, CHANGES_QUEUE)
             log.info("took_over", changes=changes)
-
-    async def _drop_queues(self, alive: Sequence[Member]) -> None:
-        known = {queue_of(member.executor_id) for member in alive}
-        for queue in await self._nodes.queues(f"{SHARDS_QUEUE}@"):
-            if queue not in known:
-                await DBOS.delete_queue_async(queue)
 
     async def _place(self, alive: Sequence[Member]) -> None:
         """Write homes down first: an owner that reads of another one releases its symbol."""
         placed = await self._nodes.placed()
-        homes = find_homes(alive, placed)
+        homes = whereabouts(alive, placed) | find_homes(alive, placed)
         changed = {
             p.shard: homes[p.shard]
             for p in placed
@@ -136,7 +177,7 @@ class Watchdog:
             ]
             if waiting:
                 log.info("placed", node=home, workflows=waiting)
-                await DBOS.resume_workflows_async(waiting, queue_name=queue_of(home))
+                await self._work.resume(waiting, queue_of(home))
 
 
 def this_process() -> Process:

@@ -102,7 +102,7 @@ class Database(Registry):
             paired_units=sum(
                 row.pair.profit_units for row in self.pairs.values() if row.shard == shard
             ),
-            orders=[_read_back(row) for row in unfinished],
+            orders=[_read_back(row, claim.instrument) for row in unfinished],
             settled={
                 row.intent.client_order_id: self._settled(row.intent.client_order_id)
                 for row in unfinished
@@ -124,7 +124,7 @@ class Database(Registry):
         row = self.orders.get(name)
         if row is None or row.intent.tag.shard != claim.ownership.shard:
             return None
-        return _read_back(row), self._settled(name)
+        return _read_back(row, claim.instrument), self._settled(name)
 
     def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         plan = decision.approved.plan
@@ -146,6 +146,12 @@ class Database(Registry):
             epoch=decision.ownership.epoch,
             plan=plan,
         )
+
+    @property
+    def quiet_ms(self) -> int:
+        """Since when no order was committed, which may be on its way yet."""
+        last_ms = max((row.committed_ms for row in self.orders.values()), default=0)
+        return self._now_ms() - last_ms
 
     def own_trade_ids(self, client_order_id: ClientOrderId) -> frozenset[str]:
         return frozenset(trade_id for _, _, trade_id in self._trades_of.get(client_order_id, ()))
@@ -173,6 +179,8 @@ class Database(Registry):
                 self._put(self.ladders, (shard, changes.ladder.version), made)
                 row = replace(self.shards[shard], ladder_version=changes.ladder.version)
                 self._put(self.shards, shard, row)
+            if changes.instrument:
+                self._follow(shard, changes.instrument)
             if changes.phase:
                 row = replace(self.shards[shard], phase=changes.phase)
                 self._put(self.shards, shard, row)
@@ -248,13 +256,23 @@ class Database(Registry):
         ladders.sort(key=lambda ladder: (ladder.version == row.ladder_version, ladder.version))
         return tuple(ladders)
 
+    def _follow(self, shard: int, rules: Instrument) -> None:
+        row = self.shards[shard]
+        versions = [v for a, s, v in self.instruments if (a, s) == (row.account, row.symbol)]
+        made = replace(rules, version=max(versions) + 1)
+        self._insert(self.instruments, (row.account, row.symbol, made.version), made)
+        self._put(self.shards, shard, replace(row, instrument=made))
+
     def _intend(self, decision: Decision, place: Place) -> None:
         intent, shard = place.intent, decision.ownership.shard
         tag = intent.tag
         live_key = shard, tag.slot, tag.side
         self._insert(self._generations, (live_key, tag.generation), intent.client_order_id)
         order = Order(intent=intent, state=Intended())
-        row = OrderRow(intent=intent, order=order, committed_ms=self._now_ms())
+        made_under = self.shards[shard].instrument
+        row = OrderRow(
+            intent=intent, order=order, committed_ms=self._now_ms(), made_under=made_under
+        )
         self._insert(self.orders, intent.client_order_id, row)
         self._take_place(live_key, intent.client_order_id)
         slot_key = shard, tag.slot
@@ -309,7 +327,7 @@ class Database(Registry):
         venue_order_id = venue_order_id_of(order) or row.venue_order_id
         if venue_order_id is not None:
             self._put(self._by_venue_id, (tag.shard, venue_order_id), name)
-        filled = instrument.lots_to_quantity(order.filled_lots)
+        filled = (order.rules or instrument).lots_to_quantity(order.filled_lots)
         row = replace(
             row,
             order=replace(order, intent=row.intent),
@@ -344,6 +362,7 @@ class Database(Registry):
             raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
 
 
-def _read_back(row: OrderRow) -> Order:
+def _read_back(row: OrderRow, in_force: Instrument) -> Order:
     """A new owner asks for a cancel anew: that one was asked for is not read back."""
-    return replace(row.order, cancel_requested=False)
+    rules = None if row.made_under.has_steps_of(in_force) else row.made_under
+    return replace(row.order, cancel_requested=False, rules=rules)

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from audit import database as audited
 from domain.contracts import IncomeKind
+from domain.instrument import Instrument
 from simulation.clock import EPOCH_MS
 from simulation.tables import ShardRow, Tables
 
@@ -66,17 +67,26 @@ def _ladders(tables: Tables) -> list[audited.Ladder]:
             version=row.ladder.version,
             anchor=row.ladder.anchor,
             spacing=row.ladder.spacing.model_dump(mode="json"),
-            tick_sizes=(tables.shards[shard].instrument.tick_size,),
+            tick_sizes=tuple(each.tick_size for each in _rules_of(tables, tables.shards[shard])),
             made_ms=EPOCH_MS + row.made_ms,
         )
         for (shard, _), row in tables.ladders.items()
     ]
 
 
+def _rules_of(tables: Tables, row: ShardRow) -> list[Instrument]:
+    """All versions that the symbol has had."""
+    return [
+        instrument
+        for (account, symbol, _), instrument in tables.instruments.items()
+        if (account, symbol) == (row.account, row.symbol)
+    ]
+
+
 def _intents(tables: Tables) -> list[audited.Intent]:
     intents = []
     for name, row in tables.orders.items():
-        tag, instrument = row.intent.tag, tables.shards[row.intent.tag.shard].instrument
+        tag, instrument = row.intent.tag, row.made_under
         intents.append(
             audited.Intent(
                 client_order_id=name,
@@ -91,6 +101,7 @@ def _intents(tables: Tables) -> list[audited.Intent]:
                 reduce_only=row.intent.reduce_only,
                 status=row.order.status.value,
                 filled=instrument.lots_to_quantity(row.order.filled_lots),
+                lot_size=instrument.lot_size,
                 committed_ms=EPOCH_MS + row.committed_ms,
             )
         )

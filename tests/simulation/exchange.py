@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from random import Random
 from typing import Any, TypeVar
 
 from domain.contracts import Income, Position
 from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
-from domain.instrument import Instrument, MarketKind
+from domain.instrument import Instrument
 from domain.market import Candle, Quote
 from domain.orders import OrderReport, Trade
 from domain.plans import CommittedPlan
 from exchanges.capabilities import Call
 from exchanges.id_codecs import Base62Codec
 from exchanges.order_entry import ORDER_WAIT_MAX_S
-from exchanges.rate_budget import Admission, RateBudget, Tier
+from exchanges.rate_budget import Admission, Cost, RateBudget, Tier
 from exchanges.session import QUERY_WAIT_MAX_S
 from exchanges.venues.binance_linear import BINANCE_LINEAR
 from ext.engine import Lull
@@ -30,86 +29,40 @@ from ports.exchange import (
     NotSent,
     Outcome,
     Outcomes,
-    Refused,
     SendGuard,
     StreamLost,
     StreamRestored,
     Undetermined,
 )
 from simulation.fate import Fate
+from simulation.feeds import USUAL_WAY_S, AccountEvent, Feed, QuoteEvent, distorted
 from simulation.link import Chances, Link, NoAnswerError
-from simulation.silence import Silence
+from simulation.refusals import no_funds, refusal_of
+from simulation.silence import BANNED, TOO_MANY_REQUESTS, Silence
+from simulation.symbol import ACCOUNT
 from simulation.venue import Event, SimulatedVenue
-from simulator.errors import FuturesError, VenueError
+from simulator.errors import VenueError
 from support.fake_exchange import keeps
 
-USUAL_WAY_S = 0.02
 TIMEOUT_S = 3.0
 #: Longest time between an order's admission and its signature.
 ADMISSION_MAX_S = 1.0
 #: For how long a venue that was asked too much wants silence.
 SILENT_S = (0.5, 5.0)
+BANNED_S = (6.0, 12.0)
 #: How much more likely an accident is while a request is on its way.
 LEAVING = 8.0
-#: Longest outage of a stream; events in it are never told.
-OUTAGE_MAX_S = 6.0
 #: The venue refuses requests stamped this far ahead of its clock.
 AHEAD_MAX_MS = 1_000
 
-#: What the venues' words mean; the first that is among them.
-_REFUSALS = (
-    ("-2011", "not_found"),
-    ("immediately match", "would_cross"),
-    ("-5022", "would_cross"),
-    ("insufficient balance", "insufficient_funds"),
-    ("-2019", "insufficient_funds"),
-    ("-2027", "insufficient_funds"),
-    ("-2022", "reduce_only"),
-    ("Duplicate", "duplicate"),
-    ("-4116", "duplicate"),
-    *((code, "filter") for code in ("-1013", "-1111", "-4003", "-4014", "-4016", "-4023")),
-    *((code, "filter") for code in ("-4024", "-4164")),
-)
+#: The rules are asked for a hundred times as often as usual, and at a fraction of their price.
+COSTS = {**BINANCE_LINEAR.costs, Call.MARKETS: Cost(weight=1)}
 
 Answer = TypeVar("Answer")
-AccountEvent = Event | StreamLost | StreamRestored
-QuoteEvent = Quote | StreamLost | StreamRestored
 
 
 class ExpiredError(Exception):
     """The request's stamp is outside the window: it was refused before anything was done."""
-
-
-class _Feed:
-    """Events on their way to one process; each has a delay of its own, so they overtake."""
-
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
-        self.queue: asyncio.Queue[Event | Quote | StreamLost | StreamRestored] = asyncio.Queue()
-        self._restored_s = 0.0
-
-    def tell(
-        self,
-        event: Event | Quote,
-        *,
-        lost: float,
-        repeated: float,
-        slow: float,
-        broken: float,
-    ) -> None:
-        now_s = self._fate.loop.time()
-        if self._fate.strikes(broken) and now_s >= self._restored_s:
-            outage_s = self._fate.dice.uniform(0.1, OUTAGE_MAX_S)
-            self._restored_s = now_s + outage_s
-            self.queue.put_nowait(StreamLost("connection reset"))
-            self._fate.loop.later(outage_s, self.queue.put_nowait, StreamRestored())
-        if now_s < self._restored_s or self._fate.strikes(lost):
-            return
-        for _ in range(2 if self._fate.strikes(repeated) else 1):
-            longest_s = 3.0 if self._fate.strikes(slow) else USUAL_WAY_S
-            self._fate.loop.later(
-                self._fate.dice.uniform(0.001, longest_s), self.queue.put_nowait, event
-            )
 
 
 class MoodyAdmission(Admission):
@@ -133,7 +86,6 @@ class SimulatedExchange:
         venue: SimulatedVenue[Any],
         clock: Clock,
         capabilities: Capabilities,
-        instruments: Mapping[str, Instrument],
         *,
         silence: Silence,
         executor: str,
@@ -144,15 +96,14 @@ class SimulatedExchange:
         self._venue = venue
         self._clock = clock
         self._capabilities = capabilities
-        self._instruments = instruments
-        self._account_feed = _Feed(fate)
-        self._quote_feeds = {symbol: _Feed(fate) for symbol in instruments}
+        self._account_feed = Feed(fate)
+        self._quote_feeds = {symbol: Feed(fate) for symbol in venue.markets}
         self._rate = MoodyAdmission(fate)
         self.link = Link(fate, self._chances, usual_s=USUAL_WAY_S, timeout_s=TIMEOUT_S)
 
     @property
     def account(self) -> str:
-        return next(iter(self._instruments.values())).account
+        return ACCOUNT
 
     @property
     def capabilities(self) -> Capabilities:
@@ -180,7 +131,7 @@ class SimulatedExchange:
     def see(self, quote: Quote) -> None:
         weather = self._fate.weather()
         if self._fate.strikes(weather.quote_senseless):
-            quote = _distorted(quote, self._fate.dice)
+            quote = distorted(quote, self._fate.dice)
         self._quote_feeds[quote.symbol].tell(
             quote,
             lost=1.0 if self.link.is_cut else weather.quote_lost,
@@ -190,29 +141,35 @@ class SimulatedExchange:
         )
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
-        return await self._ask(Call.MARKETS, lambda: self._instruments)
+        def published() -> dict[str, Instrument]:
+            return {symbol: self._venue.instrument(symbol) for symbol in self._venue.markets}
+
+        return await self._ask(Call.MARKETS, published)
 
     async def submit(
         self, plan: CommittedPlan, instrument: Instrument, guard: SendGuard
     ) -> Outcomes:
-        def cancel(name: ClientOrderId) -> Coroutine[None, None, Outcome]:
-            symbol = instrument.symbol
-            return self._send(
-                Call.CANCEL, Tier.CANCEL, name, lambda: self._venue.cancel(symbol, name), guard
-            )
-
-        async with asyncio.TaskGroup() as sending:
-            cancels = [
-                sending.create_task(cancel(action.client_order_id)) for action in plan.plan.cancels
-            ]
+        cancels = await self.cancel(
+            instrument.symbol, [action.client_order_id for action in plan.plan.cancels], guard
+        )
         async with asyncio.TaskGroup() as sending:
             places = [
                 sending.create_task(self._place(plan, number, instrument, guard))
                 for number in range(len(plan.plan.places))
             ]
-        return Outcomes(
-            tuple(task.result() for task in cancels), tuple(task.result() for task in places)
-        )
+        return Outcomes(cancels, tuple(task.result() for task in places))
+
+    async def cancel(
+        self, symbol: str, client_order_ids: Sequence[ClientOrderId], guard: SendGuard
+    ) -> tuple[Outcome, ...]:
+        def request(name: ClientOrderId) -> Coroutine[None, None, Outcome]:
+            return self._send(
+                Call.CANCEL, Tier.CANCEL, name, lambda: self._venue.cancel(symbol, name), guard
+            )
+
+        async with asyncio.TaskGroup() as sending:
+            tasks = [sending.create_task(request(name)) for name in client_order_ids]
+        return tuple(task.result() for task in tasks)
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         return await self._ask(Call.OPEN_ORDERS, lambda: self._venue.open_orders(symbol))
@@ -307,7 +264,7 @@ class SimulatedExchange:
 
         def place() -> OrderReport:
             if self._fate.strikes(self._fate.weather().no_funds):
-                raise _no_funds(instrument.kind)
+                raise no_funds(instrument.kind)
             return self._venue.place(intent, instrument)
 
         tier = Tier.ENTRY if intent.tag.purpose in OPENING else Tier.REDUCE
@@ -357,16 +314,19 @@ class SimulatedExchange:
             return NotSent(str(error))
         except VenueError as error:
             self._heed(error)
-            return _refusal(error)
+            return refusal_of(error)
 
     async def _admit(self, call: Call, tier: Tier, wait_max_s: float) -> None:
-        await self._rate.admit(BINANCE_LINEAR.costs[call].of_tier(tier), wait_max_s=wait_max_s)
+        await self._rate.admit(COSTS[call].of_tier(tier), wait_max_s=wait_max_s)
         self._silence.judge(self._executor)
 
     def _check_rate(self) -> None:
         """At the venue: the address may have asked too much."""
-        if self._fate.strikes(self._fate.weather().rate_limited):
-            self._silence.begin(self._fate.dice.uniform(*SILENT_S))
+        weather = self._fate.weather()
+        if self._fate.strikes(weather.rate_limited):
+            self._silence.begin(self._fate.dice.uniform(*SILENT_S), TOO_MANY_REQUESTS)
+        if self._fate.strikes(weather.banned):
+            self._silence.begin(self._fate.dice.uniform(*BANNED_S), BANNED)
         self._silence.check()
 
     def _heed(self, error: VenueError) -> None:
@@ -379,32 +339,3 @@ class SimulatedExchange:
         expiry_ms = self._capabilities.request_expiry_ms
         if age_ms < -AHEAD_MAX_MS or (expiry_ms is not None and age_ms > expiry_ms):
             raise ExpiredError(f"stamped {age_ms} ms ago")
-
-
-def _no_funds(kind: MarketKind) -> VenueError:
-    if kind is MarketKind.LINEAR:
-        return FuturesError.MARGIN_INSUFFICIENT.error()
-    return VenueError(-2010, "Account has insufficient balance for requested action.")
-
-
-def _refusal(error: VenueError) -> Outcome:
-    if error.code == -1003:
-        return NotSent(error.message)
-    said = f"{error.code} {error.message}"
-    reason = next((reason for words, reason in _REFUSALS if words in said), "other")
-    return Refused(reason, error.message)
-
-
-def _distorted(quote: Quote, dice: Random) -> Quote:
-    """A quote as broken as venues send them: empty, one-sided, crossed or no number."""
-    bid, ask = dice.choice(
-        (
-            (None, None),
-            (quote.bid, None),
-            (None, quote.ask),
-            (quote.ask, quote.bid),
-            (Decimal("NaN"), quote.ask),
-            (Decimal(0), quote.ask),
-        )
-    )
-    return Quote(symbol=quote.symbol, bid=bid, ask=ask, exchange_ms=quote.exchange_ms)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from domain.instrument import Instrument
 from ports.exchange import Capabilities
 from simulation.clock import VirtualClock
 from simulation.database import Database
@@ -36,7 +35,7 @@ class Site:
     is_calm: Callable[[], bool]
     database: Database
     venue: SimulatedVenue[Any]
-    instruments: Mapping[str, Instrument]
+    capacity: int
     keeps_books: bool
     silence: Silence
     fail: Callable[[str], None]
@@ -49,25 +48,44 @@ class Machine:
 
     def __init__(self, name: str, host: str, site: Site) -> None:
         self.node: Node | None = None
-        self._name = name
+        self.name = name
         self._host = host
         self._site = site
+        self.is_off = False
         self._starts = 0
+        #: How far the machine's clock jumped.
+        self._jump_ms = 0
+
+    @property
+    def capacity(self) -> int:
+        """Of its nodes."""
+        return self._site.capacity
+
+    def switch_off(self) -> None:
+        """For good."""
+        self.is_off = True
+        if self.node is not None:
+            self.node.process.kill()
 
     def boot(self) -> None:
         """Start the next incarnation of the node."""
         site = self._site
+        if self.is_off:
+            return
         self._starts += 1
-        executor = f"{self._name}.{self._starts}"
+        executor = f"{self.name}.{self._starts}"
         process = Process(site.loop, executor)
         fate = self._fate_of(process)
         longest_ms = CAPABILITIES.clock_skew_ms
-        clock = VirtualClock(site.loop, fate.dice.randint(-longest_ms, longest_ms) // 2)
+        skew_ms = fate.dice.randint(-longest_ms, longest_ms) // 2
+        clock = VirtualClock(site.loop, lambda: skew_ms + self._jump_ms)
         self.node = Node(
             NodePorts(
                 process=process,
                 executor=executor,
+                name=self.name,
                 host=self._host,
+                capacity=site.capacity,
                 database=site.database,
                 store=SimulatedStore(fate, site.database, executor),
                 exchange=SimulatedExchange(
@@ -75,7 +93,6 @@ class Machine:
                     site.venue,
                     clock,
                     CAPABILITIES,
-                    site.instruments,
                     silence=site.silence,
                     executor=executor,
                 ),
@@ -115,16 +132,33 @@ class Machine:
         if self.node is not None:
             self._site.trace.note(f"{self.node.process.name} loses the exchange")
             self.node.exchange.link.is_cut = True
-            self._site.loop.later(lasts_s, self.mend)
+            self._site.loop.later(lasts_s, self._reconnect)
 
     def lose_store(self, lasts_s: float) -> None:
         if self.node is not None:
             self._site.trace.note(f"{self.node.process.name} loses the store")
             self.node.store.link.is_cut = True
-            self._site.loop.later(lasts_s, self.mend)
+            self._site.loop.later(lasts_s, self._reconnect)
+
+    @property
+    def is_clock_right(self) -> bool:
+        return not self._jump_ms
+
+    def jump_clock(self, by_ms: int, lasts_s: float) -> None:
+        """As by a bad step of its time service, and back again."""
+        self._site.trace.note(f"the clock of {self.name} jumps by {by_ms} ms")
+        self._jump_ms = by_ms
+        self._site.loop.later(lasts_s, self._set_clock)
+
+    def _set_clock(self) -> None:
+        self._jump_ms = 0
 
     def mend(self) -> None:
-        """Nothing is cut any more."""
+        """Nothing is cut any more, and the clock is right."""
+        self._set_clock()
+        self._reconnect()
+
+    def _reconnect(self) -> None:
         if self.node is not None:
             self.node.store.link.is_cut = self.node.exchange.link.is_cut = False
 

@@ -1,27 +1,53 @@
-"""The rows of the nodes, behind a connection that breaks: what `Membership` beats against."""
+"""The rows of the nodes and the workflows, behind a connection that breaks.
+
+What production's `Membership` beats against, and what its `Watchdog` reads and mends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
+from domain.errors import StoreUnavailable
+from orchestrator.workflows import EXECUTE_PLAN, RUN_SHARD
+from simulation.registry import Registry
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow
-from store.nodes import Beat, ExecutorId, Member, Process
+from store.engine import TRANSACTION_TIMEOUT_S
+from store.nodes import Beat, ExecutorId, Member, Placed, Process
 
 
 class SimulatedNodes:
-    """Stands for `store.nodes.Nodes`, as far as a node keeps its own row."""
+    """Stands for `store.nodes.Nodes`; implements `orchestrator.takeover.NodeRows`.
 
-    def __init__(self, store: SimulatedStore, host: str) -> None:
+    Parameters
+    ----------
+    has_ended : callable
+        Whether the process of an executor is dead, whose locks the server takes back at once.
+    """
+
+    def __init__(
+        self,
+        store: SimulatedStore,
+        executor: str,
+        host: str,
+        has_ended: Callable[[str], bool],
+        note: Callable[[str], None],
+    ) -> None:
         self._store = store
         self._database = store.database
+        self._executor = executor
         self._host = host
+        self._has_ended = has_ended
+        self._note = note
 
     async def join(
         self, executor_id: ExecutorId, name: str, process: Process, capacity: int
     ) -> None:
-        await self._store.ask(lambda: self._database.join(executor_id, self._host))
+        await self._store.ask(
+            lambda: self._database.join(executor_id, self._host, name=name, capacity=capacity)
+        )
 
     async def beat(
         self,
@@ -32,26 +58,113 @@ class SimulatedNodes:
         told_pause_s: float,
     ) -> Beat | None:
         def beat() -> Beat | None:
-            if not self._database.beat(executor_id, told_pause_ms=int(told_pause_s * 1000)):
+            if not self._database.beat(
+                executor_id,
+                reaches_exchange=reaches_exchange,
+                told_pause_ms=int(told_pause_s * 1000),
+            ):
                 return None
-            members = [_member(row) for row in self._database.nodes.values()]
-            return Beat(members=members, paused_for_s=self._database.paused_for_ms / 1000)
+            return Beat(members=self._members(), paused_for_s=self._database.paused_for_ms / 1000)
 
         return await self._store.ask(beat)
 
     async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
-        for executor_id in executor_ids:
-            await self._store.ask(partial(self._database.leave, executor_id))
+        def remove() -> None:
+            for executor_id in executor_ids:
+                self._note(f"{self._executor} removes {executor_id}")
+                self._database.leave(executor_id)
+
+        await self._store.ask(remove)
+
+    async def members(self) -> Sequence[Member]:
+        return await self._store.ask(self._members)
+
+    async def drain(self, executor_id: str, *, is_draining: bool) -> None:
+        await self._store.ask(lambda: self._database.drain(executor_id, is_draining=is_draining))
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[bool]:
+        """One transaction around the round, as long as any."""
+        try:
+            async with asyncio.timeout(TRANSACTION_TIMEOUT_S):
+                is_mine = await self._store.ask(
+                    lambda: self._database.lock_round(self._executor, self._has_ended)
+                )
+                try:
+                    yield is_mine
+                finally:
+                    if is_mine:
+                        await self._store.ask(lambda: self._database.unlock_round(self._executor))
+        except TimeoutError as error:
+            raise StoreUnavailable("the round took too long") from error
+
+    async def placed(self) -> Sequence[Placed]:
+        return await self._store.ask(self._database.placed)
+
+    async def place(self, homes: Mapping[int, ExecutorId]) -> None:
+        def place() -> None:
+            for shard, home in homes.items():
+                self._note(f"{self._executor} places {shard} on {home}")
+            self._database.place(homes)
+
+        await self._store.ask(place)
+
+    def _members(self) -> list[Member]:
+        rows = self._database.nodes.values()
+        return [member_of(self._database, row) for row in rows]
 
 
-def _member(row: NodeRow) -> Member:
-    """Of other processes nothing is known but that they are on a host of their own."""
+class SimulatedWork:
+    """Stands for `orchestrator.durable_work.DurableWork`: symbols' and plans' workflows."""
+
+    def __init__(self, store: SimulatedStore, executor: str, note: Callable[[str], None]) -> None:
+        self._store = store
+        self._database = store.database
+        self._executor = executor
+        self._note = note
+
+    async def stranded(
+        self, names: Sequence[str], *, of: ExecutorId | None = None
+    ) -> Mapping[str, str]:
+        def stranded() -> dict[str, str]:
+            if of is not None:
+                return dict.fromkeys(self._database.pending(of), RUN_SHARD)
+            return dict.fromkeys(self._database.stale_plans(), EXECUTE_PLAN)
+
+        return await self._store.ask(stranded)
+
+    async def cancel(self, workflow_ids: Sequence[str]) -> None:
+        await self._store.ask(lambda: self._database.cancel_plans(workflow_ids))
+
+    async def resume(self, workflow_ids: Sequence[str], queue: str) -> None:
+        def resume() -> None:
+            self._note(f"{self._executor} resumes {' '.join(workflow_ids)} on {queue}")
+            self._database.resume(workflow_ids, queue)
+
+        await self._store.ask(resume)
+
+    async def queues(self, prefix: str) -> Sequence[str]:
+        return await self._store.ask(
+            lambda: [queue for queue in self._database.queues if queue.startswith(prefix)]
+        )
+
+    async def drop_queue(self, queue: str) -> None:
+        await self._store.ask(lambda: self._database.queues.pop(queue, None))
+
+    async def run_orphans_again(self) -> None:
+        await self._store.ask(self._database.run_orphans_again)
+
+
+def member_of(registry: Registry, row: NodeRow) -> Member:
+    """A row as all nodes read it; its boot id tells the simulation whose process it is."""
+    now_ms = registry.now_ms()
+    exchange_ms = row.exchange_ms
     return Member(
         executor_id=ExecutorId(row.executor),
-        name=row.executor,
-        process=Process(host=row.executor, boot_id="", pid=0, pid_started=0),
-        silent_s=0.0,
-        capacity=1,
-        is_draining=False,
-        exchange_lost_s=0.0,
+        name=row.name,
+        process=Process(host=row.host, boot_id=row.executor, pid=0, pid_started=0),
+        silent_s=(now_ms - row.heartbeat_ms) / 1000,
+        capacity=row.capacity,
+        is_draining=row.is_draining,
+        exchange_lost_s=None if exchange_ms is None else (row.heartbeat_ms - exchange_ms) / 1000,
     )

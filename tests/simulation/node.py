@@ -1,12 +1,14 @@
 """One incarnation of a node: production's shard, executor, mailbox and lease in one process.
 
-It stands for `orchestrator/node.py`, `takeover.py` and DBOS: workflows wait in the database, are
-taken by a node, and handed on when it dies. `Membership` is production's.
+It stands for `orchestrator/node.py` and DBOS: workflows wait in the database, are taken by a node
+from its queue, and stay pending when they are cancelled. `Membership`, `Watchdog` and
+`TradingRules` are production's.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,17 +19,22 @@ from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.membership import Membership
+from orchestrator.takeover import Watchdog
+from orchestrator.trading_rules import TradingRules
+from orchestrator.workflows import queue_of
 from ports.clock import Clock
-from ports.exchange import WalletMoved
+from ports.exchange import StreamLost, StreamRestored, WalletMoved
 from ports.failpoints import Failpoint
+from ports.store import Status
 from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process
-from simulation.members import SimulatedNodes
+from simulation.members import SimulatedNodes, SimulatedWork
 from simulation.store import SimulatedStore
-from simulation.tables import NodeRow, ShardRow
+from simulation.tables import ShardRow
 from store.nodes import ExecutorId, Nodes
+from store.nodes import Process as ProcessRow
 from store.wallets import Wallets
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
 from symbol_manager.lease import Lease
@@ -37,11 +44,14 @@ from symbol_manager.tenure import ShardPorts, ShardSettings
 
 LEASE_MS = 2_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
-DEAD_AFTER_MS = 3_500
+DEAD_AFTER_S = 3.5
 HEARTBEAT_S = 0.5
 WATCHDOG_S = 1.0
 WISHES_S = 0.5
-QUEUE_S = 1.0
+QUEUE_S = 0.5
+CLAIM_AGAIN_S = 0.25
+#: How often the venue's rules are asked for without a reason.
+RULES_EVERY_S = 10.0
 RETRY_S = 0.5
 STOP_WAIT_S = 20.0
 #: Longest time between a plan's commit and its start.
@@ -66,7 +76,10 @@ class NodePorts:
 
     process: Process
     executor: str
+    #: The node's, whichever of its processes it is.
+    name: str
     host: str
+    capacity: int
     database: Database
     store: SimulatedStore
     exchange: SimulatedExchange
@@ -87,21 +100,38 @@ class Node:
         self.exchange = ports.exchange
         self.store = ports.store
         self._ports = ports
+        self._me = ExecutorId(ports.executor)
+        self._queue = queue_of(ports.executor)
         self._lease = Lease(ports.clock, LEASE_MS)
+        note = ports.fate.trace.note
+        self._nodes = SimulatedNodes(ports.store, ports.executor, ports.host, ports.has_ended, note)
         self._membership = Membership(
-            cast("Nodes", SimulatedNodes(ports.store, ports.host)),
-            ExecutorId(ports.executor),
-            ports.clock,
-            self._lease,
-            ports.exchange,
+            cast("Nodes", self._nodes), self._me, ports.clock, self._lease, ports.exchange
         )
-        self._executor = PlanExecutor(ports.exchange, ports.store, self._lease, no_failpoints)
+        self._watchdog = Watchdog(
+            self._nodes,
+            SimulatedWork(ports.store, ports.executor, note),
+            self._me,
+            self._is_gone,
+            DEAD_AFTER_S,
+        )
+        self._rules = TradingRules(
+            ports.exchange, RULES_EVERY_S, lambda: list(self._shards.values())
+        )
+        self._executor = PlanExecutor(
+            ports.exchange, ports.store, self._lease, no_failpoints, self._rules.doubt
+        )
         self._bookkeeper = Bookkeeper(
             ports.exchange, cast("Wallets", ports.store), SETTINGS.reconcile_every_ms / 1000
         )
         self._shards: dict[int, Shard] = {}
-        #: Workflows that were started here, with their turns.
-        self._taken: set[tuple[int, int]] = set()
+        #: Those of them that are to end here and go on elsewhere.
+        self._leaving: set[int] = set()
+        #: Workflows at work here.
+        self._busy: Counter[str] = Counter()
+        self._account_is_up = False
+        self._quotes_flow = True
+        self._has_news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._cancels_on_stop = False
@@ -109,29 +139,37 @@ class Node:
     async def main(self) -> None:
         while True:
             try:
-                await self._membership.join(self._ports.executor, capacity=1)
+                await self._membership.join(self._ports.name, self._ports.capacity)
                 break
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_S)
+        queues = self._ports.database.queues
+        await self._until_answered(lambda: queues.update({self._queue: None}))
         for work in (
             self._keep_lease,
-            partial(self._every, WATCHDOG_S, self._watch),
+            self._watch_over,
             partial(self._every, WISHES_S, self._read_wishes),
             partial(self._every, QUEUE_S, self._take_workflows),
+            self._rules.keep,
             self._watch_account,
         ):
             self._spawn(work)
         if self._ports.keeps_books:
             self._spawn(self._bookkeeper.keep)
         await self._stopping.wait()
-        await self._leave()
+        await self._stop()
+        await self._membership.leave()
 
     def ask_to_stop(self, *, cancel_orders: bool) -> None:
         """End as after SIGTERM."""
         self._cancels_on_stop = cancel_orders
         self._stopping.set()
 
-    async def _leave(self) -> None:
+    async def _stop(self) -> None:
+        if not self._lease.is_held:
+            return
+        with suppress(StoreUnavailable):
+            await self._nodes.drain(self._me, is_draining=True)
         shards = list(self._shards.values())
         for shard in shards:
             shard.stop(cancel_orders=self._cancels_on_stop)
@@ -139,7 +177,8 @@ class Node:
             async with asyncio.timeout(STOP_WAIT_S):
                 for shard in shards:
                     await shard.ended.wait()
-        await self._membership.leave()
+        with suppress(StoreUnavailable):  # then the others find out by themselves
+            await self._watchdog.make_rounds(trusts_silence=False)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -152,37 +191,71 @@ class Node:
 
     async def _keep_lease(self) -> None:
         with suppress(OwnershipLost):
-            await self._membership.keep(HEARTBEAT_S, lambda: True)
+            await self._membership.keep(HEARTBEAT_S, self._reaches_exchange)
         self._ports.process.kill()
+
+    def _reaches_exchange(self) -> bool:
+        now_ms = self._ports.clock.now_ms()
+        quotes = [shard.mailbox.latest_quote for shard in self._shards.values()]
+        ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
+        if ages_ms:  # without symbols the last word stands
+            self._quotes_flow = min(ages_ms) <= SETTINGS.stale_after_ms
+        return self._account_is_up and self._quotes_flow
+
+    def _is_gone(self, process: ProcessRow) -> bool:
+        return process.host == self._ports.host and self._ports.has_ended(process.boot_id)
+
+    async def _watch_over(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                await self._watch()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCHDOG_S):
+                    await self._has_news.wait()
+            self._has_news.clear()
 
     async def _watch(self) -> None:
         if self._stopping.is_set():
             return
-        ports = self._ports
+        is_steady = self._membership.was_steady_for(DEAD_AFTER_S)
+        await self._release_ended()
+        await self._watchdog.make_rounds(trusts_silence=is_steady)
+        await self._watchdog.restart_idle(self._busy)
 
-        def is_dead(node: NodeRow) -> bool:
-            silent_ms = ports.clock.boot_ms() - node.heartbeat_ms
-            known = node.host == ports.host and ports.has_ended(node.executor)
-            return node.executor != ports.executor and (known or silent_ms > DEAD_AFTER_MS)
-
-        await self._transact(lambda: ports.database.take_over(is_dead))
+    async def _release_ended(self) -> None:
+        """Let go of what ended here while the store did not answer."""
+        database = self._ports.database
+        for row in await self._transact(lambda: list(database.shards.values())):
+            if row.owner == self._me and row.shard not in self._shards:
+                await self._transact(partial(database.release, row.shard, self._me))
 
     async def _take_workflows(self) -> None:
-        if self._stopping.is_set():
-            return
-        database, executor = self._ports.database, self._ports.executor
-        for row in await self._transact(lambda: database.dequeue(executor)):
-            if (row.shard, row.turn) not in self._taken:
-                self._taken.add((row.shard, row.turn))
-                self._spawn(partial(self._run_shard, row))
+        database = self._ports.database
+        for row in await self._transact(lambda: database.dequeue(self._queue, self._me)):
+            self._spawn(partial(self._run_workflow, row))
 
-    async def _run_shard(self, row: ShardRow) -> None:
-        ports = self._ports
-        wishes = await self._until_answered(lambda: self._wishes_of(row.shard))
-        if row.shard in self._shards:
+    async def _run_workflow(self, row: ShardRow) -> None:
+        """As DBOS does: what is cancelled stays pending."""
+        self._busy[row.workflow_id] += 1
+        try:
+            await self._run_shard(row.shard)
+        except asyncio.CancelledError:
             return
+        finally:
+            self._busy[row.workflow_id] -= 1
+            self._busy += Counter()  # which drops what is at zero
+        await self._until_answered(lambda: self._ports.database.finish(row.shard, self._me))
+
+    async def _run_shard(self, number: int) -> None:
+        ports = self._ports
+        row = await self._row(number)
+        wishes = await self._until_answered(lambda: self._wishes_of(number))
+        if row.status is Status.REMOVED:
+            return
+        if self._stopping.is_set() or number in self._shards:
+            raise asyncio.CancelledError
         runner = Shard(
-            shard=row.shard,
+            shard=number,
             symbol=row.symbol,
             workflow_id=row.workflow_id,
             mailbox=Mailbox(wishes),
@@ -196,18 +269,42 @@ class Node:
             ),
             settings=SETTINGS,
         )
-        self._shards[row.shard] = runner
+        self._shards[number] = runner
+        self._rules.doubt()
         try:
-            await runner.run()
-        except (OwnershipLost, asyncio.CancelledError):
-            return
+            await self._run_here(runner)
         finally:
-            del self._shards[row.shard]
+            with suppress(StoreUnavailable):  # a later round releases it then
+                await self._transact(lambda: ports.database.release(number, self._me))
+            del self._shards[number]
+            self._leaving.discard(number)
             runner.ended.set()
-        await self._until_answered(lambda: ports.database.finish(row.shard, ports.executor))
+            self._has_news.set()
+
+    async def _run_here(self, runner: Shard) -> None:
+        """Run a shard for as long as this is its place; its owner before may not be done yet."""
+        while True:
+            try:
+                await runner.run()
+            except OwnershipLost:
+                row = await self._row(runner.shard)
+            else:
+                return
+            is_leaving = self._stopping.is_set() or runner.shard in self._leaving
+            if is_leaving or row.placed_on != self._me:
+                raise asyncio.CancelledError
+            await asyncio.sleep(CLAIM_AGAIN_S)
 
     async def _run_plan(self, plan: PlanRecord) -> object:
         """As DBOS would: maybe later, maybe once more after it is done, maybe not to its end."""
+        plans, name = self._ports.database.plans, str(plan["decision_id"])
+        plans[name] = self._me
+        try:
+            return await self._run_plan_at_once(plan)
+        finally:
+            plans.pop(name, None)
+
+    async def _run_plan_at_once(self, plan: PlanRecord) -> object:
         fate = self._ports.fate
         if fate.strikes(fate.weather().plan_broken):
             await asyncio.sleep(fate.dice.uniform(0.0, PLAN_BREAKS_MAX_S))
@@ -226,18 +323,32 @@ class Node:
         return Wishes(database.shards[shard].desired, database.is_killed)
 
     async def _read_wishes(self) -> None:
-        def read() -> dict[int, Wishes]:
-            return {number: self._wishes_of(number) for number in self._ports.database.shards}
+        def read() -> list[tuple[ShardRow, Wishes]]:
+            rows = self._ports.database.shards.values()
+            return [(row, self._wishes_of(row.shard)) for row in rows]
 
-        wishes = await self._transact(read)
-        for number, shard in self._shards.items():
-            shard.mailbox.put_wishes(wishes[number])
+        for row, wishes in await self._transact(read):
+            runner = self._shards.get(row.shard)
+            if runner is None:
+                continue
+            runner.mailbox.put_wishes(wishes)
+            is_elsewhere = row.placed_on not in {None, self._me}
+            if is_elsewhere and not self._stopping.is_set():  # a stop may have to cancel first
+                self._leaving.add(row.shard)
+                runner.stop(cancel_orders=False)
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():
-            if isinstance(event, WalletMoved):
-                self._bookkeeper.ask_now()
-                continue
+            match event:
+                case StreamRestored():
+                    self._account_is_up = self._quotes_flow = True
+                case StreamLost():
+                    self._account_is_up = False
+                case WalletMoved():
+                    self._bookkeeper.ask_now()
+                    continue
+                case _:
+                    pass  # of one symbol's orders
             for shard in self._shards.values():
                 is_of_another = isinstance(event, OrderReport | Trade) and (
                     event.symbol != shard.symbol
@@ -250,6 +361,9 @@ class Node:
             with suppress(StoreUnavailable):  # the next round does what this one did not
                 await act()
             await asyncio.sleep(period_s)
+
+    async def _row(self, shard: int) -> ShardRow:
+        return await self._until_answered(lambda: self._ports.database.shards[shard])
 
     async def _transact(self, act: Callable[[], Answer]) -> Answer:
         return await self._ports.store.ask(act)

@@ -19,7 +19,6 @@ from domain.ids import ClientOrderId, DecisionId, OrderTag, Purpose, SlotId
 from domain.orders import Absent, Trade
 from domain.plans import Place
 from exchanges.id_codecs import Base62Codec
-from exchanges.rate_budget import Admission
 from grid.desired import Stance
 from grid.grid import Desired
 from grid.role import Role
@@ -28,6 +27,8 @@ from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
 from simulation.database import Database
 from simulation.planted_contracts import CONTRACT_BUGS
+from simulation.planted_nodes import NODE_BUGS
+from simulation.planted_venue import VENUE_BUGS
 from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
@@ -259,42 +260,31 @@ def dust_forgotten() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def silence_ignored() -> Iterator[None]:
-    """A node that was told to keep quiet goes on asking."""
-    with patch.object(Admission, "pause", lambda self, retry_after_s: None):
-        yield
-
-
-@contextmanager
-def silence_kept_to_oneself() -> Iterator[None]:
-    """What the venue told one node the others do not heed."""
-    with patch.object(Admission, "pause_with", lambda self, seconds: None):
-        yield
-
-
-BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
-    bug.__name__: bug
-    for bug in (
-        random_client_ids,
-        timeout_taken_for_failure,
-        late_fill_dropped,
-        epoch_not_checked,
-        lost_cancel_forgotten,
-        anchor_moved_at_start,
-        lease_not_checked,
-        absence_believed_at_once,
-        kill_switch_ignored,
-        balance_booked_twice,
-        phase_not_awaited,
-        short_exit_too_large,
-        ladder_made_anew_while_held,
-        cut_off_plan_sent_again,
-        removed_before_all_is_closed,
-        range_not_restored,
-        stale_price_accepted,
-        dust_forgotten,
-        silence_ignored,
-        silence_kept_to_oneself,
-    )
-} | CONTRACT_BUGS
+BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = (
+    {
+        bug.__name__: bug
+        for bug in (
+            random_client_ids,
+            timeout_taken_for_failure,
+            late_fill_dropped,
+            epoch_not_checked,
+            lost_cancel_forgotten,
+            anchor_moved_at_start,
+            lease_not_checked,
+            absence_believed_at_once,
+            kill_switch_ignored,
+            balance_booked_twice,
+            phase_not_awaited,
+            short_exit_too_large,
+            ladder_made_anew_while_held,
+            cut_off_plan_sent_again,
+            removed_before_all_is_closed,
+            range_not_restored,
+            stale_price_accepted,
+            dust_forgotten,
+        )
+    }
+    | CONTRACT_BUGS
+    | NODE_BUGS
+    | VENUE_BUGS
+)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from grid.ladder import LadderVersion
+from orchestrator.workflows import SHARDS_QUEUE
 from ports.store import Desired, Status
 from simulation.tables import LadderRow, NodeRow, OpeningRow, Progress, ShardRow, Tables
+from store.engine import TRANSACTION_TIMEOUT_S
+from store.nodes import ExecutorId, Placed
+
+#: How long the server waits for a client that holds a lock and says nothing.
+ROUND_MAX_MS = int(TRANSACTION_TIMEOUT_S * 1000)
 
 
 class Registry(Tables):
@@ -22,6 +28,9 @@ class Registry(Tables):
         income_ms: int = 0,
     ) -> None:
         with self._transaction():
+            instrument = row.instrument
+            rules_key = row.account, row.symbol, instrument.version
+            self._insert(self.instruments, rules_key, instrument)
             self._insert(self.shards, row.shard, row)
             self._insert(
                 self.ladders, (row.shard, ladder.version), LadderRow(ladder, row.created_ms)
@@ -29,19 +38,26 @@ class Registry(Tables):
             for asset, amount in balances.items():
                 self._put(self.openings, asset, OpeningRow(amount, income_ms))
 
-    def join(self, executor: str, host: str) -> None:
-        node = NodeRow(executor=executor, host=host, heartbeat_ms=self._now_ms())
-        self.nodes[executor] = node
+    def join(self, executor: str, host: str, *, name: str = "", capacity: int = 1) -> None:
+        self.nodes[executor] = NodeRow(
+            executor=executor,
+            name=name or executor,
+            host=host,
+            capacity=capacity,
+            heartbeat_ms=self._now_ms(),
+        )
 
     def leave(self, executor: str) -> None:
         self.nodes.pop(executor, None)
 
-    def beat(self, executor: str, *, told_pause_ms: int = 0) -> bool:
+    def beat(self, executor: str, *, reaches_exchange: bool, told_pause_ms: int = 0) -> bool:
         """Whether the node's row is still there; a silence it was told of is for all."""
         row = self.nodes.get(executor)
         if row is None:
             return False
-        self.nodes[executor] = replace(row, heartbeat_ms=self._now_ms())
+        now_ms = self._now_ms()
+        exchange_ms = now_ms if reaches_exchange else row.exchange_ms
+        self.nodes[executor] = replace(row, heartbeat_ms=now_ms, exchange_ms=exchange_ms)
         if told_pause_ms > self.paused_for_ms:
             self.pauses.append((self._now_ms(), self._now_ms() + told_pause_ms))
         return True
@@ -55,35 +71,99 @@ class Registry(Tables):
         if row.desired is not Desired.REMOVED and row.status is not Status.REMOVED:
             self.shards[shard] = replace(row, desired=desired)
 
-    def dequeue(self, executor: str) -> list[ShardRow]:
-        """Take the workflows that wait; all that the executor has taken."""
-        for row in list(self.shards.values()):
-            if row.progress is Progress.ENQUEUED and executor in self.nodes:
-                taken = replace(row, progress=Progress.PENDING, executor=executor)
-                self.shards[row.shard] = taken
+    def pin(self, shard: int, name: str | None) -> None:
+        self.shards[shard] = replace(self.shards[shard], pinned_to=name)
+
+    def drain(self, name: str, *, is_draining: bool) -> None:
+        """Of all nodes of that name, or of one executor."""
+        for executor, row in self.nodes.items():
+            if name in {row.name, executor}:
+                self.nodes[executor] = replace(row, is_draining=is_draining)
+
+    def lock_round(self, executor: str, has_ended: Callable[[str], bool]) -> bool:
+        """Whether nobody else is at it whose connection the server still waits for."""
+        if self.round is not None:
+            holder, until_ms = self.round
+            if not has_ended(holder) and self._now_ms() < until_ms:
+                return False
+        self.round = executor, self._now_ms() + ROUND_MAX_MS
+        return True
+
+    def unlock_round(self, executor: str) -> None:
+        if self.round is not None and self.round[0] == executor:
+            self.round = None
+
+    def placed(self) -> list[Placed]:
+        """Every symbol that a workflow runs or will run."""
         return [
-            row
+            Placed(
+                shard=row.shard,
+                placed_on=_id(row.placed_on),
+                pinned_to=row.pinned_to,
+                owner=_id(row.owner),
+                workflow_id=row.workflow_id,
+                queue=row.queue if row.progress is Progress.ENQUEUED else None,
+                executor_id=_id(row.executor),
+            )
             for row in self.shards.values()
-            if (row.progress, row.executor) == (Progress.PENDING, executor)
+            if row.status is not Status.REMOVED and row.progress is not Progress.DONE
         ]
+
+    def place(self, homes: Mapping[int, str]) -> None:
+        for shard, home in homes.items():
+            self.shards[shard] = replace(self.shards[shard], placed_on=home)
+
+    def release(self, shard: int, executor: str) -> None:
+        """Let another node claim a shard of which nothing runs any more."""
+        if self.shards[shard].owner == executor:
+            self.shards[shard] = replace(self.shards[shard], owner=None)
+
+    # The workflows, as DBOS keeps them.
+
+    def dequeue(self, queue: str, executor: str) -> list[ShardRow]:
+        """Take the workflows that wait on a queue, if it is registered."""
+        taken = [
+            replace(row, progress=Progress.PENDING, executor=executor)
+            for row in self.shards.values()
+            if (row.progress, row.queue) == (Progress.ENQUEUED, queue) and queue in self.queues
+        ]
+        self.shards |= {row.shard: row for row in taken}
+        return taken
 
     def finish(self, shard: int, executor: str) -> None:
         row = self.shards[shard]
         if row.executor == executor:
             self.shards[shard] = replace(row, progress=Progress.DONE)
 
-    def take_over(self, dead: Callable[[NodeRow], bool]) -> list[str]:
-        """Enqueue what dead nodes ran, then delete their rows; the symbols that go on."""
-        gone = {name for name, node in self.nodes.items() if dead(node)}
-        handed = []
+    def resume(self, workflow_ids: Sequence[str], queue: str) -> None:
+        """Put on a queue what has not ended, whoever may be at it."""
         for row in list(self.shards.values()):
-            if row.progress is Progress.PENDING and (
-                row.executor in gone or row.executor not in self.nodes
-            ):
-                self.shards[row.shard] = replace(
-                    row, progress=Progress.ENQUEUED, executor=None, turn=row.turn + 1
-                )
-                handed.append(row.symbol)
-        for name in gone:
-            del self.nodes[name]
-        return handed
+            if row.workflow_id in workflow_ids and row.progress is not Progress.DONE:
+                enqueued = replace(row, progress=Progress.ENQUEUED, queue=queue)
+                self.shards[row.shard] = enqueued
+
+    def pending(self, executor: str) -> list[str]:
+        """Workflows of symbols that an executor took."""
+        return [
+            row.workflow_id
+            for row in self.shards.values()
+            if (row.progress, row.executor) == (Progress.PENDING, executor)
+        ]
+
+    def stale_plans(self) -> list[str]:
+        """Workflows of plans whose executor is no node."""
+        return [name for name, executor in self.plans.items() if executor not in self.nodes]
+
+    def cancel_plans(self, workflow_ids: Sequence[str]) -> None:
+        for name in workflow_ids:
+            self.plans.pop(name, None)
+
+    def run_orphans_again(self) -> None:
+        for row in list(self.shards.values()):
+            if row.status is not Status.REMOVED and row.progress is Progress.DONE:
+                again = replace(row, progress=Progress.ENQUEUED, queue=SHARDS_QUEUE)
+                self.shards[row.shard] = again
+
+
+def _id(executor: str | None) -> ExecutorId | None:
+    return None if executor is None else ExecutorId(executor)

@@ -10,6 +10,7 @@ from simulation.loop import VirtualLoop
 from simulator.errors import VenueError
 
 TOO_MANY_REQUESTS = 429
+BANNED = 418
 
 
 class Silence:
@@ -23,19 +24,26 @@ class Silence:
         self._fail = fail
         self._lease_ms = lease_ms
         self._until_s = 0.0
+        self._status = TOO_MANY_REQUESTS
         #: Until when each process was told to keep quiet.
         self._told_s: dict[str, float] = {}
 
-    def begin(self, lasts_s: float) -> None:
-        """The account asked too much."""
-        self._until_s = self._loop.time() + lasts_s
+    def begin(self, lasts_s: float, status: int) -> None:
+        """The account asked too much; a ban is not shortened by a mere refusal."""
+        until_s = self._loop.time() + lasts_s
+        if until_s > self._until_s:
+            self._until_s, self._status = until_s, status
 
     def check(self) -> None:
         """Raise the venue's refusal of a request that arrives meanwhile."""
         left_s = self._until_s - self._loop.time()
         if left_s > 0:
+            what = "banned" if self._status == BANNED else "limited"
             raise VenueError(
-                -1003, "Too many requests.", status=TOO_MANY_REQUESTS, retry_after_s=ceil(left_s)
+                -1003,
+                f"Way too much request weight used; IP {what}.",
+                status=self._status,
+                retry_after_s=ceil(left_s),
             )
 
     def tell(self, executor: str, error: VenueError) -> float:

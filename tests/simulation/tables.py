@@ -17,6 +17,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase
 from grid.slots import Pair, Slot
 from grid.spec import GridSpec
+from orchestrator.workflows import SHARDS_QUEUE
 from ports.store import Decision, Desired, Fill, Finding, Status
 
 Key = TypeVar("Key")
@@ -40,8 +41,13 @@ class Progress(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRow:
     executor: str
+    name: str
     host: str
+    capacity: int
     heartbeat_ms: int
+    #: When a heartbeat last came from a process that reaches the exchange.
+    exchange_ms: int | None = None
+    is_draining: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +73,12 @@ class ShardRow:
     #: Its workflow.
     workflow_id: str
     progress: Progress = Progress.ENQUEUED
+    queue: str = SHARDS_QUEUE
+    #: Who took it last.
     executor: str | None = None
-    #: How often it was enqueued.
-    turn: int = 0
+    placed_on: str | None = None
+    #: Name of the node an operator chose.
+    pinned_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,8 @@ class OrderRow:
     intent: Intent
     order: Order
     committed_ms: int
+    #: The rules whose ticks and lots it counts in.
+    made_under: Instrument
     venue_order_id: VenueOrderId | None = None
     is_settled: bool = False
 
@@ -117,13 +128,21 @@ class Tables:
     """Rows by their primary keys, and the indices that hold their constraints."""
 
     def __init__(self, now_ms: Callable[[], int], *, nonce: int) -> None:
-        self._now_ms = now_ms
+        self.now_ms = self._now_ms = now_ms
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self.nonce = nonce
         self.is_killed = False
         #: When each silence was made known to all nodes, and until when it lasts.
         self.pauses: list[tuple[int, int]] = []
         self.nodes: dict[str, NodeRow] = {}
+        #: Queues that are registered.
+        self.queues: dict[str, None] = {}
+        #: Pending workflows of plans, and who runs each.
+        self.plans: dict[str, str] = {}
+        #: Who makes the watchdog's round, and until when the server waits for its end.
+        self.round: tuple[str, int] | None = None
+        #: By account, symbol and version.
+        self.instruments: dict[tuple[str, str, int], Instrument] = {}
         self.shards: dict[int, ShardRow] = {}
         #: By shard and version.
         self.ladders: dict[tuple[int, int], LadderRow] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from domain.contracts import Income, Position
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.ids import Side as CoreSide
-from domain.instrument import Instrument
+from domain.instrument import Instrument, Rounding
 from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
 from exchanges.queries import NEWEST_ORDERS
@@ -82,6 +83,7 @@ class SimulatedVenue(ABC, Generic[Core]):
         self._loop = loop
         self._trace = trace
         self.markets = {symbol.name: Market(symbol, seed) for symbol in portfolio.symbols}
+        self._instruments = {symbol.name: symbol.instrument for symbol in portfolio.symbols}
         self._unified = {market.name: symbol for symbol, market in self.markets.items()}
         self._person = Random(f"{seed}:person")
         self._person_orders = 0
@@ -109,6 +111,20 @@ class SimulatedVenue(ABC, Generic[Core]):
             ask=of_e8(ask_e8),
             exchange_ms=self.now_ms(),
         )
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The trading rules that the venue publishes now."""
+        rules = self._core.rules(self.markets[symbol].name)
+        now = replace(
+            self._instruments[symbol], tick_size=of_e8(rules.tick_e8), lot_size=of_e8(rules.step_e8)
+        )
+        least_lots = now.quantity_to_lots(of_e8(rules.min_quantity_e8), Rounding.CEIL)
+        return replace(now, min_quantity_lots=least_lots, min_notional=of_e8(rules.min_notional_e8))
+
+    def change_rules(self, symbol: str, filters: Mapping[str, str]) -> None:
+        """From now on; what rests stays as it is."""
+        self._core.change_rules(self.markets[symbol].name, dict(filters), self.now_ms())
+        self._commit()
 
     def trades_after(
         self, symbol: str, trade_id: str | None = None, order_id: str | None = None
@@ -247,7 +263,9 @@ class SimulatedVenue(ABC, Generic[Core]):
     def _move(self) -> None:
         if not self.is_frozen:
             for market in self.markets.values():
-                for event in market.feed.advance(MARKET_EVERY_S * 1000):
+                rules = self._core.rules(market.name)
+                for raw in market.feed.advance(MARKET_EVERY_S * 1000):
+                    event = prices.snapped(raw, rules)
                     if isinstance(event, prices.Quote):
                         self._show(market, event)
                     else:
@@ -265,8 +283,9 @@ class SimulatedVenue(ABC, Generic[Core]):
         self._loop.later(MARKET_EVERY_S, self._move)
 
     def _show(self, market: Market, quote: prices.Quote) -> None:
-        tick_e8 = self._core.rules(market.name).tick_e8
-        self._core.books[market.name].display(*prices.ladder(quote, tick_e8, market.shown_e8))
+        rules = self._core.rules(market.name)
+        shown = prices.ladder(prices.snapped(quote, rules), rules.tick_e8, market.shown_e8)
+        self._core.books[market.name].display(*shown)
 
     def _moved(self) -> None:
         """What moved prices lead to."""

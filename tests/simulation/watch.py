@@ -43,11 +43,14 @@ class Watch:
     stale_after_ms: int
     #: Whether transactions may be slow.
     commits_late: Callable[[], bool]
+    #: Whether no process takes an old price for new by a wall clock that jumped.
+    clocks_are_right: Callable[[], bool]
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
     #: When the last phase began.
     phase_ms: dict[int, int] = field(default_factory=dict)
-    grids: dict[tuple[int, tuple[LadderVersion, ...]], Grid] = field(default_factory=dict)
+    #: By shard, version of its trading rules, and ladders.
+    grids: dict[tuple[int, int, tuple[LadderVersion, ...]], Grid] = field(default_factory=dict)
 
 
 class WatchedDatabase(Database):
@@ -141,7 +144,7 @@ class WatchedDatabase(Database):
         now_ms = EPOCH_MS + self._now_ms()
         age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
         late_ms = COMMIT_MAX_MS if self._watch.commits_late() else COMMIT_MS
-        if age_ms > self._watch.stale_after_ms + late_ms:
+        if age_ms > self._watch.stale_after_ms + late_ms and self._watch.clocks_are_right():
             self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
 
     def _judge_reductions(self, row: ShardRow, intents: Sequence[Intent]) -> None:
@@ -158,7 +161,7 @@ class WatchedDatabase(Database):
                 if intent.tag.purpose in OPENING or not order.order.is_live:
                     continue
                 if intent.reduce_only or intent not in intents:
-                    units_per_lot = row.instrument.base_units_per_lot
+                    units_per_lot = order.made_under.base_units_per_lot
                     free_units -= order.order.remaining_lots * units_per_lot
                 elif not is_netted:
                     self._watch.fail(f"order {intent.client_order_id}: not reduce-only")
@@ -195,19 +198,19 @@ class WatchedDatabase(Database):
                 and intent.tag.purpose in OPENING
                 and _role_of(intent) is role
             ):
-                quantity = self._outstanding(order, instrument)
-                price = instrument.ticks_to_price(intent.price_ticks)
+                quantity = self._outstanding(order)
+                price = order.made_under.ticks_to_price(intent.price_ticks)
                 used += quantity if in_base else quantity * price
         budget = spec.base_inventory or Decimal(0) if in_base else spec.budget_quote
         if used > budget:
             self._watch.fail(f"I5 {role.name} slots and entries take {used} of {budget}")
 
-    def _outstanding(self, row: OrderRow, instrument: Instrument) -> Decimal:
+    def _outstanding(self, row: OrderRow) -> Decimal:
         """What may still be filled of an order, or was by trades that are not recorded yet."""
         order = row.order
         lots = order.intent.quantity_lots if order.is_live else order.filled_lots
         settled = self._settled(order.intent.client_order_id)
-        return instrument.lots_to_quantity(lots) - settled
+        return row.made_under.lots_to_quantity(lots) - settled
 
     def _judge_end(self, row: ShardRow) -> None:
         """A symbol that was to be closed goes only when nothing is left that could be."""
@@ -237,7 +240,7 @@ class WatchedDatabase(Database):
 
     def _grid_of(self, row: ShardRow) -> Grid:
         ladders = self._ladders_of(self.shards[row.shard])
-        key = row.shard, ladders
+        key = row.shard, row.instrument.version, ladders
         grid = self._watch.grids.get(key)
         if grid is None:
             grid = Grid.of(row.spec, row.instrument, ladders, row.start_price)

@@ -19,8 +19,9 @@ class Weather:
     order_strays: float = 0.0
     #: A request never leaves: no connection, or no rate budget.
     not_sent: float = 0.0
-    #: The venue refuses: 429 with a time to keep quiet, or no funds.
+    #: The venue refuses: 429 or 418 with a time to keep quiet, or no funds.
     rate_limited: float = 0.0
+    banned: float = 0.0
     no_funds: float = 0.0
     #: Account events.
     event_lost: float = 0.0
@@ -56,6 +57,7 @@ _WORST = Weather(
     order_strays=0.1,
     not_sent=0.1,
     rate_limited=0.02,
+    banned=0.004,
     no_funds=0.05,
     event_lost=0.5,
     event_repeated=0.2,
@@ -71,7 +73,7 @@ _WORST = Weather(
     plan_slow=0.1,
     plan_again=0.3,
     plan_broken=0.1,
-    dies=0.008,
+    dies=0.015,
     sleeps=0.01,
 )
 

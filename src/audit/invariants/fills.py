@@ -90,7 +90,9 @@ def _orders(evidence: Evidence) -> list[Violation]:
     for client_order_id, intent in evidence.intents.items():
         orders = evidence.orders.get(client_order_id, [])
         filled = sum((order.filled for order in orders), Decimal(0))
-        statuses = _statuses(orders)
+        if intent.lot_size:
+            filled -= filled % intent.lot_size
+        statuses = _statuses(orders, filled)
         if intent.status in statuses and intent.filled == filled:
             continue
         violations.append(
@@ -104,12 +106,12 @@ def _orders(evidence: Evidence) -> list[Violation]:
     return violations
 
 
-def _statuses(orders: list[ExchangeOrder]) -> tuple[str, ...]:
+def _statuses(orders: list[ExchangeOrder], filled: Decimal) -> tuple[str, ...]:
     """What an intent may be when nothing is in flight; unknown is nothing to come to rest at."""
     if not orders:
         return "rejected", "absent"
     if any(order.is_open for order in orders):
-        return ("partially_filled",) if any(order.filled for order in orders) else ("open",)
+        return ("partially_filled",) if filled else ("open",)
     if all(order.filled == order.quantity for order in orders):
         return ("filled",)
     return ("cancelled",)

@@ -93,7 +93,7 @@ def _store_shards(connection: psycopg.Connection, database: Database) -> None:
                 quote=shard.quote,
                 kind="spot",
                 tick_size=tick_size,
-                lot_size=1,
+                lot_size="0.00000001",
                 min_quantity=1,
                 min_notional=1,
                 maker_fee=0,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from dbos import DBOS
@@ -30,7 +31,8 @@ from integration.store.factories import (
 )
 from integration.symbol_manager.harness import eventually
 from orchestrator import bootstrap
-from orchestrator.takeover import Watchdog, this_process
+from orchestrator.durable_work import DurableWork
+from orchestrator.takeover import Watchdog, is_gone, this_process
 from orchestrator.workflows import (
     APPLY_CHANGE,
     CHANGES_QUEUE,
@@ -142,8 +144,10 @@ class Engine:
 @pytest.fixture
 async def dbos(clean_engine: AsyncEngine, shared_dsn: str) -> AsyncIterator[Engine]:
     await join_node(clean_engine)
+    nodes = Nodes(clean_engine)
+    work = DurableWork(nodes, Registry(clean_engine))
     watchdog = Watchdog(
-        Nodes(clean_engine), Registry(clean_engine), EXECUTOR, this_process(), dead_after_s=10.0
+        nodes, work, EXECUTOR, partial(is_gone, me=this_process()), dead_after_s=10.0
     )
     handlers = Refusing()
     async with launched(shared_dsn, handlers):

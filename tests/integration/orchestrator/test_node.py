@@ -24,8 +24,8 @@ from integration.store.factories import (
     value,
 )
 from integration.symbol_manager.harness import WatchedExchange, eventually
+from orchestrator import durable_work as durable_work_module
 from orchestrator import node as node_module
-from orchestrator import takeover as takeover_module
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
@@ -222,7 +222,7 @@ async def test_work_that_a_late_resume_began_twice_is_not_idle_when_one_ends(
         async def resume_workflows_async(self, ids: list[str], *, queue_name: str) -> None:
             resumed.extend(ids)
 
-    monkeypatch.setattr(takeover_module, "DBOS", Engine())
+    monkeypatch.setattr(durable_work_module, "DBOS", Engine())
 
     async def has_looked_often() -> bool:
         return place.registry.rounds >= 5

@@ -667,3 +667,47 @@ async def test_held_inventory_of_short_slots_is_taken_from_what_was_declared(
     sold = make_slot(3, -100, cost_units=-BTC.notional_units(10_400, 100))
     await declared.record(Changes(slots={sold.id: sold}))
     assert await declared.store.held_inventory("sim", "BTC") == 2 - BTC.lots_to_quantity(100)
+
+
+COARSER = replace(BTC, tick_size=BTC.tick_size * 5, lot_size=BTC.lot_size * 2)
+
+
+async def test_record_rules_numbers_them_for_the_next_owner(owner: Owner) -> None:
+    for number, rules in enumerate((COARSER, BTC), start=2):
+        await owner.record(Changes(instrument=rules))
+        owner = await owner.claim_again()
+        assert owner.claim.instrument == replace(rules, version=number)
+
+
+async def test_order_of_former_rules_reads_back_in_the_steps_it_was_made_in(owner: Owner) -> None:
+    old, new = owner.intent(), owner.intent(-2)
+    await owner.place(old)
+    await owner.record(Changes(instrument=COARSER))
+    again = await owner.claim_again()
+    await again.place(new)
+    expected = {
+        old.client_order_id: Order(intent=old, state=Intended(), rules=owner.claim.instrument),
+        new.client_order_id: Order(intent=new, state=Intended()),
+    }
+    assert await again.loaded_orders() == expected
+    partly = replace(expected[old.client_order_id], state=PartiallyFilled(venue_id(old), 3))
+    await again.record(Changes(orders={old.client_order_id: partly}))
+    found = await again.store.find_order(again.claim, old.client_order_id)
+    assert found == (partly, Decimal(0))
+
+
+async def test_order_of_former_rules_with_the_same_steps_counts_as_any(owner: Owner) -> None:
+    intent = owner.intent()
+    await owner.place(intent)
+    await owner.record(Changes(instrument=replace(BTC, min_notional=BTC.min_notional * 2)))
+    again = await owner.claim_again()
+    assert await again.loaded_orders() == {
+        intent.client_order_id: Order(intent=intent, state=Intended())
+    }
+
+
+async def test_record_rules_of_a_former_epoch_is_refused(owner: Owner) -> None:
+    again = await owner.claim_again()
+    with pytest.raises(OwnershipLost):
+        await owner.record(Changes(instrument=COARSER))
+    assert (await again.claim_again()).claim.instrument == owner.claim.instrument

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from integration.store.factories import (
     start_workflow,
     value,
 )
-from orchestrator import takeover
-from orchestrator.takeover import Watchdog, this_process
+from orchestrator import durable_work
+from orchestrator.durable_work import DurableWork
+from orchestrator.takeover import Watchdog, is_gone, this_process
 from orchestrator.workflows import queue_of, run_shard_id
 from store.engine import TRANSACTION_TIMEOUT_S, transaction
-from store.nodes import ExecutorId, Nodes
+from store.nodes import ExecutorId, Member, Nodes
 from store.registry import Registry
 from support.system import eventually
 
@@ -65,7 +67,7 @@ class Handed:
 @pytest.fixture
 def handed(monkeypatch: pytest.MonkeyPatch) -> Handed:
     handed = Handed()
-    monkeypatch.setattr(takeover, "DBOS", handed)
+    monkeypatch.setattr(durable_work, "DBOS", handed)
     return handed
 
 
@@ -84,7 +86,12 @@ def started_ticks(pid: int) -> int:
 
 
 def watchdog(engine: AsyncEngine) -> Watchdog:
-    return Watchdog(Nodes(engine), Registry(engine), EXECUTOR, ME, DEAD_AFTER_S)
+    return watchdog_of(Nodes(engine), engine)
+
+
+def watchdog_of(nodes: Nodes, engine: AsyncEngine) -> Watchdog:
+    work = DurableWork(nodes, Registry(engine))
+    return Watchdog(nodes, work, EXECUTOR, partial(is_gone, me=ME), DEAD_AFTER_S)
 
 
 async def run(engine: AsyncEngine, *, trusts_silence: bool = True) -> None:
@@ -240,6 +247,17 @@ async def test_watchdog_moves_a_symbol_only_after_its_owner_released_it(
     assert handed.resumed == {queue_of(EXECUTOR): [running.workflow_id]}
 
 
+async def test_watchdog_when_all_nodes_drain_leaves_a_symbol_on_the_move_to_its_owner(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    await execute(clean_engine, "UPDATE nodes SET is_draining = true")
+    await execute(clean_engine, "UPDATE shards SET placed_on = :me", me=EXECUTOR)
+    await run(clean_engine)
+    assert await value(clean_engine, "SELECT placed_on FROM shards") == OTHER
+    assert handed == Handed()
+
+
 async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
@@ -264,6 +282,33 @@ async def test_watchdog_drops_the_queues_of_nodes_that_are_gone(
         )
     await run(clean_engine)
     assert handed.dropped == [queue_of(OTHER)]
+
+
+class JoinedMeanwhile(Nodes):
+    """Another node joins, then registers its queue, right after the members were read."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._engine = engine
+
+    async def members(self) -> Sequence[Member]:
+        found = await super().members()
+        await join_node(self._engine, OTHER)
+        await execute(
+            self._engine, "INSERT INTO dbos.queues (name) VALUES (:name)", name=queue_of(OTHER)
+        )
+        return found
+
+
+async def test_watchdog_leaves_the_queue_of_a_node_that_joins_meanwhile(
+    clean_engine: AsyncEngine, handed: Handed
+) -> None:
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    await execute(clean_engine, "DELETE FROM dbos.queues")
+    watching = watchdog_of(JoinedMeanwhile(clean_engine), clean_engine)
+    await watching.make_rounds(trusts_silence=True)
+    assert await nodes(clean_engine) == [EXECUTOR, OTHER]
+    assert handed.dropped == []
 
 
 async def test_restart_idle_queues_again_what_was_idle_twice(

@@ -167,6 +167,18 @@ def test_persons_trade_before_the_symbol_was_added_needs_no_fill() -> None:
     assert violated(added_late) == {"I7"}
 
 
+def test_part_of_a_lot_filled_under_finer_rules_counts_as_none() -> None:
+    evidence = make_world(3).evidence()
+    intents = list(evidence.database.intents)
+    place = next(at for at, intent in enumerate(intents) if intent.filled)
+    lot_size = intents[place].filled - UNIT
+    intents[place] = replace(intents[place], filled=lot_size)
+    assert violated(with_database(evidence, intents=tuple(intents))) == {"I3"}
+
+    intents[place] = replace(intents[place], lot_size=lot_size)
+    assert violated(with_database(evidence, intents=tuple(intents))) == set()
+
+
 def test_killed_installation_is_expected_to_stand_still() -> None:
     evidence = make_world(4).evidence()
     stopped = setting("shards", status="stopped")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.placement import EXCHANGE_PATIENCE_S, MOVES_A_ROUND, find_homes
+from orchestrator.placement import EXCHANGE_PATIENCE_S, MOVES_A_ROUND, find_homes, whereabouts
 from store.nodes import ExecutorId, Member, Placed, Process
 
 PROCESS = Process(host="here", boot_id="b", pid=1, pid_started=1)
@@ -109,6 +110,22 @@ def test_find_homes_when_nobody_reaches_the_exchange_leave_all_where_they_are() 
 
 def test_find_homes_when_all_drain_are_none() -> None:
     assert find_homes([member("a", is_draining=True)], [placed(1, "a")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("owner", "home"),
+    [
+        pytest.param("a", "a", id="not moved yet"),
+        pytest.param(None, "b", id="on its way"),
+        pytest.param("gone", "b", id="its owner died"),
+        pytest.param("b", "b", id="moved"),
+    ],
+)
+def test_whereabouts_of_a_symbol_that_is_moved_are_its_owner_while_that_lives(
+    owner: str | None, home: str
+) -> None:
+    symbol = replace(placed(1, "b"), owner=None if owner is None else ExecutorId(owner))
+    assert whereabouts([member("a"), member("b")], [symbol, placed(2, "gone")]) == {1: home}
 
 
 def test_find_homes_keep_a_pinned_symbol_where_an_operator_moved_it() -> None:

@@ -110,15 +110,16 @@ async def test_shard_send_rate_outlives_its_tenures(store: TimedStore) -> None:
     bench = Bench(store=store, orders_per_minute=3)
     store.is_gone = True
 
-    def has_second_decided() -> bool:
-        if store.is_gone and len(bench.exchange.orders) == 3:
+    def has_later_decided() -> bool:
+        if store.is_gone and len(store.claimed_s) >= 2:
+            assert len(bench.exchange.orders) == 3
             bench.exchange.orders.clear()
             store.is_gone = False
         # A tenure says what it does only after it has decided.
         return bool(store.statuses)
 
-    await run_until(bench, has_second_decided)
-    assert len(store.claimed_s) == 2
+    await run_until(bench, has_later_decided)
+    assert len(store.claimed_s) >= 2
     assert bench.exchange.orders == {}
 
 

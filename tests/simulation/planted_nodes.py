@@ -1,0 +1,90 @@
+"""Bugs in who runs what, to be planted like those of `planted.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
+from orchestrator import takeover
+from orchestrator.placement import find_homes
+from orchestrator.takeover import Watchdog
+from simulation.database import Database
+from store.nodes import ExecutorId, Member, Placed
+
+
+@contextmanager
+def silence_of_nodes_never_trusted() -> Iterator[None]:
+    """Only a process of the same host is ever known to be dead."""
+    make_rounds = Watchdog.make_rounds
+
+    async def timid(self: Watchdog, *, trusts_silence: bool) -> None:
+        await make_rounds(self, trusts_silence=False)
+
+    with patch.object(Watchdog, "make_rounds", timid):
+        yield
+
+
+@contextmanager
+def idle_work_left() -> Iterator[None]:
+    """What was taken from a queue by a reply that was lost is nobody's."""
+
+    async def blind(self: Watchdog, busy: Container[str]) -> None:
+        return
+
+    with patch.object(Watchdog, "restart_idle", blind):
+        yield
+
+
+@contextmanager
+def draining_ignored() -> Iterator[None]:
+    """A node that is to be left keeps its symbols."""
+
+    def homes(members: Sequence[Member], placed: Sequence[Placed]) -> dict[int, ExecutorId]:
+        return find_homes([replace(each, is_draining=False) for each in members], placed)
+
+    with patch.object(takeover, "find_homes", homes):
+        yield
+
+
+@contextmanager
+def moved_without_a_taker() -> Iterator[None]:
+    """When all nodes drain, a symbol stays sent where it has not arrived."""
+
+    def nowhere(members: Sequence[Member], placed: Sequence[Placed]) -> Mapping[int, ExecutorId]:
+        return {}
+
+    with patch.object(takeover, "whereabouts", nowhere):
+        yield
+
+
+@contextmanager
+def owner_not_released() -> Iterator[None]:
+    """A node that lets a symbol go does not say so."""
+    with patch.object(Database, "release", lambda self, shard, executor: None):
+        yield
+
+
+@contextmanager
+def plans_of_the_dead_left() -> Iterator[None]:
+    """What a dead node had begun stays pending for ever."""
+
+    async def idle(self: Watchdog) -> None:
+        return
+
+    with patch.object(Watchdog, "_hand_on", idle):
+        yield
+
+
+NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    bug.__name__: bug
+    for bug in (
+        silence_of_nodes_never_trusted,
+        idle_work_left,
+        draining_ignored,
+        moved_without_a_taker,
+        owner_not_released,
+        plans_of_the_dead_left,
+    )
+}
