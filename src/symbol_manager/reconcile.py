@@ -187,12 +187,14 @@ async def look_up(
     """
     client_order_id = order.intent.client_order_id
     symbol = state.claim.symbol
+    # Before it asks: the answer may be as old as the question, and the order arrive in between.
+    may_be_absent = doubts.may_be_absent(client_order_id)
     try:
         report = await exchange.fetch_order(symbol, client_order_id)
     except OrderNotFound:
         if not is_unconfirmed(order):
             return  # the venue has shown it before: that it does not now proves nothing
-        if doubts.may_be_absent(client_order_id) and not await _rests(order, exchange, symbol):
+        if may_be_absent and not await _rests(order, exchange, symbol):
             reason = "the venue does not know it and the request has expired"
             state.set_state(client_order_id, Absent(reason), into)
             doubts.clear(client_order_id)

@@ -284,6 +284,8 @@ class Tenure:
             return
         await self._record(Changes(ladder=ladder, spec_version=state.claim.spec_version))
         state.climb(ladder)
+        # What rules forbade under the ladders before they may allow now, and the other way round.
+        self._rules = rules_change(state, self.mailbox.latest_instrument)
         self._causes.append(f"ladder {ladder.version}")
         self._log.info("ladder", version=ladder.version, spacing=ladder.spacing.model_dump_json())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
@@ -49,17 +49,6 @@ def draining_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def moved_without_a_taker() -> Iterator[None]:
-    """When all nodes drain, a symbol stays sent where it has not arrived."""
-
-    def nowhere(members: Sequence[Member], placed: Sequence[Placed]) -> Mapping[int, ExecutorId]:
-        return {}
-
-    with patch.object(takeover, "whereabouts", nowhere):
-        yield
-
-
-@contextmanager
 def owner_not_released() -> Iterator[None]:
     """A node that lets a symbol go does not say so."""
     with patch.object(Database, "release", lambda self, shard, executor: None):
@@ -83,7 +72,6 @@ NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         silence_of_nodes_never_trusted,
         idle_work_left,
         draining_ignored,
-        moved_without_a_taker,
         owner_not_released,
         plans_of_the_dead_left,
     )

@@ -8,12 +8,9 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from domain.instrument import Instrument
-from domain.orders import Order
 from exchanges.rate_budget import Admission
 from orchestrator.trading_rules import TradingRules
-from simulation import database
 from simulation.clock import EPOCH_MS, VirtualClock
-from simulation.tables import OrderRow
 from symbol_manager import tenure
 from symbol_manager.rules import RulesChange, rules_change
 from symbol_manager.state import ShardState
@@ -75,17 +72,6 @@ def rules_followed_while_orders_rest() -> Iterator[None]:
 
 
 @contextmanager
-def old_orders_counted_in_new_steps() -> Iterator[None]:
-    """What is read back of an order does not say under which rules it was made."""
-
-    def read_back(row: OrderRow, in_force: Instrument) -> Order:
-        return replace(row.order, cancel_requested=False)
-
-    with patch.object(database, "_read_back", read_back):
-        yield
-
-
-@contextmanager
 def impossible_rules_taken_for_usual() -> Iterator[None]:
     """Rules that no grid can follow stop nothing."""
     with patch.object(RulesChange, "reason", property(lambda self: "")):
@@ -107,7 +93,6 @@ VENUE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         ban_cut_short,
         rules_never_asked_for,
         rules_followed_while_orders_rest,
-        old_orders_counted_in_new_steps,
         impossible_rules_taken_for_usual,
         durations_by_the_wall_clock,
     )

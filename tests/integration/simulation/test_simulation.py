@@ -19,7 +19,7 @@ SEEDS = range(1, 501)
 #: So many in one test, to keep each within the time a test has.
 SEEDS_AT_ONCE = 50
 #: Seeds a planted bug has to be seen in.
-CAUGHT_WITHIN = 150
+CAUGHT_WITHIN = 250
 #: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
 EVENTFUL = 200
 

@@ -153,6 +153,22 @@ async def test_look_up_missing_order_that_is_listed_as_open_is_not_absent() -> N
     assert office.state_of(ENTRY.client_order_id) == UNKNOWN.state
 
 
+async def test_look_up_missing_order_asked_for_within_the_grace_is_not_absent() -> None:
+    """However late the answer comes: the order may have arrived after it was written."""
+
+    class SlowExchange(FakeExchange):
+        async def fetch_order(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport:
+            office.clock.ms += GRACE_MS
+            return await super().fetch_order(symbol, client_order_id)
+
+    office = Office(make_state(orders=[UNKNOWN]), SlowExchange())
+    assert not await office.look_up()
+    assert office.state_of(ENTRY.client_order_id) == UNKNOWN.state
+
+    assert await office.look_up()
+    assert isinstance(office.state_of(ENTRY.client_order_id), Absent)
+
+
 async def test_look_up_transport_error_proves_nothing() -> None:
     office = Office(make_state(orders=[UNKNOWN]), CutOffExchange())
     office.clock.ms += 10 * GRACE_MS
