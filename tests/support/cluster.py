@@ -78,14 +78,14 @@ class Cluster(RunningSystem):
             for node in self.nodes.values()
         )
 
-    async def assert_sound(self) -> None:
+    async def assert_sound(self, *, measures_kills: bool = False) -> None:
         """Some live node runs each symbol, and the auditor finds nothing wrong."""
 
         async def all_run() -> bool:
             return sum(len(of) for of in (await self.symbols_of()).values()) == len(SYMBOLS)
 
         await eventually(all_run, "every symbol trades")
-        report = await self.audit()
+        report = await self.audit(measures_kills=measures_kills)
         assert report.ok, "\n".join(map(str, report.violations)) or str(report)
 
 
