@@ -282,6 +282,8 @@ class Node:
             else:
                 return
             seen = await until_store_answers(lambda: self._ports.registry.symbol(runner.shard))
+            if seen.status is Status.REMOVED:
+                return
             if self._is_leaving(runner) or seen.placed_on != self._settings.executor_id:
                 raise asyncio.CancelledError
             await asyncio.sleep(CLAIM_AGAIN_S)

@@ -112,7 +112,8 @@ class Watchdog:
                 log.warning("nodes_lost", executors=dead)
                 await self._nodes.remove(dead)
             alive = [member for member in members if member.executor_id not in dead]
-            await self._hand_on()
+            placed = await self._nodes.placed()
+            await self._hand_on({symbol.workflow_id for symbol in placed})
             known = {queue_of(member.executor_id) for member in alive}
             for queue in sorted(set(queues) - known):
                 await self._work.drop_queue(queue)
@@ -148,16 +149,20 @@ class Watchdog:
             )
         ]
 
-    async def _hand_on(self) -> None:
-        """Stale plans are cancelled, never resumed: reconciliation settles their intents."""
-        stranded = await self._work.stranded((EXECUTE_PLAN, APPLY_CHANGE))
+    async def _hand_on(self, placed: Container[str]) -> None:
+        """What dead nodes were at, but for the workflows of symbols, which are placed.
+
+        Stale plans are cancelled, never resumed: reconciliation settles their intents. The workflow
+        of a symbol that was removed meanwhile has only to say so: any node will do.
+        """
+        stranded = await self._work.stranded((EXECUTE_PLAN, APPLY_CHANGE, RUN_SHARD))
         plans = [workflow_id for workflow_id, name in stranded.items() if name == EXECUTE_PLAN]
-        changes = [workflow_id for workflow_id, name in stranded.items() if name == APPLY_CHANGE]
+        others = [each for each in stranded if each not in placed and each not in plans]
         if plans:
             await self._work.cancel(plans)
-        if changes:
-            await self._work.resume(changes, CHANGES_QUEUE)
-            log.info("took_over", changes=changes)
+        if others:
+            await self._work.resume(others, CHANGES_QUEUE)
+            log.info("took_over", workflows=others)
 
     async def _place(self, alive: Sequence[Member]) -> None:
         """Write homes down first: an owner that reads of another one releases its symbol."""

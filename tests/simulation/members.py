@@ -129,7 +129,8 @@ class SimulatedWork:
         def stranded() -> dict[str, str]:
             if of is not None:
                 return dict.fromkeys(self._database.pending(of), RUN_SHARD)
-            return dict.fromkeys(self._database.stale_plans(), EXECUTE_PLAN)
+            plans = dict.fromkeys(self._database.stale_plans(), EXECUTE_PLAN)
+            return plans | dict.fromkeys(self._database.left_behind(), RUN_SHARD)
 
         return await self._store.ask(stranded)
 

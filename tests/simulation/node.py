@@ -21,7 +21,7 @@ from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.membership import Membership
 from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
-from orchestrator.workflows import queue_of
+from orchestrator.workflows import CHANGES_QUEUE, queue_of
 from ports.clock import Clock
 from ports.exchange import StreamLost, StreamRestored, WalletMoved
 from ports.failpoints import Failpoint
@@ -231,8 +231,9 @@ class Node:
 
     async def _take_workflows(self) -> None:
         database = self._ports.database
-        for row in await self._transact(lambda: database.dequeue(self._queue, self._me)):
-            self._spawn(partial(self._run_workflow, row))
+        for queue in (self._queue, CHANGES_QUEUE):
+            for row in await self._transact(partial(database.dequeue, queue, self._me)):
+                self._spawn(partial(self._run_workflow, row))
 
     async def _run_workflow(self, row: ShardRow) -> None:
         """As DBOS does: what is cancelled stays pending."""

@@ -150,6 +150,14 @@ class Registry(Tables):
             if (row.progress, row.executor) == (Progress.PENDING, executor)
         ]
 
+    def left_behind(self) -> list[str]:
+        """Workflows of symbols whose executor is no node."""
+        return [
+            row.workflow_id
+            for row in self.shards.values()
+            if row.progress is Progress.PENDING and row.executor not in self.nodes
+        ]
+
     def stale_plans(self) -> list[str]:
         """Workflows of plans whose executor is no node."""
         return [name for name, executor in self.plans.items() if executor not in self.nodes]

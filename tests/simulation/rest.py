@@ -74,9 +74,7 @@ def check_places(database: Database) -> list[str]:
     violations += [
         f"workflow of {row.symbol}: {row.progress.value}, but the symbol is removed"
         for row in database.shards.values()
-        # Of a node that died right after the removal it is nobody's, and stays so.
-        if row.status is Status.REMOVED
-        and (row.progress, row.executor in database.nodes) == (Progress.PENDING, True)
+        if row.status is Status.REMOVED and row.progress is not Progress.DONE
     ]
     rows = [row for row in database.shards.values() if row.status is not Status.REMOVED]
     open_ones = {name for name, node in database.nodes.items() if not node.is_draining}

@@ -17,7 +17,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase
 from grid.slots import Pair, Slot
 from grid.spec import GridSpec
-from orchestrator.workflows import SHARDS_QUEUE
+from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE
 from ports.store import Decision, Desired, Fill, Finding, Status
 
 Key = TypeVar("Key")
@@ -136,7 +136,8 @@ class Tables:
         self.pauses: list[tuple[int, int]] = []
         self.nodes: dict[str, NodeRow] = {}
         #: Queues that are registered.
-        self.queues: dict[str, None] = {}
+        #: By name, as they came.
+        self.queues: dict[str, None] = {CHANGES_QUEUE: None}
         #: Pending workflows of plans, and who runs each.
         self.plans: dict[str, str] = {}
         #: Who makes the watchdog's round, and until when the server waits for its end.

@@ -198,6 +198,15 @@ async def test_watchdog_places_what_a_dead_node_ran_and_resumes_its_changes_only
     assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
 
 
+async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_whose_node_died_right_after(
+    clean_engine: AsyncEngine, handed: Handed, running: Running
+) -> None:
+    """Nobody places it any more: whoever takes it says that the symbol is removed."""
+    await execute(clean_engine, "UPDATE shards SET status = 'removed', owner = NULL")
+    await run(clean_engine)
+    assert handed.resumed == {"changes": [running.workflow_id]}
+
+
 async def test_watchdog_leaves_the_work_of_live_nodes_alone(
     clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
