@@ -283,8 +283,15 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
         "executor_id": executor_id,
         "max_executor_threads": DBOS_THREADS,
         "run_migrations": False,
-        # A lost server invalidates the whole pool at the first error; asking each time costs more.
-        "db_engine_kwargs": {"pool_pre_ping": False},
+        "db_engine_kwargs": {
+            # A lost server invalidates the whole pool at the first error; asking costs more.
+            "pool_pre_ping": False,
+            # One that is cut off without a word is noticed as soon as a transaction of ours is.
+            "connect_args": {
+                "application_name": "gridkeeper dbos",
+                "tcp_user_timeout": int(TRANSACTION_TIMEOUT_S * 1000),
+            },
+        },
         "sys_db_idle_transaction_timeout_sec": TRANSACTION_TIMEOUT_S,
         "serializer": DBOSPortableJSONSerializer(),
         "console_log_level": "ERROR",

@@ -11,12 +11,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from dbos import SetWorkflowID
+from dbos import SetWorkflowID, error
+from sqlalchemy.exc import SQLAlchemyError
 
+from domain.errors import StoreUnavailable
 from domain.ids import DecisionId
 from orchestrator.workflows import Document
 from store.grouped import Grouped
 from symbol_manager.execute import PlanExecutor, PlanRecord, PlanResult, decision_id_of
+
+#: How long the start of a workflow may hold up those behind it; it takes milliseconds.
+START_WAIT_S = 10.0
 
 
 class Plans:
@@ -75,14 +80,22 @@ class Plans:
         running = asyncio.create_task(self._execute(names[0], {"plans": list(plans)}))
         self._running.add(running)
         running.add_done_callback(partial(self._end, names))
-        await begun
+        try:
+            async with asyncio.timeout(START_WAIT_S):
+                await begun
+        except TimeoutError as late:
+            raise StoreUnavailable("the workflow of a plan does not come to its step") from late
         return [None] * len(plans)
 
     async def _execute(self, workflow_id: str, batch: Document) -> Document:
         if self._execute_plan is None:
             raise RuntimeError("the node was not bound to its workflows")
-        with SetWorkflowID(workflow_id):
-            return await self._execute_plan(batch)
+        try:
+            with SetWorkflowID(workflow_id):
+                return await self._execute_plan(batch)
+        except (SQLAlchemyError, error.DBOSException, error.DBOSBaseException) as failure:
+            # Of DBOS itself, not of a plan: no shard has crashed.
+            raise StoreUnavailable(f"workflow {workflow_id}: {failure}") from failure
 
     def _end(self, names: Sequence[DecisionId], ended: asyncio.Task[Document]) -> None:
         """Leave nobody waiting, however the workflow ended."""

@@ -92,6 +92,15 @@ def _in_our_words() -> Iterator[None]:
         raise
 
 
+def is_undone(failure: DBAPIError | StoreUnavailable) -> bool:
+    """Whether the server itself refused a statement, so that nothing of it stands.
+
+    Of one whose connection was lost nobody knows.
+    """
+    cause = failure.__cause__ if isinstance(failure, StoreUnavailable) else failure
+    return getattr(getattr(cause, "orig", None), "sqlstate", None) is not None
+
+
 async def until_store_answers(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again for as long as Postgres does not answer."""
     while True:

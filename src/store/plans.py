@@ -15,13 +15,13 @@ from sqlalchemy import TextClause
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import KillSwitchEngaged, OwnershipLost
+from domain.errors import KillSwitchEngaged, OwnershipLost, StoreUnavailable
 from domain.instrument import Instrument
 from domain.orders import Order
 from domain.plans import Place
 from ports.store import Decision, Ownership
 from store import statements as sql
-from store.engine import Alone
+from store.engine import Alone, is_undone
 from store.grouped import Grouped
 from store.rows import order_values
 
@@ -91,7 +91,9 @@ class PlanWriter:
         """None for a decision that must be tried alone."""
         try:
             verdicts = await self._commit(group, sql.COMMIT_DECISIONS_AT_ONCE)
-        except DBAPIError:  # one of them broke a rule: by itself it breaks nothing else
+        except (DBAPIError, StoreUnavailable) as failure:
+            if not is_undone(failure):
+                raise
             return [None] * len(group)
         return [verdict if verdict.is_owned else None for verdict in verdicts]
 
@@ -108,7 +110,9 @@ class PlanWriter:
     async def _record_at_once(self, group: Sequence[_Answered]) -> Sequence[bool]:
         try:
             return await self._record(group, sql.RECORD_OUTCOMES_AT_ONCE)
-        except DBAPIError:  # as above
+        except (DBAPIError, StoreUnavailable) as failure:
+            if not is_undone(failure):
+                raise
             return [False] * len(group)
 
     async def _record(self, group: Sequence[_Answered], statement: TextClause) -> Sequence[bool]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any, cast
 
+import psycopg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import OwnershipLost
+from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import Open, Order
 from integration.store.factories import Owner, make_owner, new_symbol, select, value
 from ports.store import Changes
-from store.engine import transaction
+from store import statements as sql
+from store.engine import Alone, transaction
 from support.fake_exchange import BTC
 from unit.symbol_manager.factories import venue_id
 
@@ -111,6 +114,47 @@ async def test_decision_and_outcomes_of_a_former_epoch_are_lost_alone(
     assert await decided(one) == ["sim-BTC-USDT:1:1", "sim-ETH-USDT:1:1", "sim-ETH-USDT:1:2"]
     open_ones = await select(one.engine, "SELECT shard FROM orders WHERE status = 'open'")
     assert [row.shard for row in open_ones] == [other.claim.ownership.shard]
+
+
+class Refusing:
+    """The connections of a writer, on which a statement for several shards fails."""
+
+    def __init__(self, alone: Alone, failure: psycopg.Error) -> None:
+        self._alone = alone
+        self._failure = failure
+
+    async def execute(self, statement: TextClause, values: Mapping[str, object]) -> Any:
+        if statement in {sql.COMMIT_DECISIONS_AT_ONCE, sql.RECORD_OUTCOMES_AT_ONCE}:
+            cause = OperationalError("statement", {}, self._failure)
+            raise StoreUnavailable(str(cause)) from cause
+        return await self._alone.execute(statement, values)
+
+
+def refuse(owner: Owner, failure: psycopg.Error) -> None:
+    writer = owner.repository._plans
+    writer._alone = cast("Alone", Refusing(writer._alone, failure))
+
+
+async def test_statement_that_the_server_undid_is_repeated_shard_by_shard(
+    owners: tuple[Owner, Owner],
+) -> None:
+    refuse(owners[0], psycopg.errors.DeadlockDetected("victim"))
+    await asyncio.gather(*(owner.place(owner.intent()) for owner in owners))
+    await asyncio.gather(*(owner.record(opened(owner)) for owner in owners))
+    engine = owners[0].engine
+    assert await value(engine, "SELECT count(*) FROM orders WHERE status = 'open'") == 2
+
+
+async def test_statement_whose_connection_was_lost_is_not_repeated(
+    owners: tuple[Owner, Owner],
+) -> None:
+    """It may have been committed."""
+    refuse(owners[0], psycopg.OperationalError("connection lost"))
+    told = await asyncio.gather(
+        *(owner.place(owner.intent()) for owner in owners), return_exceptions=True
+    )
+    assert [type(each) for each in told] == [StoreUnavailable, StoreUnavailable]
+    assert await decided(owners[0]) == []
 
 
 async def test_shard_that_is_locked_waits_alone(owners: tuple[Owner, Owner]) -> None:

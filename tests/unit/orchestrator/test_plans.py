@@ -6,9 +6,12 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from dbos import error
+from sqlalchemy.exc import OperationalError
 
 from domain.errors import StoreUnavailable
 from domain.ids import DecisionId
+from orchestrator import plans
 from orchestrator.plans import Plans
 from orchestrator.workflows import Document
 from symbol_manager.execute import PlanExecutor, PlanRecord, PlanResult
@@ -37,7 +40,7 @@ class Desk:
     may_start: asyncio.Event = field(default_factory=asyncio.Event)
     started: list[list[str]] = field(default_factory=list)
     ended: list[Document | BaseException] = field(default_factory=list)
-    failure: Exception | None = None
+    failure: BaseException | None = None
 
     def __post_init__(self) -> None:
         self.plans = Plans(self.executor)
@@ -148,3 +151,36 @@ async def test_shard_that_waits_no_longer_leaves_the_others_their_workflow(desk:
     await staying
     await settle()
     assert len(desk.ended) == 1
+
+
+async def test_workflow_that_does_not_come_to_its_step_in_time_holds_up_nobody_longer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "START_WAIT_S", 0.05)
+    desk.may_start.clear()
+    (hanging,) = desk.run("a:1:1")
+    await settle()
+    (behind,) = desk.run("b:1:1")
+    with pytest.raises(StoreUnavailable, match="does not come to its step"):
+        await hanging
+    desk.may_start.set()
+    for result in desk.executor.results.values():
+        result.set_result({})
+    await behind
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        error.DBOSConflictingWorkflowError("a:1:1"),
+        error.DBOSWorkflowCancelledError("cancelled"),
+        OperationalError("statement", {}, Exception("gone")),
+    ],
+)
+async def test_failure_of_dbos_is_the_databases_and_no_crash_of_a_shard(
+    desk: Desk, failure: BaseException
+) -> None:
+    desk.failure = failure
+    (task,) = desk.run("a:1:1")
+    with pytest.raises(StoreUnavailable, match="a:1:1"):
+        await task
