@@ -15,7 +15,7 @@ from store.migrate import newest_revision
 from support.system import RunningSystem
 
 #: One of each version that was released.
-HISTORIES = sorted((Path(__file__).parents[1] / "support").glob("pending_history*.sql"))
+HISTORIES = sorted((Path(__file__).parents[2] / "support").glob("pending_history*.sql"))
 CHANGE, LATER_CHANGE = "add:sim-BTC-USDT:half-way", "add:sim-ETH-USDT:not-begun"
 STATUSES = "SELECT workflow_uuid, status FROM dbos.workflow_status WHERE name = :name"
 
