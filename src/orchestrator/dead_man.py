@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from domain.errors import OutcomeUnknown, OwnershipLost, TransientVenueError, VenueError
+from domain.errors import (
+    OutcomeUnknown,
+    OwnershipLost,
+    StoreUnavailable,
+    TransientVenueError,
+    VenueError,
+)
 from exchanges.capabilities import FEEDS
 from orchestrator.membership import Membership
 from ports.clock import Clock
 from ports.exchange import DeadManSwitch
 from symbol_manager.lease import Lease
 
-#: How long a stop waits for the venue to take the switches back.
+#: How long a symbol that ends here waits for its switch to be taken back.
 DISARM_WAIT_S = 5.0
 
 #: What says nothing of one symbol: the venue, the line to it, or our right to send is away.
@@ -102,30 +108,26 @@ class Feeder:
                 self._note_refusal(symbol, countdown_s, str(error))
         self._is_fasting = False
 
-    async def disarm(self, symbol: str) -> None:
-        """Take a symbol's switch back: nothing of ours is to be cancelled there."""
-        async with self._sending:
-            if self._armed.pop(symbol, None) is None:
-                return
-            try:
-                await self._switch.set_dead_man_switch(symbol, 0, self._lease.check)
-            except (VenueError, OwnershipLost) as error:
-                log.warning("dead_man_switch_left_armed", symbol=symbol, error=str(error))
+    async def disarm(self, symbol: str, is_ours: Callable[[], Awaitable[bool]]) -> None:
+        """Take a symbol's switch back: nothing of ours is to be cancelled there.
 
-    async def close(self, *, keeps_orders: bool) -> None:
-        """Feed no more. Orders that are to rest on while no node runs need the switches off.
-
-        Where orders are to be cancelled the switches stay armed, for what cannot be cancelled.
+        Parameters
+        ----------
+        is_ours : callable
+            Whether the switch is still this node's, asked for right before: it never takes back
+            what another owner armed.
         """
-        self._is_closed = True
-        if not keeps_orders:
-            return
         try:
-            async with asyncio.timeout(DISARM_WAIT_S):
-                for symbol in list(self._armed):
-                    await self.disarm(symbol)
-        except TimeoutError:
-            log.warning("dead_man_switches_left_armed", symbols=sorted(self._armed))
+            async with asyncio.timeout(DISARM_WAIT_S), self._sending:
+                if symbol in self._armed and await is_ours():
+                    await self._switch.set_dead_man_switch(symbol, 0, self._lease.check)
+                    self._armed.pop(symbol, None)
+        except (VenueError, OwnershipLost, StoreUnavailable, TimeoutError) as error:
+            log.warning("dead_man_switch_left_armed", symbol=symbol, error=repr(error))
+
+    def close(self) -> None:
+        """Feed no more; what is not taken back stays armed."""
+        self._is_closed = True
 
     async def _arm(self, symbol: str, countdown_s: int) -> None:
         asked_ms = self._clock.boot_ms()

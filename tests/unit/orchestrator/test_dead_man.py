@@ -84,6 +84,10 @@ class Node:
         self.lease.renew(self.clock.ms)
 
 
+async def always() -> bool:
+    return True
+
+
 def node_that_wants(wanted_s: int) -> Node:
     clock, switch, heart = FakeClock(), Switch(), Heart()
     lease = Lease(clock, LEASE_MS)
@@ -212,49 +216,58 @@ async def test_feed_that_failed_is_tried_again_after_the_next_heartbeat(node: No
     assert sorted(await node.feed()) == [(BTC, 60), (ETH, 60)]
 
 
+async def test_symbol_that_was_removed_is_disarmed_once(node: Node) -> None:
+    await node.feed()
+    node.symbols.remove(BTC)
+    await node.feeder.disarm(BTC, always)
+    await node.feeder.disarm(BTC, always)
+    assert node.switch.take() == [(BTC, 0)]
+
+
 async def test_symbol_that_went_to_another_node_is_neither_fed_nor_disarmed(node: Node) -> None:
     await node.feed()
     node.symbols.remove(BTC)
     node.wait(30)
     assert await node.feed() == [(ETH, 60)]
-    await node.feeder.close(keeps_orders=True)
-    assert node.switch.take() == [(ETH, 0)]
+    await node.feeder.disarm(BTC, always)
+    assert node.switch.take() == []
 
 
-async def test_symbol_that_was_removed_is_disarmed_once(node: Node) -> None:
+async def test_switch_that_is_another_owners_by_its_turn_is_left_alone(node: Node) -> None:
+    async def never() -> bool:
+        return False
+
     await node.feed()
-    node.symbols.remove(BTC)
-    await node.feeder.disarm(BTC)
-    await node.feeder.disarm(BTC)
+    await node.feeder.disarm(BTC, never)
+    assert node.switch.take() == []
+
+
+async def test_node_whose_lease_ran_out_disarms_nothing(node: Node) -> None:
+    await node.feed()
+    node.clock.ms += LEASE_MS
+    await node.feeder.disarm(BTC, always)
+    assert node.switch.take() == []
+
+
+async def test_feeder_that_is_closed_disarms_and_feeds_no_more(node: Node) -> None:
+    await node.feed()
+    node.feeder.close()
+    await node.feeder.disarm(BTC, always)
     assert node.switch.take() == [(BTC, 0)]
-
-
-@pytest.mark.parametrize(
-    ("keeps_orders", "sets"),
-    [
-        pytest.param(True, [(BTC, 0), (ETH, 0)], id="disarmed where orders stay"),
-        pytest.param(False, [], id="armed for what cannot be cancelled"),
-    ],
-)
-async def test_feeder_that_is_closed(
-    node: Node, keeps_orders: bool, sets: list[tuple[str, int]]
-) -> None:
-    await node.feed()
-    await node.feeder.close(keeps_orders=keeps_orders)
-    assert node.switch.take() == sets
     node.wait(60)
     assert await node.feed() == []
 
 
-async def test_stop_does_not_wait_for_a_venue_that_is_silent(
+async def test_disarming_does_not_wait_for_a_venue_that_is_silent(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await node.feed()
     node.switch.is_silent = True
     monkeypatch.setattr("orchestrator.dead_man.DISARM_WAIT_S", 0.01)
-    async with asyncio.timeout(5):
-        await node.feeder.close(keeps_orders=True)
-    assert node.switch.sets == []
+    with capture_logs() as logs:
+        async with asyncio.timeout(5):
+            await node.feeder.disarm(BTC, always)
+    assert [(log["event"], log["symbol"]) for log in logs] == [("dead_man_switch_left_armed", BTC)]
 
 
 @pytest.mark.parametrize(
