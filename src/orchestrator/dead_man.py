@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import structlog
 
-from domain.errors import OwnershipLost, VenueError
+from domain.errors import (
+    OutcomeUnknown,
+    OwnershipLost,
+    StoreUnavailable,
+    TransientVenueError,
+    VenueError,
+)
 from exchanges.capabilities import FEEDS
 from orchestrator.membership import Membership
 from ports.clock import Clock
 from ports.exchange import DeadManSwitch
 from symbol_manager.lease import Lease
 
-#: How long a stop waits for the venue to take the switches back.
+#: How long a symbol that ends here waits for its switch to be taken back.
 DISARM_WAIT_S = 5.0
 
+#: What says nothing of one symbol: the venue, the line to it, or our right to send is away.
+_OF_ALL = (TransientVenueError, OutcomeUnknown, OwnershipLost)
+
 log = structlog.get_logger("orchestrator")
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """One symbol's switch as the venue was told last."""
+
+    #: When it was asked to, by CLOCK_BOOTTIME: it counts from then on, or from later.
+    fed_ms: int
+    #: After what silence the venue cancels.
+    countdown_s: int
 
 
 class Feeder:
@@ -40,17 +60,20 @@ class Feeder:
         self._clock = clock
         self._lease = lease
         self._wanted_s = wanted_s
-        #: When each symbol was fed last, by CLOCK_BOOTTIME, and with how much.
-        self._fed: dict[str, tuple[int, int]] = {}
+        self._armed: dict[str, Armed] = {}
+        #: When each symbol has its turn again, by CLOCK_BOOTTIME; at once where it had none.
+        self._due_ms: dict[str, int] = {}
+        #: Why the venue refuses to arm a symbol.
+        self._refusals: dict[str, str] = {}
         #: One request at a time, so that none of two overtakes the other.
         self._sending = asyncio.Lock()
         self._is_fasting = False
         self._is_closed = False
 
     @property
-    def countdowns_s(self) -> Mapping[str, int]:
-        """After what silence the venue cancels the orders of each symbol fed here."""
-        return {symbol: countdown_s for symbol, (_, countdown_s) in self._fed.items()}
+    def armed(self) -> Mapping[str, Armed]:
+        """The switches of the symbols fed here, but for those that the venue never set."""
+        return self._armed
 
     async def keep(self, symbols: Callable[[], Collection[str]]) -> None:
         """Feed for ever what `symbols` says that this node runs."""
@@ -59,57 +82,75 @@ class Feeder:
             await self.feed(symbols)
 
     async def feed(self, symbols: Callable[[], Collection[str]]) -> None:
-        """Feed those whose turn it is; what fails has its turn again after the next heartbeat."""
-        self._fed = {symbol: fed for symbol, fed in self._fed.items() if symbol in symbols()}
+        """Feed those whose turn it is, first those that have waited longest.
+
+        Where the venue is away, the rest have their turn after the next heartbeat.
+        """
+        self._forget_all_but(symbols())
         countdown_s = self._switch.countdown_s(self._wanted_s, len(symbols()))
         if not countdown_s:
             return
-        try:
-            for symbol in sorted(symbols(), key=self._fed_ms):
-                if self._clock.boot_ms() < self._fed_ms(symbol) + countdown_s * 1_000 // FEEDS:
-                    break
+        now_ms = self._clock.boot_ms()
+        for symbol in sorted(symbols(), key=self._turn_ms):
+            if now_ms < self._turn_ms(symbol):
+                break
+            try:
                 async with self._sending:
                     if symbol in symbols() and not self._is_closed:
                         await self._arm(symbol, countdown_s)
-        except (VenueError, OwnershipLost) as error:
-            if not self._is_fasting:
-                log.warning("dead_man_switches_unfed", error=str(error))
-            self._is_fasting = True
-        else:
-            self._is_fasting = False
-
-    async def disarm(self, symbol: str) -> None:
-        """Take a symbol's switch back: nothing of ours is to be cancelled there."""
-        async with self._sending:
-            if self._fed.pop(symbol, None) is None:
+            except _OF_ALL as error:
+                self._due_ms[symbol] = now_ms  # behind the others: it may be this one's fault
+                if not self._is_fasting:
+                    log.warning("dead_man_switches_unfed", error=str(error))
+                self._is_fasting = True
                 return
-            try:
-                await self._switch.set_dead_man_switch(symbol, 0, self._lease.check)
-            except (VenueError, OwnershipLost) as error:
-                log.warning("dead_man_switch_left_armed", symbol=symbol, error=str(error))
+            except VenueError as error:
+                self._note_refusal(symbol, countdown_s, str(error))
+        self._is_fasting = False
 
-    async def close(self, *, keeps_orders: bool) -> None:
-        """Feed no more. Orders that are to rest on while no node runs need the switches off.
+    async def disarm(self, symbol: str, is_ours: Callable[[], Awaitable[bool]]) -> None:
+        """Take a symbol's switch back: nothing of ours is to be cancelled there.
 
-        Where orders are to be cancelled the switches stay armed, for what cannot be cancelled.
+        Parameters
+        ----------
+        is_ours : callable
+            Whether the switch is still this node's, asked for right before: it never takes back
+            what another owner armed.
         """
-        self._is_closed = True
-        if not keeps_orders:
-            return
         try:
-            async with asyncio.timeout(DISARM_WAIT_S):
-                for symbol in list(self._fed):
-                    await self.disarm(symbol)
-        except TimeoutError:
-            log.warning("dead_man_switches_left_armed", symbols=sorted(self._fed))
+            async with asyncio.timeout(DISARM_WAIT_S), self._sending:
+                if symbol in self._armed and await is_ours():
+                    await self._switch.set_dead_man_switch(symbol, 0, self._lease.check)
+                    self._armed.pop(symbol, None)
+        except (VenueError, OwnershipLost, StoreUnavailable, TimeoutError) as error:
+            log.warning("dead_man_switch_left_armed", symbol=symbol, error=repr(error))
+
+    def close(self) -> None:
+        """Feed no more; what is not taken back stays armed."""
+        self._is_closed = True
 
     async def _arm(self, symbol: str, countdown_s: int) -> None:
         asked_ms = self._clock.boot_ms()
         await self._switch.set_dead_man_switch(symbol, countdown_s, self._lease.check)
-        if self.countdowns_s.get(symbol) != countdown_s:
+        before = self._armed.get(symbol)
+        is_news = before is None or before.countdown_s != countdown_s
+        if is_news or symbol in self._refusals:
             log.info("dead_man_switch_armed", symbol=symbol, countdown_s=countdown_s)
-        self._fed[symbol] = asked_ms, countdown_s
+        self._refusals.pop(symbol, None)
+        self._armed[symbol] = Armed(asked_ms, countdown_s)
+        self._due_ms[symbol] = asked_ms + countdown_s * 1_000 // FEEDS
 
-    def _fed_ms(self, symbol: str) -> int:
-        fed_ms, _ = self._fed.get(symbol, (-(1 << 62), 0))
-        return fed_ms
+    def _note_refusal(self, symbol: str, countdown_s: int, reason: str) -> None:
+        """Try it again twice as often as the others are fed."""
+        if self._refusals.get(symbol) != reason:
+            log.warning("dead_man_switch_refused", symbol=symbol, error=reason)
+        self._refusals[symbol] = reason
+        self._due_ms[symbol] = self._clock.boot_ms() + countdown_s * 1_000 // (2 * FEEDS)
+
+    def _turn_ms(self, symbol: str) -> int:
+        return self._due_ms.get(symbol, 0)
+
+    def _forget_all_but(self, symbols: Collection[str]) -> None:
+        for known in (self._armed, self._due_ms, self._refusals):
+            for symbol in known.keys() - set(symbols):
+                del known[symbol]

@@ -221,7 +221,7 @@ class Node:
         self._stopping = True
         shards = list(self._shards.values())
         if self._ports.feeder is not None:
-            await self._ports.feeder.close(keeps_orders=not self._settings.cancel_on_stop)
+            self._ports.feeder.close()
         if not self.is_lease_held:
             return 0
         with suppress(*_ROUND_FAILURES):
@@ -261,6 +261,11 @@ class Node:
         self._rules.doubt()
         try:
             await self._run_here(runner)
+        except asyncio.CancelledError:
+            # Orders that are to rest while no node runs; another may own the symbol once released.
+            if self._stopping and not self._settings.cancel_on_stop:
+                await self._take_switch_back(runner)
+            raise
         finally:
             with suppress(StoreUnavailable):  # the watchdog releases it then
                 await self._runs.release(shard)
@@ -268,8 +273,7 @@ class Node:
             self._leaving.discard(shard)
             runner.ended.set()
             self._has_news.set()
-        if self._ports.feeder is not None:
-            await self._ports.feeder.disarm(runner.symbol)
+        await self._take_switch_back(runner)
         return {"shard": shard, "status": Status.REMOVED.value}
 
     async def _run_here(self, runner: Shard) -> None:
@@ -287,6 +291,19 @@ class Node:
             if self._is_leaving(runner) or seen.placed_on != self._settings.executor_id:
                 raise asyncio.CancelledError
             await asyncio.sleep(CLAIM_AGAIN_S)
+
+    async def _take_switch_back(self, runner: Shard) -> None:
+        """Unless another node has the symbol, or it was added again after its removal."""
+
+        async def is_ours() -> bool:
+            return all(
+                (seen.shard, seen.owner) == (runner.shard, self._settings.executor_id)
+                for seen in await self._ports.registry.active_symbols()
+                if seen.symbol == runner.symbol
+            )
+
+        if self._ports.feeder is not None:
+            await self._ports.feeder.disarm(runner.symbol, is_ours)
 
     def _is_leaving(self, runner: Shard) -> bool:
         return self._stopping or runner.shard in self._leaving

@@ -26,6 +26,7 @@ class Moved:
     database: ServedDatabase
     exchange: ServedExchange
     settings: Settings
+    is_disk_full: bool = False
     reloaded: Reload | None = None
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
@@ -26,10 +26,11 @@ from integration.store.factories import (
 from integration.symbol_manager.harness import WatchedExchange, eventually
 from orchestrator import durable_work as durable_work_module
 from orchestrator import node as node_module
+from orchestrator.dead_man import Feeder
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
-from ports.exchange import StreamLost, StreamRestored
+from ports.exchange import SendGuard, StreamLost, StreamRestored
 from store.kill_switch import KillSwitch
 from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
@@ -41,6 +42,7 @@ from unit.symbol_manager.factories import PassedFailpoints
 
 ENTRIES = {-1, -2, -3}
 OTHER = "node-2:start-1"
+SYMBOL, FOREIGN = new_symbol().symbol, "ZZZ/USDT"
 
 
 class CountingRegistry(Registry):
@@ -55,6 +57,31 @@ class CountingRegistry(Registry):
 
 
 @dataclass
+class Switch:
+    """A venue's dead-man switch, with what was true when it was set."""
+
+    engine: AsyncEngine
+    #: A symbol that it does not answer for until told to.
+    silent_for: str | None = None
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    sets: list[tuple[str, int]] = field(default_factory=list)
+    #: Whether the node had begun to drain, and who owned the symbol.
+    seen: list[tuple[bool, object]] = field(default_factory=list)
+
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        return 60
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        if symbol == self.silent_for:
+            await self.answers.wait()
+        guard()
+        is_draining = bool(await value(self.engine, "SELECT bool_or(is_draining) FROM nodes"))
+        owner = await value(self.engine, "SELECT owner FROM shards ORDER BY shard LIMIT 1")
+        self.seen.append((is_draining, owner))
+        self.sets.append((symbol, countdown_s))
+
+
+@dataclass
 class Place:
     """A node that has joined, and one registered symbol."""
 
@@ -63,6 +90,9 @@ class Place:
     registry: CountingRegistry
     engine: AsyncEngine
     shard: int
+    switch: Switch
+    #: Feeds only when told to.
+    feeder: Feeder
 
     @property
     def workflow_id(self) -> str:
@@ -96,6 +126,8 @@ async def place(clean_engine: AsyncEngine) -> Place:
     nodes = Nodes(clean_engine)
     membership = Membership(nodes, EXECUTOR, clock, lease, exchange)
     await membership.join("node-1", capacity=10)
+    switch = Switch(clean_engine)
+    feeder = Feeder(switch, membership, clock, lease, wanted_s=0)
     node = Node(
         NodeSettings(
             executor_id=EXECUTOR,
@@ -117,6 +149,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
             lease=lease,
             membership=membership,
             failpoints=PassedFailpoints(),
+            feeder=feeder,
         ),
     )
 
@@ -127,7 +160,8 @@ async def place(clean_engine: AsyncEngine) -> Place:
         raise NotImplementedError
 
     node.bind(Workflows(run_shard, node.submit_plans, apply_change))
-    return Place(node, exchange, registry, clean_engine, await add_symbol(clean_engine))
+    shard = await add_symbol(clean_engine)
+    return Place(node, exchange, registry, clean_engine, shard, switch, feeder)
 
 
 @pytest.fixture
@@ -327,3 +361,55 @@ async def test_node_reaches_the_exchange_by_stream_and_by_fresh_prices(
     running.cancel()
     await asyncio.wait([running])
     assert not place.node.reaches_exchange()
+
+
+async def test_stop_takes_a_switch_back_after_the_symbol_ended_and_while_it_owns_it(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    await place.feeder.feed(lambda: [SYMBOL])
+    await place.node.stop()
+    await asyncio.wait([running], timeout=10)
+    assert place.switch.sets == [(SYMBOL, 60), (SYMBOL, 0)]
+    assert place.switch.seen == [(False, EXECUTOR), (True, EXECUTOR)]
+    assert await value(place.engine, "SELECT owner FROM shards") is None
+
+
+async def test_stop_leaves_the_switch_of_a_symbol_that_another_node_took(
+    place: Place, running: asyncio.Task[Document]
+) -> None:
+    await place.feeder.feed(lambda: [SYMBOL])
+    await join_node(place.engine, OTHER)
+    await execute(place.engine, "UPDATE shards SET owner = :other", other=OTHER)
+    await place.node.stop()
+    await asyncio.wait([running], timeout=10)
+    assert running.cancelled()
+    assert place.switch.sets == [(SYMBOL, 60)]
+
+
+@pytest.mark.usefixtures("serving")
+@pytest.mark.parametrize(
+    ("is_added_again", "sets"),
+    [
+        pytest.param(False, [(SYMBOL, 60), (FOREIGN, 60), (SYMBOL, 0)], id="removed"),
+        pytest.param(True, [(SYMBOL, 60), (FOREIGN, 60)], id="added again"),
+    ],
+)
+async def test_switch_of_a_removed_symbol_is_taken_back_unless_it_was_added_again(
+    place: Place,
+    running: asyncio.Task[Document],
+    is_added_again: bool,
+    sets: list[tuple[str, int]],
+) -> None:
+    async def is_removed() -> bool:
+        return place.node.views == {}
+
+    await place.feeder.feed(lambda: [SYMBOL])
+    place.switch.silent_for = FOREIGN
+    feeding = asyncio.create_task(place.feeder.feed(lambda: [SYMBOL, FOREIGN]))
+    await execute(place.engine, "UPDATE shards SET desired = 'removed'")
+    await eventually(is_removed)
+    if is_added_again:
+        await add_symbol(place.engine, new_symbol("add:2"))
+    place.switch.answers.set()
+    await asyncio.wait_for(asyncio.gather(feeding, running), 10)
+    assert place.switch.sets == sets
