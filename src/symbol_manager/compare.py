@@ -143,16 +143,12 @@ class Comparison:
         self.is_made = True
         self._failed = 0
 
-    async def prove_ids_new(self) -> bool:
+    async def prove_ids_new(self) -> None:
         """See to it that ids made now are new, before the first order of a tenure.
 
         A database is put back only while nothing uses it, so that once is enough. It is a dear
-        question: of many symbols that start at once each asks it when it has something to place.
-
-        Returns
-        -------
-        bool
-            Whether the exchange was asked, which takes its time; not so soon after it failed.
+        question: of many symbols that start at once each asks it when it has something to place,
+        and not so soon again after it failed.
 
         Raises
         ------
@@ -160,15 +156,14 @@ class Comparison:
             If the newest orders of ours are not in the database.
         """
         if self._clock.boot_ms() < self._newest_due_ms:
-            return False
-        self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
+            return
         try:
             await self._look_at_newest()
         except AuthenticationRefused:
             raise
         except VenueError as error:
+            self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
             self._log.warning("newest_orders_unknown", error=str(error))
-        return True
 
     async def _knows_own_orders(self) -> bool:
         """Whether trades of orders that are not known can only be somebody else's."""
