@@ -23,6 +23,7 @@ from symbol_manager.reconcile import (
     settle_parked,
     survey,
     why_not_alone,
+    why_orphaned,
     why_position_differs,
 )
 from symbol_manager.rollback import order_without_intent, unheard_of, why_rolled_back
@@ -79,7 +80,8 @@ class Comparison:
         self._incomplete = 0
         self._must_be_complete = False
         self._failed = 0
-        self._had_gap = False
+        #: Looks in a row that showed what may only have been in flight.
+        self._doubtful = 0
         self._reconciled_trade_id = state.claim.reconciled_trade_id
 
     def ask_now(self, *, must_be_complete: bool = False) -> None:
@@ -131,14 +133,18 @@ class Comparison:
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
         gap = await self._gap(found)
+        doubt = gap or why_orphaned(found, state, exchange)
+        self._doubtful = self._doubtful + 1 if doubt else 0
         self.halt_reason = why_not_alone(found, state, exchange)
-        if not self.halt_reason and gap and self._had_gap:
-            self.halt_reason = gap
-        self._due_ms = self._clock.boot_ms() + self._every_ms
-        if gap and not self._had_gap:
-            # A fill between two of the answers looks the same: look again before halting.
-            self.ask_soon()
-        self._had_gap = self._must_be_complete = bool(gap)
+        if not self.halt_reason and self._doubtful > 1:
+            self.halt_reason = doubt
+        wait_ms = self._every_ms
+        if doubt:
+            # A fill between two answers, or a cancel on its way, looks the same: look again before
+            # halting, and until it is gone, but less and less often.
+            wait_ms = min(wait_ms, COMPARE_AGAIN_MS * self._doubtful)
+        self._due_ms = self._clock.boot_ms() + wait_ms
+        self._must_be_complete = bool(gap)
         self._incomplete = 0 if found.is_complete else self._incomplete + 1
         self.is_made = True
         self._failed = 0
