@@ -16,7 +16,7 @@ from domain.errors import (
     StoreUnavailable,
     VenueError,
 )
-from domain.ids import ClientOrderId
+from domain.orders import Order
 from ports.failpoints import Failpoint
 from symbol_manager.mailbox import Mailbox
 from symbol_manager.state import ShardState
@@ -74,13 +74,12 @@ class Shard:
         return self.mailbox.wishes.is_killed or self._stop.cancels_orders
 
     @property
-    def resting(self) -> tuple[ClientOrderId, ...]:
+    def resting(self) -> tuple[Order, ...]:
         """Orders of ours that may rest, as far as was known last."""
         if self._tenure is None:
             return ()
         state = self._tenure.state
-        live = (order.intent.client_order_id for order in state.live_orders().values())
-        return *live, *state.strays
+        return *state.live_orders().values(), *state.strays.values()
 
     def stop(self, *, cancel_orders: bool) -> None:
         """Let the current plan end, cancel own orders if asked to, then leave the loop."""
