@@ -13,9 +13,11 @@ import structlog
 
 from domain.errors import OwnershipLost
 from domain.ids import ClientOrderId
+from domain.orders import Order
 from ports.clock import Clock
 from ports.exchange import Accepted, ExchangePort, Outcome, Refused
 from symbol_manager.lease import Lease
+from symbol_manager.reconcile import is_unconfirmed
 from symbol_manager.shard import Shard
 
 LOOK_EVERY_S = 0.5
@@ -43,7 +45,7 @@ class LastResort:
         self._shards = shards
         #: Since when each shard wants no orders.
         self._since_ms: dict[int, int] = {}
-        #: When each cancel may be sent again; `None` where the venue has answered.
+        #: When each cancel may be sent again; `None` where the order is gone.
         self._asked: dict[ClientOrderId, int | None] = {}
 
     async def keep(self) -> None:
@@ -62,16 +64,18 @@ class LastResort:
             self._asked.clear()
         async with asyncio.TaskGroup() as cancelling:
             for shard in unwanted:
-                due = [name for name in shard.resting if self._is_due(name, now_ms)]
+                due = [order for order in shard.resting if self._is_due(order, now_ms)]
                 if due and now_ms >= self._since_ms[shard.shard] + PATIENCE_MS:
                     cancelling.create_task(self._cancel(shard, due))
 
-    async def _cancel(self, shard: Shard, names: list[ClientOrderId]) -> None:
-        log.error("cancels_without_commit", symbol=shard.symbol, orders=len(names))
+    async def _cancel(self, shard: Shard, orders: list[Order]) -> None:
+        log.error("cancels_without_commit", symbol=shard.symbol, orders=len(orders))
         again_ms = self._clock.boot_ms() + AGAIN_MS
+        names = [order.intent.client_order_id for order in orders]
         outcomes = await self._exchange.cancel(shard.symbol, names, self._guard(shard))
-        for name, outcome in zip(names, outcomes, strict=True):
-            self._asked[name] = None if _is_final(outcome) else again_ms
+        for order, outcome in zip(orders, outcomes, strict=True):
+            is_gone = _is_gone(order, outcome)
+            self._asked[order.intent.client_order_id] = None if is_gone else again_ms
 
     def _guard(self, shard: Shard) -> Callable[[], None]:
         def guard() -> None:
@@ -81,17 +85,20 @@ class LastResort:
 
         return guard
 
-    def _is_due(self, name: ClientOrderId, now_ms: int) -> bool:
-        again_ms = self._asked.get(name, 0)
+    def _is_due(self, order: Order, now_ms: int) -> bool:
+        again_ms = self._asked.get(order.intent.client_order_id, 0)
         return again_ms is not None and now_ms >= again_ms
 
 
-def _is_final(outcome: Outcome) -> bool:
-    """Whether the order is gone, by this cancel or before."""
+def _is_gone(order: Order, outcome: Outcome) -> bool:
+    """Whether an order is gone, by this cancel or before.
+
+    One that the venue never confirmed may still be on its way where it is not found.
+    """
     match outcome:
         case Accepted():
             return True
         case Refused(reason=reason):
-            return reason == "not_found"
+            return reason == "not_found" and not is_unconfirmed(order)
         case _:
             return False

@@ -23,6 +23,7 @@ from symbol_manager.reconcile import (
     settle_parked,
     survey,
     why_not_alone,
+    why_orphaned,
     why_position_differs,
 )
 from symbol_manager.rollback import order_without_intent, unheard_of, why_rolled_back
@@ -79,7 +80,8 @@ class Comparison:
         self._incomplete = 0
         self._must_be_complete = False
         self._failed = 0
-        self._had_gap = False
+        #: Looks in a row that showed what may only have been in flight.
+        self._doubtful = 0
         self._reconciled_trade_id = state.claim.reconciled_trade_id
 
     def ask_now(self, *, must_be_complete: bool = False) -> None:
@@ -131,28 +133,28 @@ class Comparison:
         await self._record(changes)
         self._reconciled_trade_id = changes.reconciled_trade_id or self._reconciled_trade_id
         gap = await self._gap(found)
+        doubt = gap or why_orphaned(found, state, exchange)
+        self._doubtful = self._doubtful + 1 if doubt else 0
         self.halt_reason = why_not_alone(found, state, exchange)
-        if not self.halt_reason and gap and self._had_gap:
-            self.halt_reason = gap
-        self._due_ms = self._clock.boot_ms() + self._every_ms
-        if gap and not self._had_gap:
-            # A fill between two of the answers looks the same: look again before halting.
-            self.ask_soon()
-        self._had_gap = self._must_be_complete = bool(gap)
+        if not self.halt_reason and self._doubtful > 1:
+            self.halt_reason = doubt
+        wait_ms = self._every_ms
+        if doubt:
+            # A fill between two answers, or a cancel on its way, looks the same: look again before
+            # halting, and until it is gone, but less and less often.
+            wait_ms = min(wait_ms, COMPARE_AGAIN_MS * self._doubtful)
+        self._due_ms = self._clock.boot_ms() + wait_ms
+        self._must_be_complete = bool(gap)
         self._incomplete = 0 if found.is_complete else self._incomplete + 1
         self.is_made = True
         self._failed = 0
 
-    async def prove_ids_new(self) -> bool:
+    async def prove_ids_new(self) -> None:
         """See to it that ids made now are new, before the first order of a tenure.
 
         A database is put back only while nothing uses it, so that once is enough. It is a dear
-        question: of many symbols that start at once each asks it when it has something to place.
-
-        Returns
-        -------
-        bool
-            Whether the exchange was asked, which takes its time; not so soon after it failed.
+        question: of many symbols that start at once each asks it when it has something to place,
+        and not so soon again after it failed.
 
         Raises
         ------
@@ -160,15 +162,14 @@ class Comparison:
             If the newest orders of ours are not in the database.
         """
         if self._clock.boot_ms() < self._newest_due_ms:
-            return False
-        self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
+            return
         try:
             await self._look_at_newest()
         except AuthenticationRefused:
             raise
         except VenueError as error:
+            self._newest_due_ms = self._clock.boot_ms() + COMPARE_AGAIN_MS
             self._log.warning("newest_orders_unknown", error=str(error))
-        return True
 
     async def _knows_own_orders(self) -> bool:
         """Whether trades of orders that are not known can only be somebody else's."""

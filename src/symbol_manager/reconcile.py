@@ -143,14 +143,20 @@ async def absorb_report(
 
 
 def why_not_alone(found: Survey, state: ShardState, exchange: ExchangePort) -> str:
-    """Whose orders of this product rest here that are not this shard's; empty if nobody's."""
+    """Which other installation of this product has orders here; empty if none."""
     for report in found.open_orders:
         tag = exchange.ids.decode(report.client_order_id)
-        if tag is None:
-            continue
-        if tag.nonce != state.claim.nonce:
+        if tag is not None and tag.nonce != state.claim.nonce:
             return f"another installation ({tag.nonce}) trades this symbol"
-        if tag.shard < state.claim.ownership.shard:
+    return ""
+
+
+def why_orphaned(found: Survey, state: ShardState, exchange: ExchangePort) -> str:
+    """Which order of a former shard of the symbol rests, owned by no grid; empty if none."""
+    claim = state.claim
+    for report in found.open_orders:
+        tag = exchange.ids.decode(report.client_order_id)
+        if tag is not None and tag.nonce == claim.nonce and tag.shard < claim.ownership.shard:
             return (
                 f"order {report.client_order_id} of shard {tag.shard}, which was removed, rests:"
                 " no grid owns it, so cancel it at the exchange"

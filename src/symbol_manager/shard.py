@@ -16,7 +16,7 @@ from domain.errors import (
     StoreUnavailable,
     VenueError,
 )
-from domain.ids import ClientOrderId
+from domain.orders import Order
 from ports.failpoints import Failpoint
 from symbol_manager.mailbox import Mailbox
 from symbol_manager.state import ShardState
@@ -61,6 +61,8 @@ class Shard:
         self._is_stopping = asyncio.Event()
         #: The last one that took office, over or not.
         self._tenure: Tenure | None = None
+        #: Whether it began after a stop that cancels, and so cancelled before it compared.
+        self._has_cancelled = False
         self._quotes: asyncio.Task[None] | None = None
         #: When orders were sent, by CLOCK_BOOTTIME: a new tenure does not reset the rate.
         self._sent_ms: list[int] = []
@@ -72,13 +74,12 @@ class Shard:
         return self.mailbox.wishes.is_killed or self._stop.cancels_orders
 
     @property
-    def resting(self) -> tuple[ClientOrderId, ...]:
+    def resting(self) -> tuple[Order, ...]:
         """Orders of ours that may rest, as far as was known last."""
         if self._tenure is None:
             return ()
         state = self._tenure.state
-        live = (order.intent.client_order_id for order in state.live_orders().values())
-        return *live, *state.strays
+        return *state.live_orders().values(), *state.strays.values()
 
     def stop(self, *, cancel_orders: bool) -> None:
         """Let the current plan end, cancel own orders if asked to, then leave the loop."""
@@ -170,9 +171,9 @@ class Shard:
         """Wait for long, unless orders are to be cancelled meanwhile."""
         wishes = self.mailbox.wishes
         for _ in range(LOOKS_A_REST):
-            if self._stop.is_asked:
-                raise asyncio.CancelledError  # what was to be cancelled was, before it compared
-            if self.mailbox.wishes != wishes:
+            if self._stop.is_asked and (self._has_cancelled or not self._stop.cancels_orders):
+                raise asyncio.CancelledError
+            if self._stop.is_asked or self.mailbox.wishes != wishes:
                 return
             await asyncio.sleep(RETRY_FIRST_S)
 
@@ -183,6 +184,7 @@ class Shard:
         ports.failpoints(Failpoint.SHARD_AFTER_CLAIM)
         loaded = await ports.store.load(claim)
         self._log.info("claimed", epoch=claim.ownership.epoch, orders=len(loaded.orders))
+        self._has_cancelled = self._stop.cancels_orders
         self._tenure = Tenure(
             state=ShardState(claim, loaded),
             mailbox=self.mailbox,

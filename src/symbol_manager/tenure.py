@@ -354,14 +354,15 @@ class Tenure:
         approved = self._decide(stance, may_place=not self.stop.is_asked)
         is_held_back = bool(approved.plan.places) and not self._comparison.ids_are_new
         if is_held_back:
-            if await self._comparison.prove_ids_new():
-                return  # the price is an old one by now
+            # The cancels do not wait for an answer that may take its time, or never come.
             approved = self._decide(stance, may_place=False)
         if approved.plan:
             self.sent_ms += [now_ms] * len(approved.plan.places)
             await self._execute(approved)
         elif not (approved.refused or is_held_back):
             self._settle_down(stance)
+        if is_held_back:
+            await self._comparison.prove_ids_new()
 
     def _decide(self, stance: Stance, *, may_place: bool) -> RiskApproved:
         return decide(

@@ -205,11 +205,18 @@ async def test_kill_cancels_what_a_database_put_back_knows(trading: Rig, backup:
     assert trading.exchange.sent == []
 
 
+@pytest.mark.parametrize(
+    ("cancel_orders", "left"),
+    [pytest.param(True, {-1}, id="cancel"), pytest.param(False, set(ENTRIES), id="keep")],
+)
 async def test_stop_of_a_symbol_whose_database_was_put_back_ends_it(
-    trading: Rig, backup: Backup
+    trading: Rig, backup: Backup, cancel_orders: bool, left: set[int]
 ) -> None:
+    """What the database knows is cancelled before, if it is to be; of slot -1 it knows nothing."""
     await replace_entry(trading)
     await put_back(trading, backup)
     await assert_noticed(trading)
-    trading.stop(cancel_orders=True)
+    trading.stop(cancel_orders=cancel_orders)
     assert isinstance(await trading.until_ended(), asyncio.CancelledError)
+    assert set(trading.exchange.by_slot(Side.BUY)) == left
+    assert trading.exchange.sent == []

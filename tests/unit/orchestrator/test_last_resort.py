@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
 from domain.errors import OwnershipLost
 from domain.ids import ClientOrderId
+from domain.orders import Intended, Open, Order, OrderState, Sent, Unknown
 from orchestrator.last_resort import AGAIN_MS, PATIENCE_MS, LastResort
-from ports.exchange import ExchangePort, NotSent, Outcome, Refused, SendGuard, Undetermined
+from ports.exchange import (
+    Accepted,
+    ExchangePort,
+    NotSent,
+    Outcome,
+    Refused,
+    SendGuard,
+    Undetermined,
+)
 from symbol_manager.lease import Lease
 from symbol_manager.shard import Shard
-from unit.symbol_manager.factories import FakeClock
+from unit.symbol_manager.factories import FakeClock, make_intent, make_report, venue_id
 
-ORDERS = (ClientOrderId("a"), ClientOrderId("b"))
+INTENTS = (make_intent(-1), make_intent(-2))
+ORDERS = tuple(intent.client_order_id for intent in INTENTS)
 LEASE_MS = 2 * PATIENCE_MS
 GONE = Refused("not_found", "")
 
@@ -48,7 +58,9 @@ class StuckShard:
     shard: int = 1
     symbol: str = "BTC/USDT"
     wants_no_orders: bool = True
-    resting: tuple[ClientOrderId, ...] = ORDERS
+    resting: tuple[Order, ...] = tuple(
+        Order(intent=intent, state=Open(venue_id(intent))) for intent in INTENTS
+    )
 
 
 @dataclass
@@ -118,6 +130,21 @@ async def test_cancel_without_success_is_sent_again_after_a_while(
     assert await bench.look_after(PATIENCE_MS) == [*ORDERS]
     assert await bench.look_after(AGAIN_MS - 1) == []
     assert await bench.look_after(1) == [*ORDERS]
+
+
+@pytest.mark.parametrize("state", [Intended(), Sent(), Unknown("no reply")])
+async def test_order_that_may_be_on_its_way_is_cancelled_until_it_is_gone(
+    bench: Bench, state: OrderState
+) -> None:
+    """The venue knows nothing of it, and then it arrives."""
+    first, second = bench.stuck.resting
+    bench.stuck.resting = (replace(first, state=state), second)
+    await bench.look_after(0)
+    assert await bench.look_after(PATIENCE_MS) == [*ORDERS]
+    assert await bench.look_after(AGAIN_MS - 1) == []
+    bench.venue.outcome = Accepted(make_report(INTENTS[0]))
+    assert await bench.look_after(1) == [ORDERS[0]]
+    assert await bench.look_after(10 * AGAIN_MS) == []
 
 
 async def test_node_whose_lease_ran_out_cancels_nothing(bench: Bench) -> None:

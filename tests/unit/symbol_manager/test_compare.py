@@ -31,6 +31,7 @@ from unit.symbol_manager.factories import (
     CAPABILITIES,
     NONCE,
     OWNERSHIP,
+    SHARD,
     FakeClock,
     RecordingStore,
     make_intent,
@@ -43,6 +44,7 @@ from unit.symbol_manager.factories import (
 
 EVERY_MS = 60_000
 ENTRY = make_intent(-1)
+ORPHAN = make_intent(-1, shard=SHARD - 1)
 
 
 @dataclass
@@ -173,6 +175,32 @@ async def test_comparison_shortfall_is_looked_at_again_soon_and_halts_when_it_st
     assert office.comparison.halt_reason == "the account holds 0.1 BTC less than the slots"
     # It is known now: the next look has time.
     assert not await office.compared(COMPARE_AGAIN_MS)
+
+
+async def test_comparison_order_of_a_removed_shard_seen_once_does_not_halt() -> None:
+    """Its cancel was on its way."""
+    office = Office()
+    office.exchange.orders[ORPHAN.client_order_id] = make_report(ORPHAN)
+    assert await office.compared()
+    assert office.comparison.halt_reason == ""
+    office.exchange.orders.clear()
+    assert await office.compared(COMPARE_AGAIN_MS)
+    assert office.comparison.halt_reason == ""
+    assert not await office.compared(EVERY_MS - 1)
+
+
+async def test_comparison_order_of_a_removed_shard_halts_while_it_rests() -> None:
+    """It is looked for less and less often: each look costs as much as any comparison."""
+    office = Office()
+    office.exchange.orders[ORPHAN.client_order_id] = make_report(ORPHAN)
+    assert await office.compared()
+    for looks in (1, 2, 3):
+        assert not await office.compared(COMPARE_AGAIN_MS * looks - 1)
+        assert await office.compared(1)
+        assert f"{ORPHAN.client_order_id} of shard {SHARD - 1}" in office.comparison.halt_reason
+    office.exchange.orders.clear()
+    assert await office.compared(COMPARE_AGAIN_MS * 4)
+    assert office.comparison.halt_reason == ""
 
 
 @pytest.mark.parametrize("failing", [set(), {"fetch_balances"}])
@@ -373,12 +401,13 @@ async def test_comparison_short_of_budget_looks_at_ended_orders_when_one_is_to_b
     await office.comparison.make()
     assert "fetch_newest_orders" not in office.exchange.asked
     office.exchange.failing = {"fetch_newest_orders"}
-    assert await office.comparison.prove_ids_new()
+    await office.comparison.prove_ids_new()
     office.exchange.failing = set()
-    assert not await office.comparison.prove_ids_new()  # not so soon
+    office.clock.ms += COMPARE_AGAIN_MS - 1
+    await office.comparison.prove_ids_new()  # not so soon
     assert not office.comparison.ids_are_new
-    office.clock.ms += COMPARE_AGAIN_MS
-    assert await office.comparison.prove_ids_new()
+    office.clock.ms += 1
+    await office.comparison.prove_ids_new()
     assert office.comparison.ids_are_new
     assert office.exchange.asked.count("fetch_newest_orders") == 2
 

@@ -38,6 +38,7 @@ from symbol_manager.reconcile import (
     settle_parked,
     survey,
     why_not_alone,
+    why_orphaned,
 )
 from symbol_manager.state import ShardState
 from unit.symbol_manager.factories import (
@@ -320,7 +321,9 @@ def test_orders_of_others_of_this_product_are_recognised_by_nonce_and_shard() ->
     told = why_not_alone(make_survey(make_report(stranger)), state, exchange)
     assert told == f"another installation ({NONCE + 1}) trades this symbol"
     former = make_intent(shard=SHARD - 1)
-    told = why_not_alone(make_survey(make_report(former)), state, exchange)
+    assert why_not_alone(make_survey(make_report(former)), state, exchange) == ""
+    assert why_orphaned(make_survey(make_report(stranger)), state, exchange) == ""
+    told = why_orphaned(make_survey(make_report(former)), state, exchange)
     assert told.startswith(
         f"order {former.client_order_id} of shard {SHARD - 1}, which was removed"
     )

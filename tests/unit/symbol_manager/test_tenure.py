@@ -224,6 +224,41 @@ async def test_tenure_failed_comparisons_pull_entries_at_the_third_until_one_suc
         assert bench.status == (Status.RUNNING, "")
 
 
+@dataclass
+class SilentHistoryExchange(FakeExchange):
+    """Does not tell its newest orders, which takes its time."""
+
+    take_time: Callable[[], None] = lambda: None
+
+    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
+        self.take_time()
+        return await super().fetch_newest_orders(symbol)
+
+
+@pytest.mark.parametrize("answer_ms", [0, COMPARE_AGAIN_MS, 3 * COMPARE_AGAIN_MS])
+async def test_tenure_held_back_from_placing_cancels_all_the_same(
+    bench: Bench, answer_ms: int
+) -> None:
+    """The price ran away from the entries; those nearer to it wait until ids are known as new."""
+    bench.exchange = exchange = SilentHistoryExchange(capabilities=CAPABILITIES)
+    bench.rest(*INTENTS)
+    exchange.failing = {"fetch_newest_orders"}
+
+    def take_time() -> None:
+        bench.clock.ms += answer_ms
+        bench.tick()
+
+    exchange.take_time = take_time
+    bench.price = Decimal(106)
+    bench.tick()
+    async with bench.serving():
+        await bench.round(COMPARE_AGAIN_MS)
+        assert bench.entries() == set()
+        exchange.failing = set()
+        await bench.rounds(2, every_ms=COMPARE_AGAIN_MS)
+        assert bench.entries()
+
+
 async def test_tenure_shortfall_seen_once_does_not_halt(bench: Bench) -> None:
     bench.store.held = Decimal("0.1")
     async with bench.serving():
