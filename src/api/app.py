@@ -174,6 +174,7 @@ def _metrics(running: Served, feed: Feed) -> Metrics:
         rate=running.exchange.rate,
         clients=feed,
         is_disk_full=lambda: running.is_disk_full,
+        switches=lambda: running.node.switches,
         read_assets=read_assets,
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from orchestrator.dead_man import Armed
 from orchestrator.reload import Reload
 from orchestrator.requests import Requests
 from orchestrator.settings import Settings
@@ -18,6 +19,8 @@ from symbol_manager.view import ShardView
 class ServedNode(Protocol):
     @property
     def views(self) -> Mapping[int, ShardView]: ...
+    @property
+    def switches(self) -> Mapping[str, Armed]: ...
 
 
 class ServedDatabase(Protocol):

@@ -57,7 +57,11 @@ _COLUMNS: tuple[Column[GuardedSymbol], ...] = (
     Column("ask", lambda symbol: symbol.ask, is_detail=True),
     Column("decided (UTC)", lambda symbol: symbol.last_decision_at, is_detail=True),
     Column("node", lambda symbol: symbol.node, is_detail=True),
-    Column("dead-man switch (s)", lambda symbol: symbol.dead_man_switch_s or None, is_detail=True),
+    Column(
+        "dead-man switch asked for (s)",
+        lambda symbol: symbol.dead_man_switch_s or None,
+        is_detail=True,
+    ),
     Column("reason", lambda symbol: symbol.reason),
 )
 _MARKETS: tuple[Column[Instrument], ...] = (

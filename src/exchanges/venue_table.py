@@ -70,7 +70,8 @@ def _when_host_dies(venue: Venue) -> str:
     if switch is not None and switch.is_fed:
         return (
             "If this host dies, the venue cancels the orders of its symbols, a person's too, "
-            f"within `dead_man_switch_s` ({switch.name})."
+            "once it heard nothing of a node for `dead_man_switch_s`, or for longer where the "
+            f"account has many symbols ({switch.name})."
         )
     why = "has no dead-man switch"
     if switch is not None:

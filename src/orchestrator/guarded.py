@@ -1,4 +1,4 @@
-"""Symbols as people are shown them: with what becomes of their orders when their host dies."""
+"""Symbols as people are shown them: with the dead-man switch that is asked for."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from store.history import SymbolRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedSymbol(SymbolRecord):
-    #: After what silence of its node the venue cancels its orders; 0: they rest until it is back.
+    #: After what silence of its node the venue is to cancel its orders, with as many symbols as
+    #: there are; 0: they rest until it is back. What is armed only the node that runs it knows.
     dead_man_switch_s: int
 
 
 async def guarded(
     settings: Settings, engine: AsyncEngine, found: Sequence[SymbolRecord]
 ) -> tuple[GuardedSymbol, ...]:
-    """The same symbols, each with its dead-man switch."""
+    """The same symbols, each with the countdown that is asked for."""
     countdown_s = settings.countdown_s(symbols=len(await history.symbols(engine)))
     return tuple(
         GuardedSymbol(

@@ -21,7 +21,7 @@ from domain.errors import OwnershipLost, StoreUnavailable, VenueError
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
-from orchestrator.dead_man import Feeder
+from orchestrator.dead_man import Armed, Feeder
 from orchestrator.durable_work import DurableWork
 from orchestrator.guard import Guard
 from orchestrator.last_resort import LastResort
@@ -159,6 +159,11 @@ class Node:
     def views(self) -> Mapping[int, ShardView]:
         """Every shard run here, as it was after its last loop."""
         return {shard: s.view for shard, s in self._shards.items() if s.view is not None}
+
+    @property
+    def switches(self) -> Mapping[str, Armed]:
+        """The dead-man switches armed here, by symbol."""
+        return {} if self._ports.feeder is None else self._ports.feeder.armed
 
     @property
     def is_lease_held(self) -> bool:

@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         return VENUES.get(record_name(self.account.venue, self.account.market))
 
     def countdown_s(self, *, symbols: int) -> int:
-        """What the dead-man switch of each of so many symbols of the account is set to."""
+        """What is asked of the dead-man switch of each of so many symbols of the account."""
         if self.venue is None:
             return 0
         alike = symbols * 100 / self.account.limits_percent

@@ -83,6 +83,15 @@ class SymbolView(Protocol):
     def parked_trades(self) -> int: ...
 
 
+class ArmedSwitch(Protocol):
+    """A symbol's dead-man switch as the venue was told last."""
+
+    @property
+    def fed_ms(self) -> int: ...
+    @property
+    def countdown_s(self) -> int: ...
+
+
 class EventClients(Protocol):
     """Who looks at live events."""
 
@@ -129,6 +138,7 @@ class Metrics:
         rate: RateSharing | None = None,
         clients: EventClients | None = None,
         is_disk_full: Callable[[], bool] = lambda: False,
+        switches: Callable[[], Mapping[str, ArmedSwitch]] = dict,
         read_assets: Callable[[], Awaitable[Sequence[AssetUse]]] | None = None,
     ) -> None:
         self._engine = engine
@@ -136,7 +146,7 @@ class Metrics:
         self._read_assets = read_assets
         self._refreshing = asyncio.Lock()
         self._asked_at_ms: int | None = None
-        self._shown = _NodeCollector(views, clock, rate, clients, is_disk_full)
+        self._shown = _NodeCollector(views, clock, rate, clients, is_disk_full, switches)
         self._registry = CollectorRegistry()
         self._registry.register(self._shown)
         ProcessCollector(registry=self._registry)
@@ -198,12 +208,14 @@ class _NodeCollector(Collector):
         rate: RateSharing | None = None,
         clients: EventClients | None = None,
         is_disk_full: Callable[[], bool] = lambda: False,
+        switches: Callable[[], Mapping[str, ArmedSwitch]] = dict,
     ) -> None:
         self._views = views
         self._clock = clock
         self._rate = rate
         self._clients = clients
         self._is_disk_full = is_disk_full
+        self._switches = switches
         self.totals: Totals | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -214,6 +226,7 @@ class _NodeCollector(Collector):
             "Whether Postgres lately had no room for something.",
             self._is_disk_full(),
         )
+        yield from _switch_families(self._switches(), self._clock.boot_ms())
         if self._rate is not None:
             yield from _rate_families(self._rate)
         if self._clients is not None:
@@ -256,6 +269,23 @@ def _shard_families(views: Sequence[SymbolView], now_ms: int) -> Iterator[Metric
         parked.add_metric((view.symbol,), view.parked_trades)
         epoch.add_metric((view.symbol,), view.epoch)
     yield from (status, orders, price_age, parked, epoch)
+
+
+def _switch_families(switches: Mapping[str, ArmedSwitch], boot_ms: int) -> Iterator[Metric]:
+    countdown = GaugeMetricFamily(
+        "gridkeeper_dead_man_switch_seconds",
+        "After what silence the venue cancels the symbol's orders, as this node set it last.",
+        labels=("symbol",),
+    )
+    age = GaugeMetricFamily(
+        "gridkeeper_dead_man_switch_age_seconds",
+        "Time since that was set; at the whole countdown the venue has cancelled.",
+        labels=("symbol",),
+    )
+    for symbol, switch in switches.items():
+        countdown.add_metric((symbol,), switch.countdown_s)
+        age.add_metric((symbol,), (boot_ms - switch.fed_ms) / 1000)
+    yield from (countdown, age)
 
 
 def _rate_families(rate: RateSharing) -> Iterator[Metric]:

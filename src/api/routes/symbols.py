@@ -76,7 +76,9 @@ class TradedSymbol(Record):
     node: str | None = Field(description="Which node runs it.", examples=["trader-1"])
     live_orders: int = Field(examples=[10])
     dead_man_switch_s: int = Field(
-        description="After so long without word of a node the venue cancels its orders; 0: never.",
+        description="After so long without word of a node the venue is asked to cancel its orders: "
+        "the setting, or more with many symbols; 0: never. /metrics of its node tells what is "
+        "armed.",
         examples=[60],
     )
     inventory: Exact = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
+from orchestrator.dead_man import Armed
 from orchestrator.reload import Reload
 from orchestrator.requests import Requests
 from orchestrator.settings import ApiSettings, Settings
@@ -27,6 +28,7 @@ READ_TOKEN = "a-token-that-only-reads"
 @dataclass
 class StandInNode:
     views: dict[int, ShardView]
+    switches: dict[str, Armed] = field(default_factory=dict)
 
 
 @dataclass

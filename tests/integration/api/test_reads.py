@@ -15,6 +15,7 @@ from api.served import Served
 from domain.market import BookTop
 from domain.orders import OrderStatus
 from integration.api.conftest import StandInRunning
+from orchestrator.dead_man import Armed
 from orchestrator.reload import Reload
 from ports.store import Status
 from support import sample_history
@@ -178,9 +179,10 @@ async def test_health_without_postgres_fails_but_the_process_lives(
 
 @pytest.mark.usefixtures("sample")
 async def test_metrics_count_what_postgres_holds(
-    views: dict[int, ShardView], running: Served, anyone: httpx.AsyncClient
+    views: dict[int, ShardView], running: StandInRunning, anyone: httpx.AsyncClient
 ) -> None:
     views[1] = _view(Status.RUNNING)
+    running.node.switches["BTC/USDT"] = Armed(0, 60)
     await running.database.requests.kill("a drill", "k")
     answer = await anyone.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -201,6 +203,7 @@ async def test_metrics_count_what_postgres_holds(
     assert value("failed_workflows", name="execute_plan") == 1
     assert value("kill_switch_engaged") == 1
     assert value("symbol_status", symbol="BTC/USDT", status="running") == 1
+    assert value("dead_man_switch_seconds", symbol="BTC/USDT") == 60
     assert 0 <= value("mid_price_age_seconds", symbol="BTC/USDT") < 60
 
 

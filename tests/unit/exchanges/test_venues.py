@@ -45,6 +45,11 @@ def test_venue_that_expires_nothing_says_that_strays_are_possible(venue: Venue) 
     assert says_so is (venue.request_expiry_ms(2_000) is None)
 
 
+def test_venue_whose_switch_is_fed_says_that_the_countdown_grows(venue: Venue) -> None:
+    says_so = any("has many symbols" in sentence for sentence in guarantees_of(venue))
+    assert says_so is (venue.countdown_s(60, 10_000) > 60)
+
+
 def test_record_agrees_with_what_ccxt_has(venue: Venue) -> None:
     client = getattr(ccxt.pro, venue.ccxt_id)()
     assert venue.ids.look_up is LookUp.LISTS or client.has["fetchOrder"]

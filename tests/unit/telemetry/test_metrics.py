@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.market import BookTop
 from domain.orders import LIVE_STATUSES, OrderStatus
+from orchestrator.dead_man import Armed
 from ports.store import Status
 from store.engine import create_engine
 from symbol_manager.view import ShardView
@@ -73,6 +74,16 @@ async def test_metrics_of_a_shard_say_what_its_view_says(nowhere: AsyncEngine) -
     for live in LIVE_STATUSES:
         labels = _labels(symbol="BTC/USDT", status=live.value)
         assert samples["gridkeeper_live_orders", labels] == view.live_orders.get(live, 0)
+
+
+async def test_metrics_say_what_is_armed_and_how_old_that_is(nowhere: AsyncEngine) -> None:
+    clock = FixedClock()
+    switches = {"BTC/USDT:USDT": Armed(clock.boot - 2_500, 250)}
+    metrics = Metrics(dict, nowhere, clock, switches=lambda: switches)
+    samples = _samples(await metrics.scrape())
+    btc = _labels(symbol="BTC/USDT:USDT")
+    assert samples["gridkeeper_dead_man_switch_seconds", btc] == 250
+    assert samples["gridkeeper_dead_man_switch_age_seconds", btc] == 2.5
 
 
 async def test_metrics_without_a_price_have_no_age(nowhere: AsyncEngine) -> None:
