@@ -3,7 +3,8 @@
 A crash is counted in memory, where it is known to be the symbol's own. A start that ends with its
 whole process is counted in Postgres ahead of it, and forgiven once the symbol got through its first
 round, or a request through its step. Symbols and requests whose starts were not forgiven start one
-at a time, so that the one that kills its process is soon the only one counted.
+at a time, so that the one that kills its process is soon the only one counted; such a request also
+waits until its process has lasted, so that it does not count ends that others bring about.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ CHANGE_STARTS_MAX = 5
 #: From this many on a symbol or a request starts alone.
 STARTS_SUSPECT = 2
 LOOK_EVERY_S = 0.25
-#: A start that lasts so many looks (10 s) did not kill its process, first round or not.
+#: A start that lasts so many looks (10 s) did not kill its process, first round or not; and a
+#: process that does was not ended by what starts with it.
 LOOKS_UNTIL_PROVEN = 40
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class Guard:
         self._registry = registry
         self._runs = runs
         self._clock = clock
+        self._began_ms = clock.boot_ms()
         self._suspects = asyncio.Lock()
 
     async def run(self, runner: Shard, *, is_leaving: Callable[[], bool]) -> None:
@@ -113,8 +116,11 @@ class Guard:
         if starts >= CHANGE_STARTS_MAX:
             log.error("request_given_up", workflow_id=workflow_id, starts=starts)
             return await instead(starts)
+        is_suspect = starts >= STARTS_SUSPECT and not only_waits
+        if is_suspect:
+            await self._until_process_lasts(is_leaving)
         counted = self._counted(
-            is_suspect=starts >= STARTS_SUSPECT and not only_waits,
+            is_suspect=is_suspect,
             is_leaving=is_leaving,
             begin=lambda: self._runs.begin_change(workflow_id),
             is_through=lambda: False,
@@ -170,6 +176,14 @@ class Guard:
                     await proving
                 with suppress(StoreUnavailable):  # whatever came of it, the process outlived it
                     await forgive()
+
+    async def _until_process_lasts(self, is_leaving: Callable[[], bool]) -> None:
+        """A process that ends sooner was ended by something else, such as a limit of memory."""
+        lasts_ms = self._began_ms + LOOKS_UNTIL_PROVEN * LOOK_EVERY_S * 1_000
+        while self._clock.boot_ms() < lasts_ms:
+            if is_leaving():
+                raise asyncio.CancelledError
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _take_turn(self, is_leaving: Callable[[], bool]) -> None:
         while self._suspects.locked():

@@ -81,13 +81,17 @@ class Bench:
         return self.tasks[-1]
 
     def request(
-        self, step: Callable[[], Awaitable[str]], *, only_waits: bool = False
+        self,
+        step: Callable[[], Awaitable[str]],
+        *,
+        is_leaving: Callable[[], bool] = stay,
+        only_waits: bool = False,
     ) -> asyncio.Task[str]:
         async def give_up(starts: int) -> str:
             return f"given up after {starts} starts"
 
         running = self.guard.run_step(
-            REQUEST, step, instead=give_up, is_leaving=stay, only_waits=only_waits
+            REQUEST, step, instead=give_up, is_leaving=is_leaving, only_waits=only_waits
         )
         self.steps.append(asyncio.create_task(running))
         return self.steps[-1]
@@ -257,6 +261,33 @@ async def test_request_interrupted_less_often_is_done_and_forgiven(bench: Bench)
     await bench.died(CHANGE_STARTS_MAX - 1)
     assert await bench.request(do) == "done"
     assert await bench.change_starts() == 0
+
+
+async def test_suspect_request_waits_uncounted_until_its_process_has_lasted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends processes soon after their start, it is not this request."""
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await bench.died(STARTS_SUSPECT)
+    waiting = bench.request(do)
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+    assert await bench.change_starts() == STARTS_SUSPECT
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 0)
+    assert await bench.request(do) == "done"
+
+
+async def test_suspect_request_that_waits_is_left_to_another_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await bench.died(STARTS_SUSPECT)
+    is_leaving = asyncio.Event()
+    waiting = bench.request(do, is_leaving=is_leaving.is_set)
+    await asyncio.wait([waiting], timeout=0.1)
+    is_leaving.set()
+    await asyncio.wait([waiting], timeout=5)
+    assert waiting.cancelled()
 
 
 async def test_request_that_lasts_is_forgiven_while_it_goes_on(bench: Bench) -> None:
