@@ -23,6 +23,8 @@ from support.system import RunningSystem, eventually, running_system
 
 KEY, SECRET, TOKEN = "planted-key/7f3a", "planted-secret+9c1e", "planted-token=of-the-api"
 WRONG_SECRET = "planted-wrong-secret&2b"
+#: It tells for as long as it is listened to.
+EVENTS = "/api/v1/events"
 PLANTED = (KEY, SECRET, TOKEN, WRONG_SECRET)
 
 
@@ -84,8 +86,13 @@ async def answers(port: int) -> bytes:
     said = b""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
+        async with client.stream("GET", EVENTS) as events:
+            async for part in events.aiter_bytes():
+                said += part
+                if b"BTC/USDT" in said:
+                    break
         for path, item in paths.items():
-            if "get" in item and "{order_id}" not in path and "{workflow_id}" not in path:
+            if path != EVENTS and "get" in item and "{order_id}" not in path and "{workflow_id}" not in path:
                 answer = await client.get(path.format(symbol="BTC-USDT"))
                 said += answer.content + str(answer.headers).encode()
         for workflow in (await client.get("/api/v1/workflows")).json():
