@@ -18,6 +18,8 @@ _STATUSES = {
     "closing": "closing",
     "ended": "stopped",
 }
+#: A restored ladder begins by the venue's time of an order, which its ledger has a little later.
+_WRITTEN_LATER_MS = 100
 #: Enough for every level to be rounded as if it were computed exactly.
 _DIGITS = 60
 
@@ -62,7 +64,7 @@ def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder 
     return [
         (order, tag, ladder)
         for order, tag, ladder in named
-        if ladder is None or order.accepted_ms >= ladder.made_ms
+        if ladder is None or order.accepted_ms >= ladder.made_ms + _WRITTEN_LATER_MS
     ]
 
 
