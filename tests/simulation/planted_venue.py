@@ -10,6 +10,7 @@ from unittest.mock import patch
 from domain.instrument import Instrument
 from exchanges.rate_budget import Admission
 from orchestrator.trading_rules import TradingRules
+from simulation.clock import EPOCH_MS, VirtualClock
 from symbol_manager import tenure
 from symbol_manager.rules import RulesChange, rules_change
 from symbol_manager.state import ShardState
@@ -77,6 +78,13 @@ def impossible_rules_taken_for_usual() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def durations_by_the_wall_clock() -> Iterator[None]:
+    """A lease, a wait and an age are as long as a clock says that may jump."""
+    with patch.object(VirtualClock, "boot_ms", lambda self: self.now_ms() - EPOCH_MS):
+        yield
+
+
 VENUE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -86,5 +94,6 @@ VENUE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         rules_never_asked_for,
         rules_followed_while_orders_rest,
         impossible_rules_taken_for_usual,
+        durations_by_the_wall_clock,
     )
 }
