@@ -20,6 +20,11 @@ from simulation.venues import PerpetualsExchange
 RATE_MAX_E8 = 300_000
 #: How far a wall clock jumps, beyond what a venue takes for the present.
 CLOCK_JUMP_S = (2.0, 30.0)
+#: How often the time service of all machines errs as the storm ends, how long before, how far: what
+#: then waits by it waits on in the calm.
+LEAPS_AT_LAST = 0.5
+LEAPS_BEFORE_S = (2.0, 12.0)
+CLOCK_LEAP_S = (300.0, 3_600.0)
 #: What a venue may change of a market's rules, coarser or finer.
 FILTERS: Sequence[Mapping[str, str]] = (
     {"tick_size": "0.05"},
@@ -78,6 +83,9 @@ class Accidents:
             if cut.has_accident(number):
                 self._loop.later(at_s, self._befall, number, accident)
             at_s += self._dice.expovariate(1 / pace_s)
+        if self._dice.random() < LEAPS_AT_LAST and cut.has_accident(number):
+            at_s = max(0.0, storm_s - self._dice.uniform(*LEAPS_BEFORE_S))
+            self._loop.later(at_s, self._befall, number, self._leap_clocks)
         return storm_s
 
     def settle(self, *, mends_rules: bool) -> None:
@@ -175,6 +183,11 @@ class Accidents:
     def _jump_clock(self) -> None:
         by_s = self._dice.choice((-1, 1)) * self._dice.uniform(*CLOCK_JUMP_S)
         self._any_machine().jump_clock(int(by_s * 1000), self._dice.uniform(0.5, 12.0))
+
+    def _leap_clocks(self) -> None:
+        by_s = self._dice.choice((-1, 1)) * self._dice.uniform(*CLOCK_LEAP_S)
+        for machine in self._machines:
+            machine.jump_clock(int(by_s * 1000), LEAPS_BEFORE_S[1])
 
     # Of the venue and its market.
 

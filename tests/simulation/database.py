@@ -189,7 +189,8 @@ class Database(Registry):
             if changes.is_reconciled:
                 row = self.shards[shard]
                 trade_id = changes.reconciled_trade_id or row.reconciled_trade_id
-                self._put(self.shards, shard, replace(row, reconciled_trade_id=trade_id))
+                row = replace(row, reconciled_trade_id=trade_id, reconciled_ms=self._now_ms())
+                self._put(self.shards, shard, row)
 
     def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         with self._transaction():

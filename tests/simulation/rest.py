@@ -28,6 +28,9 @@ _FUNDS = "entries wait: funds are short"
 _FUNDS_ARE_SHORT = {-2010, -2019, -2027}
 _NOTHING_TO_REDUCE = -2022
 
+#: How long ago the last comparison may be: twice the time between two, and some for the answers.
+COMPARED_WITHIN_MS = 2 * SETTINGS.reconcile_every_ms + 5_000
+
 _DOUBTFUL = frozenset({OrderStatus.INTENDED, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
@@ -96,10 +99,12 @@ def check_places(database: Database) -> list[str]:
     ]
 
 
-def check_rest(database: Database, venue: AnyVenue) -> list[str]:
-    """I7: what rests is what is wanted, nothing is in doubt, and no order is a stranger's."""
+def check_rest(database: Database, venue: AnyVenue, now_ms: int) -> list[str]:
+    """I7: what rests is what is wanted, of late known, not in doubt, and no order a stranger's."""
     violations = []
     for row in database.shards.values():
+        if row.status is not Status.REMOVED and row.reconciled_ms < now_ms - COMPARED_WITHIN_MS:
+            violations.append(f"I7 {row.symbol}: last compared at {row.reconciled_ms} ms")
         halt = why_halted(row, database, venue)
         obstacle = why_not_followed(row, database, venue)
         violations += _check_status(row, database, obstacle or halt)

@@ -69,6 +69,8 @@ class ShardRow:
     epoch: int = 0
     owner: str | None = None
     reconciled_trade_id: str | None = None
+    #: Of the last complete comparison.
+    reconciled_ms: int = 0
     ended_ms: int | None = None
     #: Its workflow.
     workflow_id: str

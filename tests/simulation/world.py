@@ -188,7 +188,7 @@ class World:
         violations += check_self_trades(self._venue.ledger)
         violations += check_contracts(self._database, self._venue, self._portfolio.margin)
         violations += self._database.unfinished(self._is_halted)
-        violations += check_rest(self._database, self._venue)
+        violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
         return Outcome(
             seed=self._seed,
