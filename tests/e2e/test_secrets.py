@@ -91,8 +91,12 @@ async def answers(port: int) -> bytes:
                 said += part
                 if b"BTC/USDT" in said:
                     break
-        for path, item in paths.items():
-            if path != EVENTS and "get" in item and "{order_id}" not in path and "{workflow_id}" not in path:
+        unasked = {
+            EVENTS,
+            *(path for path in paths if "{order_id}" in path or "{workflow_id}" in path),
+        }
+        for path in paths.keys() - unasked:
+            if "get" in paths[path]:
                 answer = await client.get(path.format(symbol="BTC-USDT"))
                 said += answer.content + str(answer.headers).encode()
         for workflow in (await client.get("/api/v1/workflows")).json():
