@@ -69,7 +69,7 @@ def test_main_failing_seeds_are_told_with_the_command_that_replays_them(
     with BUGS["random_client_ids"]():
         assert main(["--seed", "1", "--trace"]) == 1
     printed = capsys.readouterr().out
-    assert "venue order_filled" in printed
+    assert "venue deposited" in printed
     assert "make simulate SEEDS=1 FIRST_SEED=1" in printed
 
 
