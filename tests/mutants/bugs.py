@@ -31,15 +31,15 @@ BUGS = (
     Bug(
         name="epoch not checked at commit",
         file="store/statements.py",
-        before="WHERE shard = :shard AND epoch = :epoch FOR UPDATE\n    ), allowed",
-        after="WHERE shard = :shard FOR UPDATE\n    ), allowed",
+        before="FROM decision JOIN shards USING (shard, epoch) FOR UPDATE OF shards {patience}",
+        after="FROM decision JOIN shards USING (shard) FOR UPDATE OF shards {patience}",
         tests="integration/store/test_ownership.py",
     ),
     Bug(
         name="kill switch ignored at commit",
         file="store/statements.py",
-        before="WHERE :places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)",
-        after="WHERE :places = '[]' OR true",
+        before="WHERE places = '[]' OR NOT EXISTS (SELECT FROM kill_switch WHERE engaged)",
+        after="WHERE places = '[]' OR true",
         tests="integration/store/test_decisions.py",
     ),
     Bug(
@@ -59,8 +59,8 @@ BUGS = (
     Bug(
         name="stale plan resumed instead of cancelled",
         file="orchestrator/takeover.py",
-        before="await DBOS.cancel_workflows_async(plans)",
-        after="await DBOS.resume_workflows_async(plans, queue_name=CHANGES_QUEUE)",
+        before="await self._work.cancel(plans)",
+        after="await self._work.resume(plans, CHANGES_QUEUE)",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
@@ -73,8 +73,8 @@ BUGS = (
     Bug(
         name="work that nobody does left alone",
         file="orchestrator/takeover.py",
-        before="for workflow_id in self._idle_before & idle.keys():",
-        after="for workflow_id in self._idle_before - idle.keys():",
+        before="for workflow_id in sorted(self._idle_before & idle.keys()):",
+        after="for workflow_id in sorted(self._idle_before - idle.keys()):",
         tests="integration/orchestrator/test_dbos_bugs.py",
     ),
     Bug(
@@ -244,5 +244,61 @@ BUGS = (
         before="return self._secrets.sub(REDACTED, text)",
         after="return text",
         tests="unit/telemetry/test_logs.py",
+    ),
+    Bug(
+        name="commit of many waits for one shard's lock",
+        file="store/statements.py",
+        before='COMMIT_DECISIONS_AT_ONCE = text(_COMMIT_DECISIONS.format(patience="SKIP LOCKED"))',
+        after='COMMIT_DECISIONS_AT_ONCE = text(_COMMIT_DECISIONS.format(patience=""))',
+        tests="integration/store/test_plans.py",
+    ),
+    Bug(
+        name="commit whose connection was lost made again",
+        file="store/engine.py",
+        before='return getattr(getattr(cause, "orig", None), "sqlstate", None) is not None',
+        after="return cause is not None",
+        tests="integration/store/test_plans.py",
+    ),
+    Bug(
+        name="refusals of a batch given to other orders",
+        file="exchanges/order_entry.py",
+        before="for name, refusal in zip(refused, refusals, strict=True):",
+        after="for name, refusal in zip(refused, reversed(refusals), strict=True):",
+        tests="integration/exchanges/test_batches.py",
+    ),
+    Bug(
+        name="dead-man switch fed too late",
+        file="orchestrator/dead_man.py",
+        before="self._due_ms[symbol] = asked_ms + countdown_s * 1_000 // FEEDS",
+        after="self._due_ms[symbol] = asked_ms + countdown_s * 1_000 * FEEDS",
+        tests="unit/orchestrator/test_dead_man.py",
+    ),
+    Bug(
+        name="cancels without a commit sent after the lease",
+        file="orchestrator/last_resort.py",
+        before="            self._lease.check()\n",
+        after="",
+        tests="unit/orchestrator/test_last_resort.py",
+    ),
+    Bug(
+        name="database that was put back not noticed",
+        file="symbol_manager/rollback.py",
+        before="return tag.generation >= state.slot(tag.slot).next_generation(tag.side)",
+        after="return False",
+        tests="integration/symbol_manager/test_rollback.py",
+    ),
+    Bug(
+        name="request that kills its process resumed for ever",
+        file="orchestrator/guard.py",
+        before="if starts >= CHANGE_STARTS_MAX:",
+        after="if starts < 0:",
+        tests="integration/orchestrator/test_guard.py",
+    ),
+    Bug(
+        name="plan's shard kept waiting for another's",
+        file="orchestrator/plans.py",
+        before="submitting.add_done_callback(lambda ended: _settle(self._done.get(name), ended))",
+        after="",
+        tests="unit/orchestrator/test_plans.py",
     ),
 )
