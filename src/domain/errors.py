@@ -22,6 +22,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 
 class GridkeeperError(Exception):
     """Root of the tree."""
@@ -36,6 +39,11 @@ class ConfigurationError(GridkeeperError):
         self.rule = rule
         self.value = str(value)
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Callable[[], ConfigurationError], tuple[()]]:
+        """Pickled by its parts, since a message alone does not make it."""
+        parts = {"field": self.field, "rule": self.rule, "remedy": self.remedy}
+        return partial(type(self), value=self.value, **parts), ()
 
 
 class RequestRefused(GridkeeperError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 
 from rich.console import Console
 from rich.progress import track
@@ -57,18 +57,28 @@ def _parser() -> argparse.ArgumentParser:
 def _run(seeds: range, console: Console, *, keep_trace: bool) -> list[Outcome]:
     if len(seeds) == 1:
         return [simulate(seeds[0], keep_trace=keep_trace)]
-    with ProcessPoolExecutor() as pool:
-        outcomes: Iterable[Outcome] = pool.map(simulate, seeds, chunksize=4)
-        return list(
-            track(
-                outcomes,
-                description="seeds",
-                total=len(seeds),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
-            )
+    pool = ProcessPoolExecutor()
+    try:
+        running = [(seed, pool.submit(simulate, seed)) for seed in seeds]
+        told = track(
+            running,
+            description="seeds",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
+        return [_outcome(seed, future) for seed, future in told]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _outcome(seed: int, future: Future[Outcome]) -> Outcome:
+    """Of a seed; what nobody foresaw is raised, with the seed that shows it."""
+    error = future.exception()
+    if error is not None:
+        error.add_note(f"in seed {seed}")
+        raise error
+    return future.result()
 
 
 def _show(outcome: Outcome, console: Console) -> None:
