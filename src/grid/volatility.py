@@ -52,7 +52,8 @@ def next_ladder(
     if spec.volatility is None or len(candles) <= spec.volatility.candles:
         return None
     range_ = average_true_range(candles[-spec.volatility.candles - 1 :])
-    spacing = _scaled(spec, instrument, range_ * spec.volatility.scale, candles[-1].close)
+    wanted = range_ * spec.volatility.scale
+    spacing = _scaled(spec, instrument, current.anchor, wanted, candles[-1].close)
     before, after = _step(current.spacing), _step(spacing)
     if abs(after - before) < LEAST_CHANGE * before:
         return None
@@ -69,17 +70,21 @@ def free_version(current: LadderVersion, taken: Collection[int]) -> int | None:
 
 
 def _scaled(
-    spec: GridSpec, instrument: Instrument, wanted: Decimal, price: Decimal
+    spec: GridSpec, instrument: Instrument, anchor: Decimal, wanted: Decimal, price: Decimal
 ) -> ArithmeticSpacing | GeometricSpacing:
-    """The spec's spacing, or the wanted step if that is wider."""
+    """The spec's spacing, or the wanted step if that is wider; a tick at the least.
+
+    Ticks may have become coarser since the spec was checked.
+    """
     least = spacing_of(spec, instrument)
     if isinstance(least, ArithmeticSpacing):
         ticks = instrument.price_to_ticks(wanted, Rounding.CEIL)
-        step = max(least.step, instrument.ticks_to_price(ticks))
+        step = max(least.step, instrument.tick_size, instrument.ticks_to_price(ticks))
         return ArithmeticSpacing(step=step)
     with localcontext() as context:
         context.prec = EXACT_DIGITS
-        ratio = max(least.ratio, ratio_ceil(1 + wanted / price))
+        one_tick = ratio_ceil(1 + 1 / Decimal(instrument.price_to_ticks(anchor, Rounding.FLOOR)))
+        ratio = max(least.ratio, one_tick, ratio_ceil(1 + wanted / price))
     return GeometricSpacing(ratio=min(ratio, Decimal(2)))
 
 

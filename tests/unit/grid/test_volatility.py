@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from domain.market import Candle
-from grid.ladder import LadderVersion
+from grid.ladder import Ladder, LadderVersion, spacing_of
 from grid.spec import ArithmeticSpacing, GeometricSpacing
 from grid.volatility import average_true_range, next_ladder
 from unit.grid.factories import INSTRUMENT, make_spec
@@ -86,3 +87,29 @@ def test_next_ladder_too_few_candles_or_no_wish_ask_for_nothing() -> None:
     assert next_ladder(spec, INSTRUMENT, now, set(), candles("9")[1:]) is None
     assert next_ladder(spec, INSTRUMENT, now, set(), ()) is None
     assert next_ladder(make_spec(), INSTRUMENT, now, set(), candles("9")) is None
+
+
+@pytest.mark.parametrize(
+    ("spacing", "least"),
+    [
+        pytest.param({"kind": "arithmetic", "step": "1"}, Decimal(4), id="arithmetic"),
+        pytest.param({"kind": "geometric", "ratio": "1.006"}, Decimal("1.04"), id="geometric"),
+    ],
+)
+def test_next_ladder_steps_by_a_tick_at_least_where_ticks_became_coarser(
+    spacing: dict[str, Any], least: Decimal
+) -> None:
+    """Its own step no longer fits, and the market is too quiet for a wider one."""
+    coarse = replace(INSTRUMENT, tick_size=Decimal(4))
+    spec = make_spec(spacing=spacing, volatility=VOLATILITY)
+    wide = spacing_of(spec, INSTRUMENT).model_copy(
+        update={"step": Decimal(10)}
+        if spacing["kind"] == "arithmetic"
+        else {"ratio": Decimal("1.1")}
+    )
+    now = LadderVersion(version=4, anchor=Decimal(100), spacing=wide)
+    ladder = next_ladder(spec, coarse, now, set(), candles("0.1"))
+    assert ladder is not None
+    found = ladder.spacing
+    assert (found.step if isinstance(found, ArithmeticSpacing) else found.ratio) == least
+    assert Ladder.of(ladder, spec.range, coarse)
