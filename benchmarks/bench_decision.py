@@ -49,8 +49,8 @@ _CASES = (
     ("DBOS alone: a workflow of one empty step", "one step", None),
     ("tick until 4 intents are committed", "committed", None),
     ("tick until the 4 orders leave", "leaving", 10),
-    ("tick until the 4 outcomes are recorded", "recorded", None),
-    ("the same, and the shard goes on", "free", 22),
+    ("tick until the 4 outcomes are recorded", "recorded", 22),
+    ("tick until the shard goes on: its workflow has come to its step", "free", None),
     ("tick until DBOS has written that the workflow ended", "ended", None),
 )
 

@@ -248,6 +248,13 @@ class FakeExchange:
         self._ask("fetch_balances")
         return dict(self.balances)
 
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        """There is no dead-man switch."""
+        return 0
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        raise AssertionError(f"{symbol}: there is no dead-man switch")
+
     async def prepare_symbol(self, symbol: str) -> int:
         self._ask("prepare_symbol")
         return self.leverage

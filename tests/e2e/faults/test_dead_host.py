@@ -22,6 +22,8 @@ SPEC: dict[str, object] = {
     "order_size": {"kind": "quote", "amount": "200"},
     "budget_quote": "5000",
 }
+#: A start after the loss of everything, on a machine that is busy.
+RETURN_S = 90.0
 SETTINGS = {
     "GRIDKEEPER_ACCOUNT__MARKET": "linear",
     "GRIDKEEPER_ACCOUNT__RECV_WINDOW_MS": "500",
@@ -97,7 +99,7 @@ async def test_row_28_orders_of_a_dead_host_are_cancelled_by_the_venue_and_come_
     assert {o["client_order_id"] for o in await cancelled_by_switch(host)} == before
 
     await host.start_node()
-    await eventually(lambda: ladder_rests(host), "the ladder is back")
+    await eventually(lambda: ladder_rests(host), "the ladder is back", RETURN_S)
     assert not before & {order["clientOrderId"] for order in await resting(host)}
     async with open_database(host.settings) as database:
         again = RunningSystem(host, database)
