@@ -46,13 +46,17 @@ async def host() -> AsyncIterator[LocalSystem]:
             await system.start_node()
             async with open_database(system.settings) as database:
                 await RunningSystem(system, database).add_grid(SYMBOL, SPEC)
-            await system.control(
-                "/control/freeze", {"market": "futures", "symbol": "BTCUSDT", "frozen": True}
-            )
+            await freeze(system, is_frozen=True)
             await eventually(lambda: ladder_rests(system), "the ladder rests")
             yield system
         finally:
             await system.close()
+
+
+async def freeze(system: LocalSystem, *, is_frozen: bool) -> None:
+    await system.control(
+        "/control/freeze", {"market": "futures", "symbol": "BTCUSDT", "frozen": is_frozen}
+    )
 
 
 async def resting(system: LocalSystem) -> list[Any]:
@@ -98,6 +102,7 @@ async def test_row_28_orders_of_a_dead_host_are_cancelled_by_the_venue_and_come_
     await eventually(nothing_rests, "the venue cancels all", COUNTDOWN_S + 2)
     assert {o["client_order_id"] for o in await cancelled_by_switch(host)} == before
 
+    await freeze(host, is_frozen=False)
     await host.start_node()
     await eventually(lambda: ladder_rests(host), "the ladder is back", RETURN_S)
     assert not before & {order["clientOrderId"] for order in await resting(host)}
