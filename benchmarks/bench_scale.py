@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from unittest.mock import patch
 
-from sqlalchemy import text
-
-from bench_cold_start import BARE_START, bare_start, until_running
+from bench_cold_start import back_after_kills, until_running
 from cli import local_system
 from cli.local_system import LocalSystem, Market, add_symbols, demo_spec, temporary_data_dir
 from measurement import Result
 from orchestrator.bootstrap import Database, open_database
-from store.engine import transaction
 
 COUNT = 100
 MARKETS = {
@@ -33,7 +28,6 @@ SETTLE_S = 20.0
 WATCHED_S = 20.0
 KILLS = 3
 BATCH = 10
-WAIT_S = 120.0
 SYMBOL_MB_MAX = 5.0
 IDLE_PERCENT_MAX = 20.0
 #: How many are killed and come back, and within how many times the baseline: 5 s and 10 s where
@@ -42,7 +36,6 @@ BACK_MAX = {50: 4.5, COUNT: 9}
 _MEGABYTE = 1_000_000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_FORGET_STATUS = text("UPDATE shards SET status = 'starting'")
 
 
 async def measure() -> Sequence[Result]:
@@ -71,11 +64,11 @@ async def _measure(system: LocalSystem, database: Database) -> Sequence[Result]:
         for first in range(running, count, BATCH):  # the venue's rate limit would hold up more
             await add_symbols(database, SYMBOLS[first : min(first + BATCH, count)], spec)
         running = count
-        await until_running(database, count, WAIT_S)
+        await until_running(database, count)
         await asyncio.sleep(SETTLE_S)
         if count == COUNT:
             all_bytes, all_share = await _watched(_pid(system))
-        back.append(await _back_after_kills(system, database, count, back_max))
+        back.append(await back_after_kills(system, database, count, KILLS, back_max))
     return [
         Result(
             case=f"memory of each of {COUNT} symbols, beyond a node of one",
@@ -97,29 +90,6 @@ async def _measure(system: LocalSystem, database: Database) -> Sequence[Result]:
         ),
         *back,
     ]
-
-
-async def _back_after_kills(
-    system: LocalSystem, database: Database, count: int, back_max: float
-) -> Result:
-    back_s, bare_s = [], []
-    for _ in range(KILLS):
-        started_s = time.perf_counter()
-        await system.kill_node()
-        async with transaction(database.engine) as connection:
-            await connection.execute(_FORGET_STATUS)
-        await system.start_node()
-        await until_running(database, count, WAIT_S)
-        back_s.append(time.perf_counter() - started_s)
-        bare_s.append(await bare_start())
-    return Result(
-        case=f"kill -9 until {count} symbols run again",
-        case_s=median(back_s),
-        baseline=f"python -c '{BARE_START}'",
-        baseline_s=median(bare_s),
-        repetitions=KILLS,
-        aim=back_max,
-    )
 
 
 def _pid(system: LocalSystem) -> int:

@@ -132,9 +132,6 @@ class BusyExchange(FakeExchange):
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
         return self._open(symbol)
 
-    async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
-        return self._open(symbol)
-
     async def fetch_trades(
         self,
         symbol: str,

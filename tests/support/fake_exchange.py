@@ -203,7 +203,7 @@ class FakeExchange:
 
     async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:
         self._ask("fetch_newest_orders")
-        return list(self.orders.values())
+        return [order for order in self.orders.values() if order.symbol == symbol]
 
     async def fetch_orders(self, symbol: str) -> Sequence[OrderRecord]:
         self._ask("fetch_orders")
