@@ -70,3 +70,15 @@ async def _until_live(client: httpx.AsyncClient, serving: asyncio.Task[None]) ->
                 return
         await asyncio.sleep(0.02)
     await serving
+
+
+async def hang_at_events(port: int, token: str) -> socket.socket:
+    """Ask for events, and never read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    lines = ("GET /api/v1/events HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}")
+    await loop.sock_sendall(client, "".join(f"{line}\r\n" for line in (*lines, "")).encode())
+    return client

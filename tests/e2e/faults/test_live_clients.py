@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
@@ -11,7 +10,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.local_system import Market
-from support.serving import free_port
+from support.serving import free_port, hang_at_events
 from support.system import RunningSystem, eventually, running_system
 
 TOKEN = "a-token-for-tests-only"
@@ -20,18 +19,6 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "XRP/USDT")
 HUNG = 10
 #: Prices move at every look: this fills a client's buffers, and then its time runs out.
 DROPPED_WITHIN_S = 120.0
-
-
-async def hang(port: int) -> socket.socket:
-    """Ask for events, and never read."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-    client.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, ("127.0.0.1", port))
-    request = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
-    await loop.sock_sendall(client, request.encode())
-    return client
 
 
 async def metrics(client: httpx.AsyncClient) -> dict[str, float]:
@@ -76,7 +63,7 @@ async def test_row_30_clients_that_never_read_are_dropped_and_trading_goes_on() 
         ) as client:
             with ExitStack() as stack:
                 for _ in range(HUNG):
-                    stack.enter_context(await hang(port))
+                    stack.enter_context(await hang_at_events(port, TOKEN))
 
                 async def all_hang() -> bool:
                     return (await metrics(client))["gridkeeper_event_clients"] == HUNG

@@ -26,7 +26,7 @@ from integration.api.conftest import READ_TOKEN, TOKEN, StandInDatabase
 from ports.store import Status
 from store.engine import create_engine
 from support.sample_history import write_sample_history
-from support.serving import Moved, free_port, moved, served
+from support.serving import Moved, free_port, hang_at_events, moved, served
 from support.system import eventually
 from symbol_manager.view import ShardView
 
@@ -75,18 +75,6 @@ async def events_of(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
             name = value
         elif field == "data":
             yield name, json.loads(value)
-
-
-async def hang(port: int) -> socket.socket:
-    """Ask for events, and never read."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-    client.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, ("127.0.0.1", port))
-    request = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
-    await loop.sock_sendall(client, request.encode())
-    return client
 
 
 async def metric(client: httpx.AsyncClient, name: str) -> float:
@@ -164,7 +152,8 @@ async def test_clients_that_never_read_cost_a_bounded_memory_and_are_dropped(
     monkeypatch.setattr("api.feed._REST_FACTOR", 0.0)
     monkeypatch.setattr("api.feed.DROP_AFTER_S", 3.0)
     async with served(here) as client, AsyncExitStack() as stack:
-        hung = [stack.enter_context(await hang(here.settings.api.port)) for _ in range(HUNG)]
+        port = here.settings.api.port
+        hung = [stack.enter_context(await hang_at_events(port, TOKEN)) for _ in range(HUNG)]
 
         async def all_hang() -> bool:
             return await metric(client, "gridkeeper_event_clients") == HUNG
@@ -207,7 +196,7 @@ async def _read_to_the_end(client: socket.socket) -> int:
 async def test_events_are_served_to_a_bounded_number_at_once(here: Moved) -> None:
     async with served(here) as client, AsyncExitStack() as stack:
         for _ in range(CLIENTS_MAX):
-            stack.enter_context(await hang(here.settings.api.port))
+            stack.enter_context(await hang_at_events(here.settings.api.port, TOKEN))
 
         async def is_full() -> bool:
             return await metric(client, "gridkeeper_event_clients") == CLIENTS_MAX
@@ -232,7 +221,7 @@ async def test_server_that_stops_waits_for_no_reader(
     monkeypatch.setattr("api.feed.LOOK_EVERY_S", 0.01)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(served(here))
-        with await hang(here.settings.api.port):
+        with await hang_at_events(here.settings.api.port, TOKEN):
 
             async def hangs() -> bool:
                 return await metric(client, "gridkeeper_event_clients") == 1
