@@ -47,6 +47,9 @@ from exchanges.translate import MALFORMED
 
 #: Orders that one question for the newest ones tells: the price is the same for many more.
 NEWEST_ORDERS = 100
+#: Every comparison of every symbol needs the balances. Asked for as often as symbols get so far
+#: after a start, they would use up the rate budget of most.
+BALANCES_EVERY_S = 0.25
 
 log = structlog.get_logger("exchanges")
 
@@ -60,7 +63,7 @@ class Queries:
         terms = replace(venue.trades, page=min(venue.trades.page, account.trades_page))
         self._history = TradeHistory(terms, self._ask_trades, lambda: int(time.time() * 1000))
         self._shared_instruments = SharedAnswer(self._load_instruments)
-        self._shared_balances = SharedAnswer(self._fetch_balances)
+        self._shared_balances = SharedAnswer(self._fetch_balances, every_s=BALANCES_EVERY_S)
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         return await self._shared_instruments.get()

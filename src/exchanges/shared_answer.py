@@ -13,11 +13,15 @@ class SharedAnswer(Generic[Answer]):
     """Whoever asks while a question is on its way shares the next one.
 
     So an answer is never from before it was asked for, and a hundred who ask at once cost two
-    questions.
+    questions. A hundred who come one by one, each as it gets so far, would still cost as many
+    questions as fit in: `every_s` is the least time from one question to the next.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[Answer]], *, every_s: float = 0.0) -> None:
         self._ask = ask
+        self._every_s = every_s
+        #: By the clock of the event loop, when the next question may go.
+        self._due_s = 0.0
         #: The question on its way, and the one that newcomers share.
         self._current: asyncio.Task[Answer] | None = None
         self._next: asyncio.Task[Answer] | None = None
@@ -32,6 +36,9 @@ class SharedAnswer(Generic[Answer]):
     async def _ask_after(self, current: asyncio.Task[Answer] | None) -> Answer:
         if current is not None:
             await asyncio.wait([current])
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._due_s - loop.time())
+        self._due_s = loop.time() + self._every_s
         self._current, self._next = self._next, None
         return await self._ask()
 

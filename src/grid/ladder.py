@@ -94,7 +94,7 @@ class Geometric:
 
     def _search(self, price_ticks: int) -> int:
         blocks = range(INDEX_MIN >> _BLOCK_BITS, (INDEX_MAX >> _BLOCK_BITS) + 1)
-        place = bisect_left(blocks, price_ticks, key=lambda number: self._block(number)[0]) - 1
+        place = bisect_left(blocks, price_ticks, key=self._first_of) - 1
         if place < 0:
             return INDEX_MIN - 1
         number = blocks[place]
@@ -112,6 +112,10 @@ class Geometric:
             indices[bisect_left(indices, least, key=self._exact, hi=len(indices) - 1)],
             indices[bisect_right(indices, Decimal(PRICE_TICKS_MAX), key=self._exact) - 1],
         )
+
+    def _first_of(self, number: int) -> int:
+        """The lowest level of a block, without the trouble of the others."""
+        return self._rounded(number << _BLOCK_BITS)
 
     def _block(self, number: int) -> array[int]:
         block = self._blocks.get(number)

@@ -59,3 +59,20 @@ async def test_shared_answer_survives_one_who_goes_away() -> None:
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient == 1
+
+
+async def test_shared_answer_gathers_those_who_come_one_by_one() -> None:
+    venue = Venue()
+    shared = SharedAnswer(venue.answer, every_s=0.2)
+    asking = []
+    for _ in range(20):
+        asking.append(asyncio.create_task(shared.get()))
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*asking)
+    assert (answers[0], answers[-1], venue.asked) == (1, 2, 2)
+
+
+async def test_shared_answer_holds_nobody_up_who_comes_first() -> None:
+    venue = Venue()
+    shared = SharedAnswer(venue.answer, every_s=3600.0)
+    assert await asyncio.gather(*(shared.get() for _ in range(100))) == [1] * 100
