@@ -75,6 +75,9 @@ class Geometric:
     anchor_ticks: int
     ratio: Decimal
     _blocks: dict[int, array[int]] = field(default_factory=dict, compare=False, repr=False)
+    #: The lowest level of each block that a search came across.
+    _lowest: dict[int, int] = field(default_factory=dict, compare=False, repr=False)
+    _tables: dict[int, LevelTable] = field(default_factory=dict, compare=False, repr=False)
     #: The block that was looked at last.
     _near: dict[int, tuple[int, LevelTable]] = field(
         default_factory=dict, compare=False, repr=False
@@ -94,14 +97,14 @@ class Geometric:
 
     def _search(self, price_ticks: int) -> int:
         blocks = range(INDEX_MIN >> _BLOCK_BITS, (INDEX_MAX >> _BLOCK_BITS) + 1)
-        place = bisect_left(blocks, price_ticks, key=self._first_of) - 1
+        place = bisect_left(blocks, price_ticks, key=self._lowest_of) - 1
         if place < 0:
             return INDEX_MIN - 1
         number = blocks[place]
         levels = self._block(number)
         if levels[0] * (self.ratio - 1) >= 1 and levels[-1] < PRICE_TICKS_MAX:
             # Prices come from the same few levels: the next ones are found in O(1).
-            self._near[0] = number, LevelTable(levels)
+            self._near[0] = number, self._table(number)
         return (number << _BLOCK_BITS) + search_below(levels, price_ticks)
 
     def bounds(self) -> tuple[int, int]:
@@ -113,9 +116,19 @@ class Geometric:
             indices[bisect_right(indices, Decimal(PRICE_TICKS_MAX), key=self._exact) - 1],
         )
 
-    def _first_of(self, number: int) -> int:
+    def _lowest_of(self, number: int) -> int:
         """The lowest level of a block, without the trouble of the others."""
-        return self._rounded(number << _BLOCK_BITS)
+        lowest = self._lowest.get(number)
+        if lowest is None:
+            lowest = self._lowest[number] = self._rounded(number << _BLOCK_BITS)
+        return lowest
+
+    def _table(self, number: int) -> LevelTable:
+        """Kept, since a price that moves about the anchor moves between two blocks."""
+        table = self._tables.get(number)
+        if table is None:
+            table = self._tables[number] = LevelTable(self._block(number))
+        return table
 
     def _block(self, number: int) -> array[int]:
         block = self._blocks.get(number)

@@ -27,7 +27,7 @@ APPLY_CHANGE = "apply_change"
 SHARDS_QUEUE = "shards"
 #: All nodes listen to it.
 CHANGES_QUEUE = "changes"
-QUEUE_POLL_S = 0.1
+QUEUE_POLL_S = 0.25
 
 #: A JSON object, as workflows take and return it.
 Document = dict[str, Any]

@@ -47,7 +47,7 @@ from store.registry import Registry
 
 place = test_node.place
 GONE = ExecutorId("node-0:start-1")
-#: DBOS polls its queues ten times as often: what it has not done by then it does not do.
+#: DBOS polls its queues four times in it: what it has not done by then it does not do.
 LONG_S = 1.0
 CHANGE, OTHER_CHANGE = "pause:sim-BTC-USDT:one", "pause:sim-BTC-USDT:two"
 
