@@ -50,7 +50,7 @@ _CASES = (
     ("tick until 4 intents are committed", "committed", None),
     ("tick until the 4 orders leave", "leaving", 10),
     ("tick until the 4 outcomes are recorded", "recorded", 22),
-    ("tick until the shard goes on: its workflow has come to its step", "free", None),
+    ("tick until the shard goes on: its workflow is written down too", "free", 22),
     ("tick until DBOS has written that the workflow ended", "ended", None),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -316,6 +316,9 @@ class Node:
     def _owned_symbols(self) -> list[str]:
         """Those that run here and were compared with the exchange by this node."""
         return [runner.symbol for runner in self._shards.values() if runner.view is not None]
+
+    def executing(self, batch: Document) -> AbstractContextManager[None]:
+        return self._plans.executing(batch)
 
     async def submit_plans(self, batch: Document) -> Document:
         return await self._plans.submit(batch)

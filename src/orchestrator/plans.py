@@ -1,16 +1,19 @@
 """Plans in their workflow `execute_plan`: those that are decided at one moment share one.
 
 A workflow costs more than deciding, committing and sending together. Its id is the first plan's
-decision, and a shard waits for its own plan only, never for the answers to another's.
+decision. A shard waits until its own plan's outcomes are recorded and DBOS has written the workflow
+down, neither for the answers to another's plan nor for what DBOS does then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import structlog
 from dbos import SetWorkflowID, error
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +26,8 @@ from symbol_manager.execute import PlanExecutor, PlanRecord, PlanResult, decisio
 #: How long the start of a workflow may hold up those behind it; it takes milliseconds.
 START_WAIT_S = 10.0
 
+log = structlog.get_logger("orchestrator")
+
 
 class Plans:
     """Starts `execute_plan`, and is its step."""
@@ -32,8 +37,10 @@ class Plans:
         self._start = Grouped(self._start_together)
         #: Set when a shard need not wait for its plan any longer.
         self._done: dict[DecisionId, asyncio.Future[None]] = {}
-        #: Set when a workflow has come to its step, by its id.
+        #: Set when DBOS has written a workflow down and runs it, by its id.
         self._begun: dict[str, asyncio.Future[None]] = {}
+        #: The results that the step of a workflow that runs will wait for, by its id.
+        self._results: dict[str, list[asyncio.Task[PlanResult]]] = {}
         self._running: set[asyncio.Task[Document]] = set()
         self._execute_plan: Callable[[Document], Awaitable[Document]] | None = None
 
@@ -58,23 +65,42 @@ class Plans:
         while self._running:
             await asyncio.wait(self._running)
 
+    @contextmanager
+    def executing(self, batch: Document) -> Iterator[None]:
+        """Entered while a workflow runs: its shards may go on before it has come to its step."""
+        names = _names_of(batch)
+        _settle(self._begun.get(names[0]))
+        if names[0] not in self._results:
+            self._results[names[0]] = self._results_of(names)
+        try:
+            yield
+        finally:
+            self._results.pop(names[0], None)
+
     async def submit(self, batch: Document) -> Document:
         """The one step of `execute_plan`; fails if any of its plans did, once all are through."""
-        names = [decision_id_of(plan) for plan in batch["plans"]]
-        _settle(self._begun.get(names[0]))
-        outcomes = await asyncio.gather(*map(self._submit, names), return_exceptions=True)
+        names = _names_of(batch)
+        results = self._results.get(names[0]) or self._results_of(names)
+        outcomes = await asyncio.gather(*results, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
         return {"orders": dict(zip(names, outcomes, strict=True))}
 
-    async def _submit(self, name: DecisionId) -> PlanResult:
-        submitting = asyncio.ensure_future(self._executor.submit(name))
-        submitting.add_done_callback(lambda ended: _settle(self._done.get(name), ended))
-        return await submitting
+    def _results_of(self, names: Sequence[DecisionId]) -> list[asyncio.Task[PlanResult]]:
+        results = []
+        for name in names:
+            result = asyncio.create_task(self._executor.submit(name))
+            result.add_done_callback(partial(self._free, name))
+            results.append(result)
+        return results
+
+    def _free(self, name: DecisionId, ended: asyncio.Task[PlanResult]) -> None:
+        _failure_of(ended)
+        _settle(self._done.get(name), ended)
 
     async def _start_together(self, plans: Sequence[PlanRecord]) -> Sequence[None]:
-        """Start one workflow, and let the next be started when it has come to its step."""
+        """Start one workflow, and let the next be started when DBOS has written it down."""
         names = [decision_id_of(plan) for plan in plans]
         begun = self._begun[names[0]] = asyncio.get_running_loop().create_future()
         running = asyncio.create_task(self._execute(names[0], {"plans": list(plans)}))
@@ -84,7 +110,7 @@ class Plans:
             async with asyncio.timeout(START_WAIT_S):
                 await begun
         except TimeoutError as late:
-            raise StoreUnavailable("the workflow of a plan does not come to its step") from late
+            raise StoreUnavailable("the workflow of a plan is not written down") from late
         return [None] * len(plans)
 
     async def _execute(self, workflow_id: str, batch: Document) -> Document:
@@ -100,19 +126,28 @@ class Plans:
     def _end(self, names: Sequence[DecisionId], ended: asyncio.Task[Document]) -> None:
         """Leave nobody waiting, however the workflow ended."""
         self._running.discard(ended)
+        if failure := _failure_of(ended):
+            log.warning("plans_failed", workflow_id=names[0], error=str(failure))
         for waiting in (self._begun.pop(names[0]), *map(self._done.get, names)):
             _settle(waiting, ended)
+
+
+def _names_of(batch: Document) -> list[DecisionId]:
+    return [decision_id_of(plan) for plan in batch["plans"]]
+
+
+def _failure_of(ended: asyncio.Future[Any]) -> BaseException | None:
+    """What it failed with, which counts as seen then; nothing if it was cancelled."""
+    return None if ended.cancelled() else ended.exception()
 
 
 def _settle(waiting: asyncio.Future[None] | None, ended: asyncio.Future[Any] | None = None) -> None:
     """As `ended` has ended, unless it is settled or nobody waits."""
     if waiting is None or waiting.done():
         return
-    if ended is None:
-        waiting.set_result(None)
-    elif ended.cancelled():
+    if ended is not None and ended.cancelled():
         waiting.cancel()
-    elif error := ended.exception():
-        waiting.set_exception(error)
+    elif ended is not None and (failure := _failure_of(ended)):
+        waiting.set_exception(failure)
     else:
         waiting.set_result(None)

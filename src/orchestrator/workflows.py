@@ -70,6 +70,10 @@ class Handlers(Protocol):
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document: ...
 
+    def executing(self, batch: Document) -> AbstractContextManager[None]:
+        """Entered while a workflow of plans runs."""
+        ...
+
     async def submit_plans(self, batch: Document) -> Document: ...
 
     async def prepare_change(self, change: Document, workflow_id: str) -> Document: ...
@@ -120,7 +124,8 @@ def register(handlers: Handlers) -> Workflows:
 
     @DBOS.workflow(name=EXECUTE_PLAN, serialization_type=_PORTABLE)
     async def execute_plan(batch: Document) -> Document:
-        return await submit(batch)
+        with handlers.executing(batch):
+            return await submit(batch)
 
     @DBOS.workflow(name=APPLY_CHANGE, serialization_type=_PORTABLE, max_recovery_attempts=None)
     async def apply_change(change: Document) -> Document:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -76,6 +76,9 @@ class Refusing:
         return {"outcome": "refused", "reason": "a test"}
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document:
+        raise NotImplementedError
+
+    def executing(self, batch: Document) -> AbstractContextManager[None]:
         raise NotImplementedError
 
     async def submit_plans(self, batch: Document) -> Document:

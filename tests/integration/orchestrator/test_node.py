@@ -159,7 +159,11 @@ async def place(clean_engine: AsyncEngine) -> Place:
     async def run_shard(shard: int) -> Document:
         raise NotImplementedError
 
-    node.bind(Workflows(run_shard, node.submit_plans, apply_change))
+    async def execute_plan(batch: Document) -> Document:
+        with node.executing(batch):
+            return await node.submit_plans(batch)
+
+    node.bind(Workflows(run_shard, execute_plan, apply_change))
     shard = await add_symbol(clean_engine)
     return Place(node, exchange, registry, clean_engine, shard, switch, feeder)
 

@@ -34,10 +34,11 @@ class Answers(PlanExecutor):
 
 @dataclass
 class Desk:
-    """A workflow without DBOS: it comes to its step when it may."""
+    """A workflow without DBOS: it is written down, and comes to its step, when it may."""
 
     executor: Answers = field(default_factory=Answers)
     may_start: asyncio.Event = field(default_factory=asyncio.Event)
+    may_step: asyncio.Event = field(default_factory=asyncio.Event)
     started: list[list[str]] = field(default_factory=list)
     ended: list[Document | BaseException] = field(default_factory=list)
     failure: BaseException | None = None
@@ -46,13 +47,16 @@ class Desk:
         self.plans = Plans(self.executor)
         self.plans.bind(self.execute_plan)
         self.may_start.set()
+        self.may_step.set()
 
     async def execute_plan(self, batch: Document) -> Document:
         self.started.append([plan["decision_id"] for plan in batch["plans"]])
         await self.may_start.wait()
         if self.failure is not None:
             raise self.failure
-        (outcome,) = await asyncio.gather(self.plans.submit(batch), return_exceptions=True)
+        with self.plans.executing(batch):
+            await self.may_step.wait()
+            (outcome,) = await asyncio.gather(self.plans.submit(batch), return_exceptions=True)
         self.ended.append(outcome)
         if isinstance(outcome, BaseException):
             raise outcome
@@ -89,6 +93,33 @@ async def test_plans_of_one_moment_share_a_workflow_and_wait_for_their_own_resul
     await slow
     await ended
     assert desk.ended == [{"orders": {"a:1:1": {"x": "open"}, "b:1:1": {"y": "open"}}}]
+
+
+async def test_shard_goes_on_before_the_step_which_tells_the_result_all_the_same(
+    desk: Desk,
+) -> None:
+    desk.may_step.clear()
+    (task,) = desk.run("a:1:1")
+    desk.executor.results["a:1:1"].set_result({"x": "open"})
+    await task
+    del desk.executor.results["a:1:1"]
+    assert desk.ended == []
+    desk.may_step.set()
+    await desk.plans.ended()
+    assert desk.ended == [{"orders": {"a:1:1": {"x": "open"}}}]
+
+
+async def test_workflow_that_is_run_again_finds_the_results_of_the_first_run(desk: Desk) -> None:
+    desk.may_step.clear()
+    (task,) = desk.run("a:1:1")
+    await settle()
+    again = asyncio.create_task(desk.execute_plan({"plans": [{"decision_id": "a:1:1"}]}))
+    desk.executor.results["a:1:1"].set_result({"x": "open"})
+    await task
+    desk.may_step.set()
+    await again
+    await desk.plans.ended()
+    assert desk.ended == [{"orders": {"a:1:1": {"x": "open"}}}] * 2
 
 
 async def test_plan_that_comes_while_a_workflow_waits_for_answers_starts_another(
@@ -131,7 +162,7 @@ async def test_plan_that_fails_fails_its_shard_and_its_workflow_only(desk: Desk)
     assert desk.ended == [error]
 
 
-async def test_workflow_that_does_not_come_to_its_step_fails_all_its_plans(desk: Desk) -> None:
+async def test_workflow_that_is_not_written_down_fails_all_its_plans(desk: Desk) -> None:
     desk.failure = StoreUnavailable("no workflow")
     told = await asyncio.gather(*desk.run("a:1:1", "b:1:1"), return_exceptions=True)
     assert [str(each) for each in told] == ["no workflow", "no workflow"]
@@ -153,7 +184,7 @@ async def test_shard_that_waits_no_longer_leaves_the_others_their_workflow(desk:
     assert len(desk.ended) == 1
 
 
-async def test_workflow_that_does_not_come_to_its_step_in_time_holds_up_nobody_longer(
+async def test_workflow_that_is_not_written_down_in_time_holds_up_nobody_longer(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "START_WAIT_S", 0.05)
@@ -161,7 +192,7 @@ async def test_workflow_that_does_not_come_to_its_step_in_time_holds_up_nobody_l
     (hanging,) = desk.run("a:1:1")
     await settle()
     (behind,) = desk.run("b:1:1")
-    with pytest.raises(StoreUnavailable, match="does not come to its step"):
+    with pytest.raises(StoreUnavailable, match="is not written down"):
         await hanging
     desk.may_start.set()
     for result in desk.executor.results.values():
