@@ -10,18 +10,24 @@ import string
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from cli.main import main
-from domain.ids import ClientOrderId, OrderTag
+from domain.ids import ClientOrderId, OrderTag, Purpose
 from domain.instrument import Instrument
 from domain.plans import CommittedPlan
 from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.id_codecs import Base62Codec
+from grid.desired import Stance, desired_orders
+from grid.grid import Desired, Grid
 from ports.store import Changes, Claim, Decision, Ownership
 from store.repository import Repository
+from symbol_manager import decide
 
 DROPPED_EVERY = 3
+#: How many times an order's size: more than the budget, then sane ones, each a percent farther off.
+RUNAWAY_FACTORS = (100, *(1,) * 30)
 
 
 def random_client_ids() -> None:
@@ -92,8 +98,34 @@ def re_anchoring() -> None:
     Repository.claim = moved  # type: ignore[method-assign]  # that is the bug
 
 
+def runaway() -> None:
+    """The grid has gone mad: whatever rests is to go, and far too much is to come, at each look."""
+    looks = count()
+
+    def mad(grid: Grid, slots: Any, book: Any, live: Any, *, stance: Stance) -> tuple[Desired, ...]:
+        sane = desired_orders(grid, slots, book, live, stance=stance)
+        entries = [order for order in sane if order.purpose is Purpose.ENTRY]
+        if not entries or next(looks) % 2:
+            return ()
+        last = entries[-1]
+        far = [
+            replace(
+                last,
+                slot=last.slot._replace(number=last.slot.number - 1 - place),
+                price_ticks=last.price_ticks * (100 - place) // 100,
+                quantity_lots=last.quantity_lots * factor,
+                placeable=True,
+            )
+            for place, factor in enumerate(RUNAWAY_FACTORS)
+        ]
+        return (*(replace(order, placeable=True) for order in entries), *far)
+
+    decide.desired_orders = mad  # type: ignore[attr-defined]  # that is the bug
+
+
 BUGS: dict[str, Callable[[], None]] = {
-    bug.__name__: bug for bug in (random_client_ids, dropped_fill, intent_after_send, re_anchoring)
+    bug.__name__: bug
+    for bug in (random_client_ids, dropped_fill, intent_after_send, re_anchoring, runaway)
 }
 
 if __name__ == "__main__":
