@@ -25,7 +25,13 @@ PROGRAM = str(Path(planted.__file__).resolve())
 TOKEN = "a-token-for-tests-only"
 JSON = {"Content-Type": "application/json"}
 
-#: What of a request is spoiled, and with what; {} stands for the spec of a symbol.
+SOUND = {
+    "spacing": '{"kind": "geometric", "ratio": "1.001"}',
+    "range": '{"kind": "window", "buy_window": 3, "sell_window": 3}',
+    "order_size": '{"kind": "quote", "amount": "50"}',
+    "budget_quote": '"1000"',
+}
+#: What of it is spoiled, and how.
 SPOILED = {
     "budget_quote": ("NaN", '"NaN"', '"Infinity"', "1e400", '"1e400"', "-5", "[1000]", "null"),
     "order_size": ("7", '{"kind": "quote", "amount": "0"}', '{"kind": "all", "amount": "50"}'),
@@ -83,18 +89,13 @@ async def test_row_25_malformed_requests_are_refused_before_any_effect() -> None
     ) as running:
         await running.add(SYMBOL)
         before = await running.rows(ASKED)
-        sound = "".join(f'"{name}": %s, ' for name in ("spacing", "range")) % (
-            '{"kind": "geometric", "ratio": "1.001"}',
-            '{"kind": "window", "buy_window": 3, "sell_window": 3}',
-        )
-        wanted = {"order_size": '{"kind": "quote", "amount": "50"}', "budget_quote": '"1000"'}
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}
         ) as client:
             for name, texts in SPOILED.items():
                 for text in texts:
-                    spec = ", ".join(f'"{k}": {v}' for k, v in (wanted | {name: text}).items())
-                    body = f'{{"symbol": "ETH/USDT", "spec": {{{sound}{spec}}}}}'
+                    spec = ", ".join(f'"{k}": {v}' for k, v in (SOUND | {name: text}).items())
+                    body = f'{{"symbol": "ETH/USDT", "spec": {{{spec}}}}}'
                     answer = await client.post("/api/v1/symbols", content=body, headers=JSON)
                     assert answer.status_code in {400, 422}, (name, text, answer.text)
                     assert answer.headers["Content-Type"] == "application/problem+json"
