@@ -3,8 +3,9 @@
 A crash is counted in memory, where it is known to be the symbol's own. A start that ends with its
 whole process is counted in Postgres ahead of it, and forgiven once the symbol got through its first
 round, or a request through its step. Symbols and requests whose starts were not forgiven start one
-at a time, so that the one that kills its process is soon the only one counted; such a request also
-waits until its process has lasted, so that it does not count ends that others bring about.
+at a time, so that the one that kills its process is soon the only one counted; such a request, and
+a symbol before the last starts that it has, also wait until their process has lasted, so that ends
+that others bring about do not count.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ STARTS_MAX = 6
 CHANGE_STARTS_MAX = 5
 #: From this many on a symbol or a request starts alone.
 STARTS_SUSPECT = 2
+#: From this many on a symbol starts only in a process that has lasted: kills in quick succession,
+#: each in somebody's first round, must not end in quarantine.
+STARTS_DOUBTED = 4
 LOOK_EVERY_S = 0.25
 #: A start that lasts so many looks (10 s) did not kill its process, first round or not; and a
 #: process that does was not ended by what starts with it.
@@ -141,6 +145,10 @@ class Guard:
 
     async def _start(self, runner: Shard, is_leaving: Callable[[], bool]) -> None:
         seen = await until_store_answers(lambda: self._registry.symbol(runner.shard))
+        if seen.starts >= STARTS_DOUBTED:
+            await self._until_process_lasts(
+                is_leaving, is_urgent=lambda: runner.mailbox.wishes.is_killed
+            )
         counted = self._counted(
             is_suspect=seen.starts >= STARTS_SUSPECT,
             is_leaving=is_leaving,
@@ -177,10 +185,12 @@ class Guard:
                 with suppress(StoreUnavailable):  # whatever came of it, the process outlived it
                     await forgive()
 
-    async def _until_process_lasts(self, is_leaving: Callable[[], bool]) -> None:
+    async def _until_process_lasts(
+        self, is_leaving: Callable[[], bool], is_urgent: Callable[[], bool] = lambda: False
+    ) -> None:
         """A process that ends sooner was ended by something else, such as a limit of memory."""
         lasts_ms = self._began_ms + LOOKS_UNTIL_PROVEN * LOOK_EVERY_S * 1_000
-        while self._clock.boot_ms() < lasts_ms:
+        while self._clock.boot_ms() < lasts_ms and not is_urgent():
             if is_leaving():
                 raise asyncio.CancelledError
             await asyncio.sleep(LOOK_EVERY_S)

@@ -179,7 +179,7 @@ async def test_symbol_that_kills_its_process_is_quarantined_and_the_others_trade
                 await cluster.start("one", (poisoned.__file__, "round", POISON))
             return bool(await cluster.rows(QUARANTINED))
 
-        await eventually(quarantined, "the poison is quarantined", 60.0)
+        await eventually(quarantined, "the poison is quarantined", 120.0)
         await cluster.until_counts(one=3)
         assert deaths <= STARTS_MAX + 1
         ((symbol, reason),) = await cluster.rows(QUARANTINED)

@@ -17,6 +17,7 @@ from orchestrator import guard as guard_module
 from orchestrator.guard import (
     CHANGE_STARTS_MAX,
     CRASHES_MAX,
+    STARTS_DOUBTED,
     STARTS_MAX,
     STARTS_SUSPECT,
     Guard,
@@ -230,6 +231,26 @@ async def test_suspects_start_one_at_a_time(bench: Bench, shard: int) -> None:
         return bool(second.runs)
 
     await eventually(second_runs)
+
+
+async def test_doubted_symbol_waits_uncounted_until_its_process_has_lasted_or_a_kill_is_urgent(
+    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that are killed from outside soon after their start say nothing of the symbol."""
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_DOUBTED)
+    runner = Runner(shard)
+    waiting = bench.run(runner)
+    await asyncio.wait([waiting], timeout=0.2)
+    assert runner.runs == 0
+    assert await bench.starts() == STARTS_DOUBTED
+    runner.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=True))
+
+    async def runs() -> bool:
+        return bool(runner.runs)
+
+    await eventually(runs)
+    assert await bench.starts() == STARTS_DOUBTED + 1
 
 
 async def test_quarantined_symbol_leaves_when_it_is_moved(bench: Bench, shard: int) -> None:
