@@ -73,6 +73,11 @@ class PlanExecutor:
         #: Those whose step has begun: a second one is of a workflow that was run again.
         self._awaited: set[DecisionId] = set()
 
+    @property
+    def term(self) -> int:
+        """Of the lease: what was decided in another one is not to be placed."""
+        return self._lease.term
+
     def begin(self, held: Held) -> None:
         """Start to execute a plan that was committed this instant; its workflow's step awaits that.
 

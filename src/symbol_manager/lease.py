@@ -17,10 +17,15 @@ class Lease:
         self.duration_ms = duration_ms
         #: By CLOCK_BOOTTIME; a revoked lease is over before.
         self.valid_until_ms = 0
+        #: How often it began anew after it had run out. What was decided in a former term may not
+        #: know of a kill since, however good the lease is again.
+        self.term = 0
         self._revoked = False
 
     def renew(self, asked_boot_ms: int) -> None:
         """Extend from the moment the heartbeat was *asked for*, not when it was answered."""
+        if self._clock.boot_ms() >= self.valid_until_ms:
+            self.term += 1
         self.valid_until_ms = asked_boot_ms + self.duration_ms
 
     def revoke(self) -> None:

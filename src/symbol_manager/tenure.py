@@ -389,6 +389,7 @@ class Tenure:
             causes=tuple(self._causes[-CAUSES_MAX:]) or ("price",),
             approved=approved,
         )
+        guard = self._guard(has_places=bool(approved.plan.places))
         ports.failpoints(Failpoint.PLAN_BEFORE_COMMIT)
         try:
             committed = await ports.store.commit_decision(decision, claim.instrument)
@@ -397,7 +398,6 @@ class Tenure:
         ports.failpoints(Failpoint.PLAN_AFTER_COMMIT)
         self._causes = []
         state.intend(approved.plan)
-        guard = self._guard(has_places=bool(approved.plan.places))
         ports.executor.begin(Held(committed, state, self._doubts, self._backoff, guard))
         try:
             await ports.run_plan(plan_record(committed, state))
@@ -409,13 +409,15 @@ class Tenure:
 
     def _guard(self, *, has_places: bool) -> Callable[[], None]:
         """What must still hold when a request's socket is about to be written."""
-        decided_ms = self.ports.clock.boot_ms()
+        decided_ms, term = self.ports.clock.boot_ms(), self.ports.executor.term
 
         def guard() -> None:
             if self._is_over:
                 raise OwnershipLost("the tenure that decided this is over")
             if has_places and self.mailbox.wishes.is_killed:
                 raise OwnershipLost("the kill switch was thrown")
+            if has_places and self.ports.executor.term != term:
+                raise OwnershipLost("the lease ran out since this was decided")
             if has_places and self.ports.clock.boot_ms() - decided_ms > PLAN_AGE_MAX_MS:
                 raise OwnershipLost("the decision is too old to act on")
 

@@ -49,9 +49,11 @@ class Bench:
     orders_per_minute: int = 600
     sent_ms: list[int] = field(default_factory=list)
     views: list[ShardView] = field(default_factory=list)
+    lease: Lease = field(init=False)
     _serving: asyncio.Task[bool] | None = None
 
     def __post_init__(self) -> None:
+        self.lease = Lease(self.clock, 3_600_000)
         self.tick()
 
     def tick(self, *, age_ms: int = 0) -> None:
@@ -87,9 +89,8 @@ class Bench:
         self.mailbox.put_order_event(self.exchange.trades[-1])
 
     def ports(self) -> ShardPorts:
-        lease = Lease(self.clock, 3_600_000)
-        lease.renew(self.clock.ms)
-        executor = PlanExecutor(self.exchange, self.store, lease, PassedFailpoints())
+        self.lease.renew(self.clock.ms)
+        executor = PlanExecutor(self.exchange, self.store, self.lease, PassedFailpoints())
 
         async def run_plan(record: PlanRecord) -> object:
             return await executor.submit(decision_id_of(record))

@@ -61,6 +61,17 @@ def test_lease_run_out_is_held_again_after_a_heartbeat(clock: FakeClock, lease: 
     lease.check()
 
 
+def test_lease_begins_a_new_term_only_after_it_had_run_out(clock: FakeClock, lease: Lease) -> None:
+    lease.renew(clock.ms)
+    first = lease.term
+    clock.ms += DURATION_MS - 1
+    lease.renew(clock.ms)
+    assert lease.term == first
+    clock.ms += DURATION_MS
+    lease.renew(clock.ms)
+    assert lease.term == first + 1
+
+
 def test_lease_revoked_is_lost_for_good(clock: FakeClock, lease: Lease) -> None:
     lease.renew(clock.ms)
     lease.revoke()

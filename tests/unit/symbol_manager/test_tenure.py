@@ -124,6 +124,12 @@ def kill_meanwhile(bench: Bench) -> None:
     kill(bench)
 
 
+def lapse(bench: Bench) -> None:
+    """As a process that was stopped: it wakes, and its heartbeat comes first."""
+    bench.lease.valid_until_ms = bench.clock.ms
+    bench.lease.renew(bench.clock.ms)
+
+
 def dawdle(bench: Bench) -> None:
     bench.clock.ms += PLAN_AGE_MAX_MS + 1
 
@@ -132,6 +138,7 @@ def dawdle(bench: Bench) -> None:
     ("meanwhile", "reason"),
     [
         pytest.param(kill_meanwhile, "the kill switch was thrown", id="killed"),
+        pytest.param(lapse, "the lease ran out since this was decided", id="lapsed"),
         pytest.param(dawdle, "the decision is too old to act on", id="too old"),
     ],
 )
@@ -147,7 +154,7 @@ async def test_tenure_place_overtaken_between_its_commit_and_its_socket_is_not_s
             assert order.state == Absent(f"not sent: {reason}")
 
 
-@pytest.mark.parametrize("meanwhile", [kill_meanwhile, dawdle])
+@pytest.mark.parametrize("meanwhile", [kill_meanwhile, lapse, dawdle])
 async def test_tenure_cancel_is_sent_though_killed_or_late(
     bench: Bench, meanwhile: Callable[[Bench], None]
 ) -> None:
