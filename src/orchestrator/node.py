@@ -52,6 +52,9 @@ from symbol_manager.view import ShardView
 WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
 PURGE_EVERY_S = 3_600.0
+#: How long a node without symbols stands by the last word of their quotes. It hears none any more,
+#: so that only a symbol that is placed there again can tell.
+QUOTES_FORGOTTEN_S = 60.0
 #: The balances that people are shown are about so old at most, whatever the number of nodes.
 BALANCES_EVERY_S = 60.0
 #: How often a symbol that another node still owns is tried to be claimed.
@@ -138,6 +141,7 @@ class Node:
         self._has_news = asyncio.Event()
         self._account_is_up = False
         self._quotes_flow = True
+        self._quotes_judged_ms = 0
 
     def bind(self, workflows: Workflows) -> None:
         """Give the node the workflows that were registered for it."""
@@ -175,8 +179,12 @@ class Node:
         now_ms = self._ports.clock.now_ms()
         quotes = [runner.mailbox.latest_quote for runner in self._shards.values()]
         ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
-        if ages_ms:  # without symbols the last word stands
+        boot_ms = self._ports.clock.boot_ms()
+        if ages_ms:
             self._quotes_flow = min(ages_ms) <= self._settings.shard.stale_after_ms
+            self._quotes_judged_ms = boot_ms
+        elif boot_ms - self._quotes_judged_ms > QUOTES_FORGOTTEN_S * 1000:
+            self._quotes_flow = True
         return self._account_is_up and self._quotes_flow
 
     @contextmanager
