@@ -134,6 +134,20 @@ BUGS = (
         tests="unit/symbol_manager/test_tenure.py",
     ),
     Bug(
+        name="decision from before the lease ran out sent",
+        file="symbol_manager/tenure.py",
+        before="if has_places and self.ports.executor.term != term:",
+        after="if has_places and self.ports.executor.term < term:",
+        tests="unit/symbol_manager/test_tenure.py",
+    ),
+    Bug(
+        name="symbol quarantined for kills from outside",
+        file="orchestrator/guard.py",
+        before="if seen.starts >= STARTS_DOUBTED:",
+        after="if seen.starts >= STARTS_MAX:",
+        tests="integration/orchestrator/test_guard.py",
+    ),
+    Bug(
         name="kill switch ignored before the socket",
         file="symbol_manager/tenure.py",
         before="if has_places and self.mailbox.wishes.is_killed:",
@@ -297,7 +311,7 @@ BUGS = (
     Bug(
         name="plan's shard kept waiting for another's",
         file="orchestrator/plans.py",
-        before="submitting.add_done_callback(lambda ended: _settle(self._done.get(name), ended))",
+        before="result.add_done_callback(partial(self._free, name))",
         after="",
         tests="unit/orchestrator/test_plans.py",
     ),

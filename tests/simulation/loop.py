@@ -70,8 +70,8 @@ class Process:
         if self.life is Life.DEAD:
             return
         self.life = Life.DEAD
+        self._loop.bury()  # before what holds its tasks is forgotten
         self._waiting.clear()
-        self._loop.bury()
         self._on_death()
 
     def stop(self) -> None:

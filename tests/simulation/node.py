@@ -43,6 +43,7 @@ from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 
 LEASE_MS = 2_000
+QUOTES_FORGOTTEN_MS = 6_000
 #: A node silent for this long has lost its lease, and what it sent last has expired.
 DEAD_AFTER_S = 3.5
 HEARTBEAT_S = 0.5
@@ -131,6 +132,7 @@ class Node:
         self._busy: Counter[str] = Counter()
         self._account_is_up = False
         self._quotes_flow = True
+        self._quotes_judged_ms = 0
         self._has_news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -198,8 +200,12 @@ class Node:
         now_ms = self._ports.clock.now_ms()
         quotes = [shard.mailbox.latest_quote for shard in self._shards.values()]
         ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
-        if ages_ms:  # without symbols the last word stands
+        boot_ms = self._ports.clock.boot_ms()
+        if ages_ms:
             self._quotes_flow = min(ages_ms) <= SETTINGS.stale_after_ms
+            self._quotes_judged_ms = boot_ms
+        elif boot_ms - self._quotes_judged_ms > QUOTES_FORGOTTEN_MS:
+            self._quotes_flow = True
         return self._account_is_up and self._quotes_flow
 
     def _is_gone(self, process: ProcessRow) -> bool:
@@ -290,6 +296,8 @@ class Node:
             except OwnershipLost:
                 row = await self._row(runner.shard)
             else:
+                return
+            if row.status is Status.REMOVED:
                 return
             is_leaving = self._stopping.is_set() or runner.shard in self._leaving
             if is_leaving or row.placed_on != self._me:
