@@ -98,6 +98,12 @@ class Place:
     def workflow_id(self) -> str:
         return run_shard_id(new_symbol().key, self.shard)
 
+    async def reaches(self) -> bool:
+        return self.node.reaches_exchange()
+
+    async def does_not_reach(self) -> bool:
+        return not self.node.reaches_exchange()
+
     def run(self) -> asyncio.Task[Document]:
         return asyncio.create_task(self.node.run_shard(self.shard, self.workflow_id))
 
@@ -347,21 +353,15 @@ async def test_symbol_that_its_owner_has_not_released_is_claimed_once_it_is(plac
 async def test_node_reaches_the_exchange_by_stream_and_by_fresh_prices(
     place: Place, running: asyncio.Task[Document]
 ) -> None:
-    async def reaches() -> bool:
-        return place.node.reaches_exchange()
-
-    async def does_not() -> bool:
-        return not place.node.reaches_exchange()
-
     assert not place.node.reaches_exchange()
     place.exchange.say(StreamRestored())
-    await eventually(reaches)
+    await eventually(place.reaches)
     place.exchange.say(StreamLost("cut"))
-    await eventually(does_not)
+    await eventually(place.does_not_reach)
     place.exchange.say(StreamRestored())
-    await eventually(reaches)
+    await eventually(place.reaches)
     place.exchange.set_price("99.49", "99.51", 0)
-    await eventually(does_not)
+    await eventually(place.does_not_reach)
     running.cancel()
     await asyncio.wait([running])
     assert not place.node.reaches_exchange()
@@ -373,21 +373,15 @@ async def test_node_without_symbols_forgets_that_their_prices_were_stale(
 ) -> None:
     """Else it would get none for ever, and could never hear of fresh ones."""
 
-    async def reaches() -> bool:
-        return place.node.reaches_exchange()
-
-    async def does_not() -> bool:
-        return not place.node.reaches_exchange()
-
     place.exchange.say(StreamRestored())
-    await eventually(reaches)
+    await eventually(place.reaches)
     place.exchange.set_price("99.49", "99.51", 0)
-    await eventually(does_not)
+    await eventually(place.does_not_reach)
     running.cancel()
     await asyncio.wait([running])
     assert not place.node.reaches_exchange()
     monkeypatch.setattr(node_module, "QUOTES_FORGOTTEN_S", 0.01)
-    await eventually(reaches)
+    await eventually(place.reaches)
 
 
 async def test_stop_takes_a_switch_back_after_the_symbol_ended_and_while_it_owns_it(
