@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -212,3 +214,21 @@ async def rows_of(engine: AsyncEngine, *tables: str) -> dict[str, int]:
             name: await connection.scalar(sql_select(func.count()).select_from(table(name))) or 0
             for name in tables
         }
+
+
+@asynccontextmanager
+async def no_room_for(engine: AsyncEngine, table: str) -> AsyncIterator[None]:
+    """Have Postgres answer every insertion as it does on a full disk."""
+    await execute(
+        engine,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$",
+    )
+    await execute(
+        engine,
+        f"CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()",
+    )
+    try:
+        yield
+    finally:
+        await execute(engine, "DROP FUNCTION refuse() CASCADE")

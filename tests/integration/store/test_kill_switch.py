@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from integration.store.factories import ask, execute, make_owner, select, value
+from integration.store.factories import ask, execute, make_owner, no_room_for, select, value
 from store.kill_switch import KillSwitch
 
 
@@ -126,21 +123,3 @@ async def test_kill_that_cannot_be_logged_takes_effect_and_is_logged_with_its_re
     )
     assert [row.request_id for row in logged] == ["kill:1", "rearm:1", "kill:2", "rearm:2"]
     assert logged[2].reason == "full"
-
-
-@asynccontextmanager
-async def no_room_for(engine: AsyncEngine, table: str) -> AsyncIterator[None]:
-    """Have Postgres answer every insertion as it does on a full disk."""
-    await execute(
-        engine,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$",
-    )
-    await execute(
-        engine,
-        f"CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()",
-    )
-    try:
-        yield
-    finally:
-        await execute(engine, "DROP FUNCTION refuse() CASCADE")
