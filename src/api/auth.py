@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from domain.errors import ConfigurationError
+from exchanges.private_files import require_private
 from orchestrator.settings import Settings
 
 TOKEN_FILE = "api_token"  # noqa: S105  # nosec B105  # the name of the file, not what it holds
@@ -99,14 +99,7 @@ def api_token(settings: Settings) -> str:
     path = settings.data_dir / TOKEN_FILE
     if not path.exists():
         _draw(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigurationError(
-            field=str(path),
-            rule="must be readable by its owner only",
-            value=f"mode {mode:04o}",
-            remedy=f"run: chmod 600 {path}",
-        )
+    require_private(path, field=TOKEN_FILE)
     return _checked(path.read_text().strip(), str(path))
 
 

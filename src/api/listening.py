@@ -9,7 +9,6 @@ import asyncio
 import errno
 import socket
 import ssl
-import stat
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final, Self
 import structlog
 
 from domain.errors import ConfigurationError
+from exchanges.private_files import require_private
 from orchestrator.settings import ApiSettings
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -113,7 +113,8 @@ class Listening:
             return
         certificate, key = self._files
         _require_file(certificate, "api.tls_certificate")
-        _require_private(_require_file(key, "api.tls_key"), key)
+        _require_file(key, "api.tls_key")
+        require_private(key, field="api.tls_key")
         try:
             # An empty password instead of a question on the terminal.
             context.load_cert_chain(certificate, key, password="")  # nosec B106
@@ -165,11 +166,9 @@ class Listening:
             ) from error
 
 
-def _require_file(path: Path, field: str) -> int:
-    """The file's permissions."""
+def _require_file(path: Path, field: str) -> None:
     try:
-        with path.open("rb"):
-            return stat.S_IMODE(path.stat().st_mode)
+        path.open("rb").close()
     except OSError as error:
         raise ConfigurationError(
             field=field,
@@ -177,16 +176,6 @@ def _require_file(path: Path, field: str) -> int:
             value=f"{path} ({error.strerror})",
             remedy="correct the path or the file's owner",
         ) from None
-
-
-def _require_private(mode: int, path: Path) -> None:
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(
-            field="api.tls_key",
-            rule="must be readable by its owner only",
-            value=f"{path} of mode {mode:04o}",
-            remedy=f"run: chmod 600 {path}",
-        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 from domain.contracts import MarginMode
 from domain.errors import ConfigurationError
 from domain.instrument import MarketKind
+from exchanges.private_files import require_private
 
 
 class Mode(StrEnum):
@@ -125,7 +125,7 @@ class AccountConfig:
 def _read_keys(path: Path) -> tuple[str, str, str]:
     """Key, secret and passphrase, one a line; the error never quotes what the file holds."""
     try:
-        permissions = stat.S_IMODE(path.stat().st_mode)
+        require_private(path, field="key_file")
         lines = path.read_text().split()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
@@ -134,13 +134,6 @@ def _read_keys(path: Path) -> tuple[str, str, str]:
             value=path,
             remedy="write key and secret into it, one a line",
         ) from error
-    if permissions & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(
-            field="key_file",
-            rule="must be closed to group and others",
-            value=f"{path} with mode {permissions:04o}",
-            remedy=f"chmod 600 {path}",
-        )
     if len(lines) not in {2, 3}:
         raise ConfigurationError(
             field="key_file",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import socket
-import stat
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -29,9 +28,9 @@ from pydantic_settings import (
 )
 
 from domain.contracts import MarginMode
-from domain.errors import ConfigurationError
 from domain.instrument import MarketKind
 from exchanges.capabilities import Venue, record_name
+from exchanges.private_files import require_private
 from exchanges.venues import VENUES
 from risk.reservations import PortfolioLimits
 
@@ -215,8 +214,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         env_file, yaml_file = settings_files()
         yaml_settings = YamlConfigSettingsSource(settings_cls, yaml_file=yaml_file)
-        _require_private(env_file, dotenv_settings())
-        _require_private(yaml_file, yaml_settings())
+        _require_private_keys(env_file, dotenv_settings())
+        _require_private_keys(yaml_file, yaml_settings())
         return init_settings, env_settings, dotenv_settings, yaml_settings
 
     @field_validator("dead_man_switch_s")
@@ -269,20 +268,15 @@ def settings_files() -> tuple[Path, Path]:
     return Path(".env"), Path(os.environ.get("GRIDKEEPER_CONFIG", "gridkeeper.yaml"))
 
 
-def _require_private(path: Path, given: dict[str, Any]) -> None:
+def _require_private_keys(path: Path, given: dict[str, Any]) -> None:
     """Refuse a file that holds an exchange's keys for others to read."""
     account = given.get("account")
     secrets = {account.get(name) for name in KEYS} if isinstance(account, dict) else set()
     if secrets <= {None, "", *SIMULATOR_KEYS} or not path.exists():
         return
-    permissions = stat.S_IMODE(path.stat().st_mode)
-    if permissions & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(
-            field=str(path),
-            rule="must be closed to group and others, since it holds an exchange's keys",
-            value=f"of mode {permissions:04o}",
-            remedy=f"chmod 600 {path}, or give the keys by the environment or account.key_file",
-        )
+    require_private(
+        path, field=path.name, or_else="give the keys by the environment or account.key_file"
+    )
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -170,7 +170,7 @@ def _encrypted(files: dict[str, Path]) -> None:
         pytest.param(_gone, "`api.tls_key` must be a file that this user may read", id="gone"),
         pytest.param(
             _open_to_others,
-            r"must be readable by its owner only, was .*tls.key of mode 0640; run: chmod 600",
+            r"its owner only, since it holds a secret, was .*tls.key of mode 0640; run: chmod 600",
             id="open",
         ),
         pytest.param(_no_certificate, "`api.tls_certificate` must be a certificate", id="no-pem"),
