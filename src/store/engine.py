@@ -83,7 +83,7 @@ def _in_our_words() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
-        if getattr(getattr(error, "orig", None), "sqlstate", None) == DISK_FULL:
+        if _sqlstate(error) == DISK_FULL:
             raise StoreFull(str(error)) from error
         raise StoreUnavailable(str(error)) from error
     except DBAPIError as error:
@@ -98,7 +98,12 @@ def is_undone(failure: DBAPIError | StoreUnavailable) -> bool:
     Of one whose connection was lost nobody knows.
     """
     cause = failure.__cause__ if isinstance(failure, StoreUnavailable) else failure
-    return getattr(getattr(cause, "orig", None), "sqlstate", None) is not None
+    return _sqlstate(cause) is not None
+
+
+def _sqlstate(failure: BaseException | None) -> str | None:
+    """The server's own code of what went wrong; `None` if it said nothing."""
+    return getattr(getattr(failure, "orig", None), "sqlstate", None)
 
 
 async def until_store_answers(ask: Callable[[], Awaitable[T]]) -> T:
