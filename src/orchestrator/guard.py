@@ -5,7 +5,8 @@ whole process is counted in Postgres ahead of it, and forgiven once the symbol g
 round, or a request through its step. Symbols and requests whose starts were not forgiven start one
 at a time, so that the one that kills its process is soon the only one counted; such a request, and
 a symbol before the last starts that it has, also wait until their process has lasted, so that ends
-that others bring about do not count.
+that others bring about do not count. A symbol waits for none of that once the kill switch is
+thrown: its orders are to be cancelled now.
 """
 
 from __future__ import annotations
@@ -122,10 +123,11 @@ class Guard:
             return await instead(starts)
         is_suspect = starts >= STARTS_SUSPECT and not only_waits
         if is_suspect:
-            await self._until_process_lasts(is_leaving)
+            await self._until_process_lasts(is_leaving, is_urgent=_never)
         counted = self._counted(
             is_suspect=is_suspect,
             is_leaving=is_leaving,
+            is_urgent=_never,
             begin=lambda: self._runs.begin_change(workflow_id),
             is_through=lambda: False,
             forgive=lambda: self._runs.end_change(workflow_id),
@@ -145,13 +147,16 @@ class Guard:
 
     async def _start(self, runner: Shard, is_leaving: Callable[[], bool]) -> None:
         seen = await until_store_answers(lambda: self._registry.symbol(runner.shard))
+
+        def is_urgent() -> bool:
+            return runner.mailbox.wishes.is_killed
+
         if seen.starts >= STARTS_DOUBTED:
-            await self._until_process_lasts(
-                is_leaving, is_urgent=lambda: runner.mailbox.wishes.is_killed
-            )
+            await self._until_process_lasts(is_leaving, is_urgent)
         counted = self._counted(
             is_suspect=seen.starts >= STARTS_SUSPECT,
             is_leaving=is_leaving,
+            is_urgent=is_urgent,
             begin=lambda: self._runs.begin_start(runner.shard),
             is_through=lambda: runner.view is not None,
             forgive=lambda: self._runs.end_start(runner.shard),
@@ -165,14 +170,14 @@ class Guard:
         *,
         is_suspect: bool,
         is_leaving: Callable[[], bool],
+        is_urgent: Callable[[], bool],
         begin: Callable[[], Awaitable[object]],
         is_through: Callable[[], bool],
         forgive: Callable[[], Awaitable[None]],
     ) -> AsyncIterator[None]:
         """Count a start; a suspect keeps the others waiting until its start is proven."""
         with ExitStack() as turn:
-            if is_suspect:
-                await self._take_turn(is_leaving)
+            if is_suspect and await self._takes_turn(is_leaving, is_urgent):
                 turn.callback(self._suspects.release)
             await until_store_answers(begin)
             proving = asyncio.create_task(_prove(is_through, turn, forgive))
@@ -186,7 +191,7 @@ class Guard:
                     await forgive()
 
     async def _until_process_lasts(
-        self, is_leaving: Callable[[], bool], is_urgent: Callable[[], bool] = lambda: False
+        self, is_leaving: Callable[[], bool], is_urgent: Callable[[], bool]
     ) -> None:
         """A process that ends sooner was ended by something else, such as a limit of memory."""
         lasts_ms = self._began_ms + LOOKS_UNTIL_PROVEN * LOOK_EVERY_S * 1_000
@@ -195,12 +200,18 @@ class Guard:
                 raise asyncio.CancelledError
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _take_turn(self, is_leaving: Callable[[], bool]) -> None:
+    async def _takes_turn(
+        self, is_leaving: Callable[[], bool], is_urgent: Callable[[], bool]
+    ) -> bool:
+        """Wait until others wait for this start; what is urgent goes beside them at once."""
         while self._suspects.locked():
+            if is_urgent():
+                return False
             if is_leaving():
                 raise asyncio.CancelledError
             await asyncio.sleep(LOOK_EVERY_S)
         await self._suspects.acquire()
+        return True
 
     async def _quarantine(self, runner: Shard, reason: str) -> None:
         log.error("shard_quarantined", symbol=runner.symbol, reason=reason)
@@ -224,6 +235,10 @@ class Guard:
     async def _halt(self, runner: Shard, reason: str) -> None:
         with suppress(StoreUnavailable):
             await self._runs.halt(runner.shard, reason)
+
+
+def _never() -> bool:
+    return False
 
 
 async def _prove(

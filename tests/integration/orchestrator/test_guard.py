@@ -233,6 +233,30 @@ async def test_suspects_start_one_at_a_time(bench: Bench, shard: int) -> None:
     await eventually(second_runs)
 
 
+async def test_suspects_start_all_at_once_when_the_kill_switch_is_thrown(
+    bench: Bench, shard: int
+) -> None:
+    """Whoever waits for its turn has orders that are to be cancelled now."""
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_SUSPECT)
+    first, second = Runner(shard), Runner(shard)
+    bench.run(first)
+
+    async def first_runs() -> bool:
+        return first.runs == 1
+
+    await eventually(first_runs)
+    waiting = bench.run(second)
+    await asyncio.wait([waiting], timeout=0.2)
+    assert second.runs == 0
+    second.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=True))
+
+    async def second_runs() -> bool:
+        return second.runs == 1
+
+    await eventually(second_runs)
+    assert first.view is None
+
+
 async def test_doubted_symbol_waits_uncounted_until_its_process_has_lasted_or_a_kill_is_urgent(
     bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
