@@ -48,7 +48,7 @@ class Work(Protocol):
     async def stranded(
         self, names: Sequence[str], *, of: ExecutorId | None = None
     ) -> Mapping[str, str]:
-        """Pending ones of one executor, or of all that are no nodes: names by id."""
+        """Pending ones of one executor, or all that no node runs or will run: names by id."""
         ...
 
     async def cancel(self, workflow_ids: Sequence[str]) -> None: ...
@@ -112,8 +112,7 @@ class Watchdog:
                 log.warning("nodes_lost", executors=dead)
                 await self._nodes.remove(dead)
             alive = [member for member in members if member.executor_id not in dead]
-            placed = await self._nodes.placed()
-            await self._hand_on({symbol.workflow_id for symbol in placed})
+            await self._hand_on()
             known = {queue_of(member.executor_id) for member in alive}
             for queue in sorted(set(queues) - known):
                 await self._work.drop_queue(queue)
@@ -149,13 +148,15 @@ class Watchdog:
             )
         ]
 
-    async def _hand_on(self, placed: Container[str]) -> None:
+    async def _hand_on(self) -> None:
         """What dead nodes were at, but for the workflows of symbols, which are placed.
 
         Stale plans are cancelled, never resumed: reconciliation settles their intents. The workflow
         of a symbol that was removed meanwhile has only to say so: any node will do.
         """
         stranded = await self._work.stranded((EXECUTE_PLAN, APPLY_CHANGE, RUN_SHARD))
+        # In this order: what is added meanwhile is not taken for a removed one's.
+        placed = {symbol.workflow_id for symbol in await self._nodes.placed()}
         plans = [workflow_id for workflow_id, name in stranded.items() if name == EXECUTE_PLAN]
         others = [each for each in stranded if each not in placed and each not in plans]
         if plans:

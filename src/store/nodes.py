@@ -207,16 +207,22 @@ class Nodes:
     async def stranded(
         self, names: Sequence[str], *, of: ExecutorId | None = None
     ) -> Mapping[str, str]:
-        """Pending workflows of one executor, or of all that are no nodes: names by id."""
+        """Pending workflows of one executor, or all that no node runs or will run: names by id."""
         async with transaction(self._engine) as connection:
             found = await connection.execute(
                 text("""
                     SELECT workflow_uuid, name FROM dbos.workflow_status AS workflow
-                     WHERE status = 'PENDING' AND name = ANY (:names)
-                       AND CASE WHEN CAST(:of AS text) IS NULL
+                     WHERE name = ANY (:names)
+                       AND CASE WHEN CAST(:of AS text) IS NOT NULL
+                                THEN status = 'PENDING' AND executor_id = :of
+                                WHEN status = 'PENDING'
                                 THEN NOT EXISTS (SELECT FROM nodes
                                                   WHERE executor_id = workflow.executor_id)
-                                ELSE executor_id = :of END
+                                ELSE status = 'ENQUEUED' AND name = 'run_shard'
+                                     AND queue_name LIKE 'shards%'
+                                     AND NOT EXISTS (SELECT FROM nodes
+                                                      WHERE queue_name = 'shards@' || executor_id)
+                                END
                      ORDER BY created_at
                 """),
                 {"names": list(names), "of": of},

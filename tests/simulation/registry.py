@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from grid.ladder import LadderVersion
-from orchestrator.workflows import SHARDS_QUEUE
+from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE, queue_of
 from ports.store import Desired, Status
 from simulation.tables import LadderRow, NodeRow, OpeningRow, Progress, ShardRow, Tables
 from store.engine import TRANSACTION_TIMEOUT_S
@@ -151,11 +151,13 @@ class Registry(Tables):
         ]
 
     def left_behind(self) -> list[str]:
-        """Workflows of symbols whose executor is no node."""
+        """Workflows of symbols that no node runs, or has on its queue."""
+        served = {CHANGES_QUEUE, *map(queue_of, self.nodes)}
         return [
             row.workflow_id
             for row in self.shards.values()
-            if row.progress is Progress.PENDING and row.executor not in self.nodes
+            if (row.progress is Progress.PENDING and row.executor not in self.nodes)
+            or (row.progress is Progress.ENQUEUED and row.queue not in served)
         ]
 
     def stale_plans(self) -> list[str]:

@@ -207,6 +207,36 @@ async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_whose_node_di
     assert handed.resumed == {"changes": [running.workflow_id]}
 
 
+@pytest.mark.parametrize("queue", ["shards", queue_of(OTHER)])
+async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_that_waits_where_no_node_is(
+    clean_engine: AsyncEngine, handed: Handed, running: Running, queue: str
+) -> None:
+    """A process that lost the symbol without knowing it may remove it while its workflow waits."""
+    await execute(clean_engine, "UPDATE shards SET status = 'removed', owner = NULL")
+    await execute(
+        clean_engine,
+        "UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = :queue",
+        queue=queue,
+    )
+    await run(clean_engine)
+    assert handed.resumed == {"changes": [running.workflow_id]}
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("queue", ["changes", queue_of(EXECUTOR)])
+async def test_watchdog_leaves_a_workflow_alone_that_waits_where_a_node_will_take_it(
+    clean_engine: AsyncEngine, handed: Handed, queue: str
+) -> None:
+    await execute(clean_engine, "UPDATE shards SET status = 'removed', owner = NULL")
+    await execute(
+        clean_engine,
+        "UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = :queue",
+        queue=queue,
+    )
+    await run(clean_engine)
+    assert handed.resumed == {}
+
+
 async def test_watchdog_leaves_the_work_of_live_nodes_alone(
     clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
