@@ -28,6 +28,14 @@ def no_funds(kind: MarketKind) -> VenueError:
     return VenueError(-2010, "Account has insufficient balance for requested action.")
 
 
+def is_for_funds(error: VenueError) -> bool:
+    match refusal_of(error):
+        case Refused(reason="insufficient_funds"):
+            return True
+        case _:
+            return False
+
+
 def refusal_of(error: VenueError) -> Outcome:
     if error.code == -1003:
         return NotSent(error.message)

@@ -13,9 +13,11 @@ from simulation.database import Database
 from simulation.invariants import AnyVenue, signed
 from simulation.members import member_of
 from simulation.node import SETTINGS
+from simulation.refusals import is_for_funds
 from simulation.tables import Progress, ShardRow
 from simulation.venue import is_foreign
 from simulation.venues import PerpetualsExchange
+from simulator.errors import VenueError
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.decide import decide, limits_of, to_book
 from symbol_manager.mailbox import Wishes
@@ -27,6 +29,7 @@ _FUNDS = "entries wait: funds are short"
 #: What a venue may go on refusing.
 _FUNDS_ARE_SHORT = {-2010, -2019, -2027}
 _NOTHING_TO_REDUCE = -2022
+_ANSWERS = frozenset({"order_accepted", "order_rejected"})
 
 #: How long ago the last comparison may be: twice the time between two, and some for the answers.
 COMPARED_WITHIN_MS = 2 * SETTINGS.reconcile_every_ms + 5_000
@@ -206,6 +209,17 @@ def _check_wanted(
     if plan.cancels or None in refused or not codes <= _FUNDS_ARE_SHORT | {_NOTHING_TO_REDUCE}:
         return [f"I7 the grid wants {plan}, of which the venue says {refused}"]
     return []
+
+
+def lacks_funds(row: ShardRow, venue: AnyVenue) -> bool:
+    """Whether the venue's last word on an order of this symbol was that funds are short."""
+    name = venue.markets[row.symbol].name
+    for record in reversed(venue.ledger):
+        if record.get("symbol") == name and record["kind"] in _ANSWERS:
+            return record["kind"] == "order_rejected" and is_for_funds(
+                VenueError(record["code"], record["reason"])
+            )
+    return False
 
 
 def _were_funds_short(venue: AnyVenue) -> bool:

@@ -9,6 +9,8 @@ from simulation.database import Database
 from simulation.loop import VirtualLoop
 from simulator.errors import VenueError
 
+#: Clocks that count in milliseconds and in seconds round a moment each in its own way.
+ROUNDING_S = 1e-6
 TOO_MANY_REQUESTS = 429
 BANNED = 418
 
@@ -55,7 +57,7 @@ class Silence:
 
     def judge(self, executor: str) -> None:
         """A process is about to ask: neither told by the venue, nor a lease ago by the others."""
-        if self._loop.time() < self._told_s.get(executor, 0.0):
+        if self._loop.time() < self._told_s.get(executor, 0.0) - ROUNDING_S:
             self._fail(f"{executor} asks the venue, which told it to keep quiet")
         now_ms = self._loop.now_ms()
         for since_ms, until_ms in self._database.pauses:

@@ -105,18 +105,15 @@ class WatchedDatabase(Database):
             self._watch.closed_ms[shard] = self._now_ms()
         super().wish(shard, desired)
 
-    def unfinished(self, is_halted: Callable[[ShardRow], bool]) -> list[str]:
-        """Grids that should be over by now; to be asked at the end of a calm time.
-
-        One that is halted closes at its levels only.
-        """
+    def unfinished(self, may_stay_open: Callable[[ShardRow], bool]) -> list[str]:
+        """Grids that should be over by now; to be asked at the end of a calm time."""
         return [
             f"I7 closing since {self._watch.phase_ms[row.shard]} ms"
             for row in self.shards.values()
             if row.phase.stage is Stage.CLOSING
             and row.desired is Desired.RUNNING
             and not self.is_killed
-            and not is_halted(row)
+            and not may_stay_open(row)
             and self._now_ms() - self._watch.phase_ms[row.shard] > CLOSING_MAX_MS
         ]
 

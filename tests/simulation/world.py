@@ -25,7 +25,7 @@ from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS
 from simulation.operator import Operator
 from simulation.portfolio import draw_portfolio
-from simulation.rest import check_places, check_rest, why_halted, why_not_followed
+from simulation.rest import check_places, check_rest, lacks_funds, why_halted, why_not_followed
 from simulation.silence import Silence
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
@@ -187,7 +187,7 @@ class World:
         violations += check_kills(self._operator.kills, self._venue.ledger)
         violations += check_self_trades(self._venue.ledger)
         violations += check_contracts(self._database, self._venue, self._portfolio.margin)
-        violations += self._database.unfinished(self._is_halted)
+        violations += self._database.unfinished(self._may_stay_open)
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
         return Outcome(
@@ -251,10 +251,12 @@ class World:
                 break
             self._loop.run_for(QUIET_S)
 
-    def _is_halted(self, row: ShardRow) -> bool:
+    def _may_stay_open(self, row: ShardRow) -> bool:
+        """Halted it closes at its levels only; a short one that cannot pay has nothing to do."""
         return bool(
             why_halted(row, self._database, self._venue)
             or why_not_followed(row, self._database, self._venue)
+            or lacks_funds(row, self._venue)
         )
 
     def _expect_nothing_open(self) -> None:
