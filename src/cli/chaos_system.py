@@ -34,19 +34,15 @@ SETTLE_S = 20.0
 KILL_S = 30.0
 #: As a service manager starts what ended.
 RESTART_AFTER_S = 1.0
-#: Killed, stopped, fenced, or started while there was no database or no exchange.
-EXPECTED_ENDS = frozenset(
-    {
-        -signal.SIGKILL,
-        Exit.OK,
-        Exit.FENCED,
-        Exit.DATABASE_UNAVAILABLE,
-        Exit.EXCHANGE_UNAVAILABLE,
-    }
-)
+#: Fenced, or started while there was no database or no exchange.
+OWN_ENDS = frozenset({Exit.FENCED, Exit.DATABASE_UNAVAILABLE, Exit.EXCHANGE_UNAVAILABLE})
+#: How a node ends that is killed or told to stop.
+STRUCK_ENDS = frozenset({-signal.SIGKILL, Exit.OK})
 #: From level to level of every grid, and how many levels away an order is near.
 STEP_RATIO = "1.0005"
 NEAR_LEVELS = 5
+#: That the exchange has of a symbol that quotes again: an entry for each level of its window.
+NEAR_ORDERS = WINDOW = 3
 #: Events that were lost are found by comparing, and changed filters by asking, this often.
 NODE_SETTINGS = {
     "GRIDKEEPER_RECONCILE_EVERY_S": "10",
@@ -67,6 +63,8 @@ class ChaosSystem:
     report: Report | None = None
     #: Whether each node is to be started again when it ends.
     _may_run: list[asyncio.Event] = field(default_factory=list)
+    #: Nodes that were killed or told to stop, and have not ended yet.
+    _struck: set[int] = field(default_factory=set)
     _ends: list[str] = field(default_factory=list)
     _kill: str = ""
 
@@ -87,6 +85,7 @@ class ChaosSystem:
             case Process.NODE:
                 if ends:
                     self._may_run[node].clear()
+                    self._struck.add(node)
                 self.nodes[node].send(number)
             case Process.EXCHANGE:
                 if self.system.simulator is not None:
@@ -131,7 +130,7 @@ class ChaosSystem:
         for symbol, listing in self.listings.items():
             why = _why_idle(shards[symbol], nodes, since)
             if not why and not _is_quoted(state, listing):
-                why = "no order near the price"
+                why = f"fewer than {NEAR_ORDERS} orders near the price"
             if why:
                 reasons.append(f"{symbol}: {why}")
         return reasons
@@ -158,9 +157,10 @@ class ChaosSystem:
         """Run a node, and start it again whenever it ends and is meant to run."""
         node = self.nodes[index]
         while True:
+            self._struck.discard(index)
             await node.start()
             code = await node.process.wait()
-            if code not in EXPECTED_ENDS:
+            if code not in OWN_ENDS and not (index in self._struck and code in STRUCK_ENDS):
                 self._ends.append(f"node {node.name} ended with {code}: see {node.log}")
             await asyncio.sleep(RESTART_AFTER_S)
             await self._may_run[index].wait()
@@ -211,7 +211,7 @@ def chaos_spec(*, is_linear: bool) -> dict[str, object]:
     """A narrow grid with enough money for a price that wanders by a fifth."""
     return {
         "spacing": {"kind": "geometric", "ratio": STEP_RATIO},
-        "range": {"kind": "window", "buy_window": 3, "sell_window": 3},
+        "range": {"kind": "window", "buy_window": WINDOW, "sell_window": WINDOW},
         "order_size": {"kind": "quote", "amount": "200" if is_linear else "50"},
         "budget_quote": "50000" if is_linear else "20000",
     }
@@ -234,13 +234,15 @@ def _why_idle(shard: SymbolRecord, nodes: Sequence[NodeRecord], since: datetime)
 
 
 def _is_quoted(state: Any, listing: Listing) -> bool:
-    """Whether the exchange has an order of ours within a few levels of its last price."""
+    """Whether the exchange has enough orders of ours within a few levels of its last price."""
     last = Decimal(market_state(state, listing.market)["last_prices"][listing.name])
     reach = (Decimal(STEP_RATIO) - 1) * NEAR_LEVELS * last
-    return any(
-        order["symbol"] == listing.name and abs(Decimal(order["price"]) - last) <= reach
+    near = [
+        order
         for order in open_orders(state, listing.market)
-    )
+        if order["symbol"] == listing.name and abs(Decimal(order["price"]) - last) <= reach
+    ]
+    return len(near) >= NEAR_ORDERS
 
 
 def _signal_postgres(data_dir: Path, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Every running symbol trades again, on the ladder it was given: I7."""
+"""Every running symbol trades again, on the ladder it was given, and no other does: I7."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 
 from audit.database import Ladder, Shard
 from audit.exchange import ExchangeOrder
-from audit.ids import Tag
+from audit.ids import PURPOSES, Tag
 from audit.invariants.evidence import Evidence
 from audit.report import Result, Violation
 
@@ -18,6 +18,12 @@ _STATUSES = {
     "closing": "closing",
     "ended": "stopped",
 }
+#: What may not rest of a symbol that is not to trade, or only to get rid of what it holds.
+_MAY_NOT_REST = {
+    "removed": PURPOSES,
+    "stopped": PURPOSES,
+    "paused": ("entry", "initial"),
+}
 #: A restored ladder begins by the venue's time of an order, which its ledger has a little later.
 _WRITTEN_LATER_MS = 100
 #: Enough for every level to be rounded as if it were computed exactly.
@@ -26,9 +32,12 @@ _DIGITS = 60
 
 def check_convergence(evidence: Evidence) -> Result:
     """I7: wished-for symbols run with live orders; all prices lie on the persisted ladder."""
-    running = [shard for shard in evidence.database.shards if shard.desired == "running"]
+    shards = evidence.database.shards
+    running = [shard for shard in shards if shard.desired == "running"]
     priced = _priced_orders(evidence)
     violations = [violation for shard in running for violation in _standing(evidence, shard)]
+    for shard in shards:
+        violations += _left_open(evidence, shard)
     for order, tag, ladder in priced:
         violations += _off_ladder(order, tag, ladder)
     checked = {"symbols": len(running), "prices": len(priced)}
@@ -48,6 +57,20 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
             Violation("I7", f"orders of {shard.symbol}", "a live order or a reason", "neither")
         )
     return violations
+
+
+def _left_open(evidence: Evidence, shard: Shard) -> list[Violation]:
+    """Orders that rest although their symbol shows that none is to."""
+    if shard.status not in _MAY_NOT_REST:
+        return []
+    forbidden = _MAY_NOT_REST[shard.status]
+    return [
+        Violation(
+            "I7", f"order {order.client_order_id} of {shard.symbol}", shard.status, "it is open"
+        )
+        for order, tag in evidence.tagged_orders
+        if tag.shard == shard.shard and order.is_open and tag.purpose in forbidden
+    ]
 
 
 def _priced_orders(evidence: Evidence) -> list[tuple[ExchangeOrder, Tag, Ladder | None]]:

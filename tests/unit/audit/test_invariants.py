@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from audit.database import Database, Intent, Slot, Workflow
 from audit.invariants import Evidence, check_all
+from audit.invariants.convergence import check_convergence
 from domain.ids import OrderTag, Purpose, Side, SlotId
 from unit.audit.dataset import (
     LADDERS,
@@ -189,8 +190,32 @@ def test_killed_installation_is_expected_to_stand_still() -> None:
         shards=tuple(replace(shard, status="stopped") for shard in evidence.database.shards),
     )
 
-    assert violated(all_stopped) == set()
-    assert violated(stopped(evidence, rng)) == {"I7"}
+    assert violated(no_live_orders(all_stopped, rng)) == set()
+    assert violated(all_stopped) == {"I7"}
+    assert violated(stopped(no_live_orders(evidence, rng), rng)) == {"I7"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [("removed", ()), ("stopped", ()), ("paused", ("exit", "flatten", "stop"))],
+)
+def test_symbol_that_is_not_to_trade_leaves_only_what_gets_rid_of_its_inventory(
+    status: str, kept: tuple[str, ...]
+) -> None:
+    evidence = make_world(4).evidence()
+    shards = tuple(
+        replace(each, desired=status, status=status) for each in evidence.database.shards
+    )
+    resting = {tag.purpose for order, tag in evidence.tagged_orders if order.is_open}
+    assert {"entry", "exit"} <= resting
+    result = check_convergence(with_database(evidence, shards=shards))
+    accused = {violation.subject for violation in result.violations}
+    assert accused == {
+        f"order {order.client_order_id} of {shard.symbol}"
+        for order, tag in evidence.tagged_orders
+        for shard in shards
+        if order.is_open and tag.shard == shard.shard and tag.purpose not in kept
+    }
 
 
 @pytest.mark.parametrize(
