@@ -269,7 +269,7 @@ BUGS = (
     Bug(
         name="commit whose connection was lost made again",
         file="store/engine.py",
-        before='return getattr(getattr(cause, "orig", None), "sqlstate", None) is not None',
+        before="return _sqlstate(cause) is not None",
         after="return cause is not None",
         tests="integration/store/test_plans.py",
     ),
