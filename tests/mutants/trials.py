@@ -24,6 +24,9 @@ _COPIED = ("src", "tests", "migrations", "configs", "docs", "docker", "pyproject
 TRIAL_MAX_S = 300.0
 TEST_MAX_S = 60
 NO_BUG = "no bug"
+#: Where bugs are planted that the auditor has to find.
+PROCESSES = "processes"
+_BY_AUDITOR = "tests/e2e/test_planted_bugs.py::test_planted_bug_is_found_by_the_auditor"
 #: Of pytest: tests were run and some failed.
 _FAILED = 1
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", re.MULTILINE)
@@ -149,10 +152,8 @@ def _in_processes() -> list[Trial]:
     return [
         Trial(
             name=name.replace("_", " "),
-            place="processes",
-            arguments=_pytest(
-                "tests/e2e/test_planted_bugs.py", "-k", name, f"--timeout={TRIAL_MAX_S:.0f}"
-            ),
+            place=PROCESSES,
+            arguments=_pytest(f"{_BY_AUDITOR}[{name}]", f"--timeout={TRIAL_MAX_S:.0f}"),
             code_caught=0,
         )
         for name in IN_PROCESSES
@@ -185,7 +186,7 @@ def _run(trial: Trial, workspace: Path) -> tuple[int, str]:
 
 
 def _killer(trial: Trial, printed: str) -> str:
-    if trial.place == "processes":
+    if trial.place == PROCESSES:
         return "auditor, end to end"
     if trial.place == "simulation":
         return printed.strip()
