@@ -59,7 +59,7 @@ def owner_not_released() -> Iterator[None]:
 def plans_of_the_dead_left() -> Iterator[None]:
     """What a dead node had begun stays pending for ever."""
 
-    async def idle(self: Watchdog) -> None:
+    async def idle(self: Watchdog, placed: Container[str]) -> None:
         return
 
     with patch.object(Watchdog, "_hand_on", idle):

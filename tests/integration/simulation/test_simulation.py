@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
-from itertools import count, islice
+from itertools import count
+from unittest.mock import patch
 
 import pytest
 
+from orchestrator.takeover import Watchdog
 from simulation.__main__ import main
 from simulation.cut import Cut
 from simulation.planted import BUGS
+from simulation.sight import BreakdownError, violations_with
 from simulation.world import simulate
 
 SEEDS = range(1, 501)
@@ -58,9 +61,18 @@ def test_simulate_depends_on_no_hash(hash_seed: str) -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_simulate_with_a_planted_bug_fails_soon(bug: str) -> None:
-    with BUGS[bug]():
-        outcomes = (simulate(seed) for seed in islice(count(1), CAUGHT_WITHIN))
-        assert any(outcome.violations for outcome in outcomes)
+    assert any(violations_with(bug, seed) for seed in range(1, CAUGHT_WITHIN + 1))
+
+
+def test_violations_with_a_bug_that_breaks_down_are_not_taken_for_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unfit(self: Watchdog) -> None:
+        return
+
+    monkeypatch.setitem(BUGS, "unfit", lambda: patch.object(Watchdog, "_hand_on", unfit))
+    with pytest.raises(BreakdownError, match=r"unfit, seed 1: .*TypeError"):
+        violations_with("unfit", 1)
 
 
 def test_main_failing_seeds_are_told_with_the_command_that_replays_them(
