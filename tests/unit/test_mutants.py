@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_every_trial_by_processes_has_a_test_of_its_own() -> None:
     )
     assert len(named) == sum(trial.place == PROCESSES for trial in trials())
     assert set(named) <= set(listed.stdout.splitlines())
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_document_tells_how_many_bugs_there_are(document: str) -> None:
+    told = re.findall(r"each of (\d+) bugs", (ROOT / document).read_text())
+    assert told == [f"{len(trials())}"]
 
 
 @pytest.mark.parametrize(
