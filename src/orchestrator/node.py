@@ -27,11 +27,12 @@ from orchestrator.guard import Guard
 from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
+from orchestrator.reach import Reach
 from orchestrator.takeover import Watchdog, is_gone
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
-from ports.exchange import ExchangePort, StreamLost, StreamRestored, WalletMoved
+from ports.exchange import ExchangePort, WalletMoved
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
 from risk.reservations import PortfolioLimits
@@ -52,8 +53,7 @@ from symbol_manager.view import ShardView
 WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
 PURGE_EVERY_S = 3_600.0
-#: How long a node without symbols stands by the last word of their quotes. It hears none any more,
-#: so that only a symbol that is placed there again can tell.
+#: How long a node without symbols stands by the last word of their quotes.
 QUOTES_FORGOTTEN_S = 60.0
 #: The balances that people are shown are about so old at most, whatever the number of nodes.
 BALANCES_EVERY_S = 60.0
@@ -120,6 +120,12 @@ class Node:
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
         )
         self._plans = Plans(self._executor)
+        self._reach = Reach(
+            ports.clock,
+            settings.shard.stale_after_ms,
+            QUOTES_FORGOTTEN_S,
+            lambda: list(self._shards.values()),
+        )
         self._last_resort = LastResort(
             ports.exchange, ports.clock, ports.lease, lambda: list(self._shards.values())
         )
@@ -139,9 +145,6 @@ class Node:
         self._busy: Counter[str] = Counter()
         self._stopping = False
         self._has_news = asyncio.Event()
-        self._account_is_up = False
-        self._quotes_flow = True
-        self._quotes_judged_ms = 0
 
     def bind(self, workflows: Workflows) -> None:
         """Give the node the workflows that were registered for it."""
@@ -176,16 +179,7 @@ class Node:
 
     def reaches_exchange(self) -> bool:
         """Whether the account's stream is up, and prices are fresh of any symbol that runs here."""
-        now_ms = self._ports.clock.now_ms()
-        quotes = [runner.mailbox.latest_quote for runner in self._shards.values()]
-        ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
-        boot_ms = self._ports.clock.boot_ms()
-        if ages_ms:
-            self._quotes_flow = min(ages_ms) <= self._settings.shard.stale_after_ms
-            self._quotes_judged_ms = boot_ms
-        elif boot_ms - self._quotes_judged_ms > QUOTES_FORGOTTEN_S * 1000:
-            self._quotes_flow = True
-        return self._account_is_up and self._quotes_flow
+        return self._reach.is_given()
 
     @contextmanager
     def busy_with(self, workflow_id: str) -> Iterator[None]:
@@ -431,20 +425,13 @@ class Node:
     async def _watch_account(self) -> None:
         async with aclosing(self._ports.exchange.watch_account()) as events:
             async for event in events:
-                self._note_stream(event)
+                self._reach.note(event)
                 if isinstance(event, WalletMoved):
                     if self._ports.bookkeeper is not None:
                         self._ports.bookkeeper.ask_now()
                     continue
                 for runner in self._recipients(event):
                     runner.mailbox.put_order_event(event)
-
-    def _note_stream(self, event: object) -> None:
-        match event:
-            case StreamRestored():
-                self._account_is_up = self._quotes_flow = True
-            case StreamLost():
-                self._account_is_up = False
 
     def _recipients(self, event: object) -> Sequence[Shard]:
         """An order's event goes to its symbol, news of the stream itself to everybody."""

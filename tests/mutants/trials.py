@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from mutants.bugs import BUGS, Bug
-from mutants.seeds import UNBROKEN
+from mutants.seeds import SEEN, UNBROKEN
 from simulation.planted import BUGS as SIMULATED
 from support.planted import BUGS as IN_PROCESSES
 
@@ -24,9 +24,13 @@ _COPIED = ("src", "tests", "migrations", "configs", "docs", "docker", "pyproject
 TRIAL_MAX_S = 300.0
 TEST_MAX_S = 60
 NO_BUG = "no bug"
-#: Of pytest: tests were run and some failed.
+#: Where bugs are planted that the auditor has to find.
+PROCESSES = "processes"
+_AUDITED = "tests/e2e/test_planted_bugs.py::test_planted_bug_is_found_by_the_auditor"
+#: Of pytest: tests were run and some failed. With `-x` it says so of a file that it cannot read,
+#: and Python of any program that fails unforeseen: only a test by name has seen a bug.
 _FAILED = 1
-_FAILURE = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", re.MULTILINE)
+_FAILURE = re.compile(r"^FAILED (?:tests/)?(\S+)", re.MULTILINE)
 
 
 class Verdict(StrEnum):
@@ -38,6 +42,14 @@ class Verdict(StrEnum):
     BROKEN = "BROKEN"
 
 
+#: What the end of a trial means, by its exit code; any other is `BROKEN`.
+Meaning = Mapping[int, Verdict]
+_BY_TESTS: Meaning = {0: Verdict.MISSED, _FAILED: Verdict.CAUGHT}
+_BY_AUDITOR: Meaning = {0: Verdict.CAUGHT, _FAILED: Verdict.MISSED}
+_BY_SEEDS: Meaning = {0: Verdict.MISSED, SEEN: Verdict.CAUGHT}
+_NOTHING_TO_SEE: Meaning = {0: Verdict.QUIET}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What is to be run, and what its end means."""
@@ -47,8 +59,7 @@ class Trial:
     place: str
     #: How Python is to run what must see the bug.
     arguments: Sequence[str]
-    #: The end that says that the bug was seen.
-    code_caught: int = _FAILED
+    meaning: Meaning
     bug: Bug | None = None
 
 
@@ -75,10 +86,10 @@ def baselines() -> list[Trial]:
             name=NO_BUG,
             place="simulation",
             arguments=("-m", "mutants.seeds", UNBROKEN),
-            code_caught=0,
+            meaning=_NOTHING_TO_SEE,
         ),
         *(
-            Trial(name=NO_BUG, place=f"half {n}", arguments=_pytest(*half), code_caught=0)
+            Trial(name=NO_BUG, place=f"half {n}", arguments=_pytest(*half), meaning=_NOTHING_TO_SEE)
             for n, half in enumerate(halves, 1)
         ),
     ]
@@ -100,15 +111,15 @@ def attempt(trial: Trial, workspace: Path) -> Finding:
             code, printed = _run(trial, workspace)
         finally:
             shutil.copy2(kept, path)  # its time, too: what Python compiled of it counts again
-    if trial.name == NO_BUG:
-        verdict = Verdict.QUIET if code == trial.code_caught else Verdict.BROKEN
-        seen = "nobody, as it should be" if verdict is Verdict.QUIET else _killer(trial, printed)
-        return _finding(trial, verdict, seen, started_s)
-    if code == trial.code_caught:
-        return _finding(trial, Verdict.CAUGHT, _killer(trial, printed), started_s)
-    verdict = Verdict.MISSED if code in {0, _FAILED} else Verdict.BROKEN
-    last = printed.strip().splitlines()[-1:] or ["nothing was said"]
-    return _finding(trial, verdict, last[0], started_s)
+    verdict = verdict_of(trial, code, printed)
+    return _finding(trial, verdict, _told(trial, verdict, printed), started_s)
+
+
+def verdict_of(trial: Trial, code: int, printed: str) -> Verdict:
+    """What the exit code of a trial, and what it printed, say about its bug."""
+    if code == _FAILED and _FAILURE.search(printed) is None:
+        return Verdict.BROKEN
+    return trial.meaning.get(code, Verdict.BROKEN)
 
 
 def prepare(workspace: Path) -> None:
@@ -127,6 +138,7 @@ def _in_texts() -> list[Trial]:
             name=bug.name,
             place=f"src/{bug.file}",
             arguments=_pytest(f"tests/{bug.tests}"),
+            meaning=_BY_TESTS,
             bug=bug,
         )
         for bug in BUGS
@@ -139,6 +151,7 @@ def _simulated() -> list[Trial]:
             name=name.replace("_", " "),
             place="simulation",
             arguments=("-m", "mutants.seeds", name),
+            meaning=_BY_SEEDS,
         )
         for name in SIMULATED
     ]
@@ -149,11 +162,9 @@ def _in_processes() -> list[Trial]:
     return [
         Trial(
             name=name.replace("_", " "),
-            place="processes",
-            arguments=_pytest(
-                "tests/e2e/test_planted_bugs.py", "-k", name, f"--timeout={TRIAL_MAX_S:.0f}"
-            ),
-            code_caught=0,
+            place=PROCESSES,
+            arguments=_pytest(f"{_AUDITED}[{name}]", f"--timeout={TRIAL_MAX_S:.0f}"),
+            meaning=_BY_AUDITOR,
         )
         for name in IN_PROCESSES
     ]
@@ -166,7 +177,7 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
 
 
 def _run(trial: Trial, workspace: Path) -> tuple[int, str]:
-    """The exit code and what was printed; running too long counts as a failure of the tests."""
+    """The exit code and what was printed; running too long says nothing about the bug."""
     # Before the installed tree, which lies behind these on the path.
     paths = [str(workspace / "src"), str(workspace / "tests")]
     try:
@@ -184,13 +195,19 @@ def _run(trial: Trial, workspace: Path) -> tuple[int, str]:
     return finished.returncode, finished.stdout + finished.stderr
 
 
-def _killer(trial: Trial, printed: str) -> str:
-    if trial.place == "processes":
-        return "auditor, end to end"
-    if trial.place == "simulation":
-        return printed.strip()
+def _told(trial: Trial, verdict: Verdict, printed: str) -> str:
+    """What saw the bug, or what went wrong."""
     failed = _FAILURE.search(printed)
-    return failed[1] if failed else "no test by name"
+    lines = printed.strip().splitlines() or ["nothing was said"]
+    match verdict:
+        case Verdict.QUIET:
+            return "nobody, as it should be"
+        case Verdict.CAUGHT if trial.place == PROCESSES:
+            return "auditor, end to end"
+        case Verdict.CAUGHT | Verdict.BROKEN if failed is not None:
+            return failed[1]
+        case _:
+            return lines[-1]
 
 
 def _finding(trial: Trial, verdict: Verdict, killer: str, started_s: float) -> Finding:

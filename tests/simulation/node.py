@@ -1,8 +1,8 @@
 """One incarnation of a node: production's shard, executor, mailbox and lease in one process.
 
 It stands for `orchestrator/node.py` and DBOS: workflows wait in the database, are taken by a node
-from its queue, and stay pending when they are cancelled. `Membership`, `Watchdog` and
-`TradingRules` are production's.
+from its queue, and stay pending when they are cancelled. `Membership`, `Watchdog`, `TradingRules`,
+`Reach` and `Bookkeeper` are production's.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.membership import Membership
+from orchestrator.reach import Reach
 from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import CHANGES_QUEUE, queue_of
 from ports.clock import Clock
-from ports.exchange import StreamLost, StreamRestored, WalletMoved
+from ports.exchange import WalletMoved
 from ports.failpoints import Failpoint
 from ports.store import Status
 from simulation.database import Database
@@ -43,7 +44,7 @@ from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 
 LEASE_MS = 2_000
-QUOTES_FORGOTTEN_MS = 6_000
+QUOTES_FORGOTTEN_S = 6.0
 #: A node silent for this long has lost its lease, and what it sent last has expired.
 DEAD_AFTER_S = 3.5
 HEARTBEAT_S = 0.5
@@ -119,6 +120,12 @@ class Node:
         self._rules = TradingRules(
             ports.exchange, RULES_EVERY_S, lambda: list(self._shards.values())
         )
+        self._reach = Reach(
+            ports.clock,
+            SETTINGS.stale_after_ms,
+            QUOTES_FORGOTTEN_S,
+            lambda: list(self._shards.values()),
+        )
         self._executor = PlanExecutor(
             ports.exchange, ports.store, self._lease, no_failpoints, self._rules.doubt
         )
@@ -130,9 +137,6 @@ class Node:
         self._leaving: set[int] = set()
         #: Workflows at work here.
         self._busy: Counter[str] = Counter()
-        self._account_is_up = False
-        self._quotes_flow = True
-        self._quotes_judged_ms = 0
         self._has_news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -193,20 +197,8 @@ class Node:
 
     async def _keep_lease(self) -> None:
         with suppress(OwnershipLost):
-            await self._membership.keep(HEARTBEAT_S, self._reaches_exchange)
+            await self._membership.keep(HEARTBEAT_S, self._reach.is_given)
         self._ports.process.kill()
-
-    def _reaches_exchange(self) -> bool:
-        now_ms = self._ports.clock.now_ms()
-        quotes = [shard.mailbox.latest_quote for shard in self._shards.values()]
-        ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
-        boot_ms = self._ports.clock.boot_ms()
-        if ages_ms:
-            self._quotes_flow = min(ages_ms) <= SETTINGS.stale_after_ms
-            self._quotes_judged_ms = boot_ms
-        elif boot_ms - self._quotes_judged_ms > QUOTES_FORGOTTEN_MS:
-            self._quotes_flow = True
-        return self._account_is_up and self._quotes_flow
 
     def _is_gone(self, process: ProcessRow) -> bool:
         return process.host == self._ports.host and self._ports.has_ended(process.boot_id)
@@ -348,16 +340,10 @@ class Node:
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():
-            match event:
-                case StreamRestored():
-                    self._account_is_up = self._quotes_flow = True
-                case StreamLost():
-                    self._account_is_up = False
-                case WalletMoved():
-                    self._bookkeeper.ask_now()
-                    continue
-                case _:
-                    pass  # of one symbol's orders
+            self._reach.note(event)
+            if isinstance(event, WalletMoved):
+                self._bookkeeper.ask_now()
+                continue
             for shard in self._shards.values():
                 is_of_another = isinstance(event, OrderReport | Trade) and (
                     event.symbol != shard.symbol

@@ -367,23 +367,6 @@ async def test_node_reaches_the_exchange_by_stream_and_by_fresh_prices(
     assert not place.node.reaches_exchange()
 
 
-@pytest.mark.usefixtures("serving")
-async def test_node_without_symbols_forgets_that_their_prices_were_stale(
-    place: Place, running: asyncio.Task[Document], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else it would get none for ever, and could never hear of fresh ones."""
-
-    place.exchange.say(StreamRestored())
-    await eventually(place.reaches)
-    place.exchange.set_price("99.49", "99.51", 0)
-    await eventually(place.does_not_reach)
-    running.cancel()
-    await asyncio.wait([running])
-    assert not place.node.reaches_exchange()
-    monkeypatch.setattr(node_module, "QUOTES_FORGOTTEN_S", 0.01)
-    await eventually(place.reaches)
-
-
 async def test_stop_takes_a_switch_back_after_the_symbol_ended_and_while_it_owns_it(
     place: Place, running: asyncio.Task[Document]
 ) -> None:

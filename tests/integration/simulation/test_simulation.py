@@ -6,18 +6,23 @@ import os
 import re
 import subprocess
 import sys
-from itertools import count, islice
+from itertools import count
+from unittest.mock import patch
 
 import pytest
 
+from orchestrator.takeover import Watchdog
 from simulation.__main__ import main
 from simulation.cut import Cut
 from simulation.planted import BUGS
+from simulation.sight import BreakdownError, violations_with
 from simulation.world import simulate
 
 SEEDS = range(1, 501)
 #: So many in one test, to keep each within the time a test has.
 SEEDS_AT_ONCE = 50
+#: A seed that fails is shrunk, which takes as long as many seeds more.
+SHRUNK_WITHIN_S = 900
 #: Seeds a planted bug has to be seen in.
 CAUGHT_WITHIN = 250
 #: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
@@ -26,10 +31,13 @@ EVENTFUL = 200
 _FINGERPRINT = "from simulation.world import simulate; print(simulate({seed}).fingerprint)"
 
 
+@pytest.mark.timeout(SHRUNK_WITHIN_S)
 @pytest.mark.parametrize("first", SEEDS[::SEEDS_AT_ONCE])
 def test_simulate_many_seeds_break_no_promise(first: int) -> None:
     outcomes = [simulate(seed) for seed in range(first, first + SEEDS_AT_ONCE)]
     failed = {o.seed: o.violations for o in outcomes if o.violations}
+    if failed:  # what is printed shows the first one shrunk, and the command that replays it
+        main(["--seed", f"{min(failed)}"])
     assert not failed
     assert min(sum(o.orders for o in outcomes), sum(o.trades for o in outcomes)) > EVENTFUL
     assert sum(o.deaths for o in outcomes) > EVENTFUL
@@ -58,9 +66,18 @@ def test_simulate_depends_on_no_hash(hash_seed: str) -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_simulate_with_a_planted_bug_fails_soon(bug: str) -> None:
-    with BUGS[bug]():
-        outcomes = (simulate(seed) for seed in islice(count(1), CAUGHT_WITHIN))
-        assert any(outcome.violations for outcome in outcomes)
+    assert any(violations_with(bug, seed) for seed in range(1, CAUGHT_WITHIN + 1))
+
+
+def test_violations_with_a_bug_that_breaks_down_are_not_taken_for_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unfit(self: Watchdog, of: str) -> None:
+        return
+
+    monkeypatch.setitem(BUGS, "unfit", lambda: patch.object(Watchdog, "_hand_on", unfit))
+    with pytest.raises(BreakdownError, match=r"unfit, seed 1: .*TypeError"):
+        violations_with("unfit", 1)
 
 
 def test_main_failing_seeds_are_told_with_the_command_that_replays_them(
