@@ -20,15 +20,16 @@ UNKNOWN = """
            jsonb_each_text(plan.value) AS told
      WHERE function_name = 'submit' AND told.value = 'unknown'
 """
+STATUSES = "SELECT client_order_id, status FROM orders WHERE client_order_id = ANY (:ids)"
 RESTS = {"open", "partially_filled", "filled", "cancelled"}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def trading() -> AsyncIterator[RunningSystem]:
+async def started() -> AsyncIterator[RunningSystem]:
     async with running_system(
-        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="1000",
+        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="3000",
         GRIDKEEPER_RECONCILE_EVERY_S="3",
         GRIDKEEPER_STALE_AFTER_MS="3000",
     ) as running:
@@ -36,33 +37,46 @@ async def trading() -> AsyncIterator[RunningSystem]:
         yield running
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def trading(started: RunningSystem) -> AsyncIterator[RunningSystem]:
+    yield started
+    await started.system.control("/control/faults", method="DELETE")
+
+
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("fault", "rests"),
     [
-        pytest.param({"kind": "timeout_accepted", "delay_s": 3}, RESTS, id="rests"),
-        pytest.param({"kind": "timeout_lost", "delay_s": 3}, {"absent"}, id="never-arrived"),
-        pytest.param({"kind": "reply_delayed", "delay_s": 3}, RESTS, id="late"),
-        pytest.param({"kind": "error", "status": 503}, {"absent"}, id="503-lost"),
-        pytest.param({"kind": "error_after", "status": 503}, RESTS, id="503-rests"),
-        pytest.param({"kind": "disconnect", "when": "after"}, RESTS, id="cut"),
+        pytest.param({"kind": "timeout_accepted", "delay_s": 6}, True, id="rests"),
+        pytest.param({"kind": "timeout_lost", "delay_s": 6}, False, id="never-arrived"),
+        pytest.param({"kind": "reply_delayed", "delay_s": 6}, True, id="late"),
+        pytest.param({"kind": "error", "status": 503}, False, id="503-lost"),
+        pytest.param({"kind": "error_after", "status": 503}, True, id="503-rests"),
+        pytest.param({"kind": "disconnect", "when": "after"}, True, id="cut"),
     ],
 )
 async def test_order_with_lost_reply_is_resolved_by_look_up(
-    trading: RunningSystem, fault: dict[str, Any], expected: set[str]
+    trading: RunningSystem, fault: dict[str, Any], *, rests: bool
 ) -> None:
     before = {row.client_order_id for row in await trading.rows(UNKNOWN)}
     armed = fault | {"method": "POST", "path": "/api/v3/order", "count": 2}
     await trading.system.control("/control/faults", [armed])
 
-    async def new_unknown() -> set[str]:
+    async def unknown() -> set[str]:
         return {row.client_order_id for row in await trading.rows(UNKNOWN)} - before
 
     async def two_are_unknown() -> bool:
-        return len(await new_unknown()) >= 2
+        ids, accepted = await unknown(), await _accepted(trading)
+        return sum((name in accepted) is rests for name in ids) >= 2
+
+    async def all_are_resolved() -> bool:
+        ids, accepted = await unknown(), await _accepted(trading)
+        return all(
+            row.status in (RESTS if row.client_order_id in accepted else {"absent"})
+            for row in await trading.rows(STATUSES, ids=list(ids))
+        )
 
     await eventually(two_are_unknown, "two orders' outcomes are unknown")
-    ids = await new_unknown()
-    await eventually(lambda: _all_in(trading, ids, expected), f"{ids} become one of {expected}")
+    await eventually(all_are_resolved, "each becomes what the exchange knows of it")
     await trading.system.control("/control/faults", method="DELETE")
     await trading.assert_sound()
 
@@ -226,11 +240,11 @@ async def test_graceful_stop_keeps_or_cancels_orders(on_shutdown: str) -> None:
         await running.assert_sound()
 
 
-async def _all_in(trading: RunningSystem, ids: set[str], statuses: set[str]) -> bool:
-    rows = await trading.rows(
-        "SELECT status FROM orders WHERE client_order_id = ANY (:ids)", ids=list(ids)
-    )
-    return {row.status for row in rows} <= statuses
+async def _accepted(trading: RunningSystem) -> set[str]:
+    """Client ids of the orders that the exchange ever accepted."""
+    ledger: Any = await trading.system.control("/control/ledger")
+    records = [record for record in ledger["records"] if record["kind"] == "order_accepted"]
+    return {record["client_order_id"] for record in records}
 
 
 async def _has_no_entries(trading: RunningSystem, symbol: str) -> bool:
