@@ -25,7 +25,13 @@ from chaos.faults import (
 from chaos.proxy import Mode
 
 
-def _replies(name: str, does: str, *faults: Mapping[str, Any], again_s: float = 30.0) -> Fault:
+def _replies(
+    name: str,
+    does: str,
+    *faults: Mapping[str, Any],
+    hold_s: tuple[float, float] = (3.0, 10.0),
+    again_s: float = 30.0,
+) -> Fault:
     """What is armed for requests, and cleared at the end."""
     return Fault(
         name=name,
@@ -33,7 +39,7 @@ def _replies(name: str, does: str, *faults: Mapping[str, Any], again_s: float = 
         effect=Armed(faults),
         does=does,
         heals="answers as always",
-        hold_s=(3.0, 10.0),
+        hold_s=hold_s,
         again_s=again_s,
     )
 
@@ -96,11 +102,13 @@ _TABLE = (
     ),
     _replies(
         "order-and-look-up-lost",
-        "the replies to two orders are lost, and every look-up fails",
+        "the replies to two orders are lost, the account's stream is silent, every look-up fails",
         {"kind": "timeout_accepted", "delay_s": _LOST_S, "count": 2, **_PLACE},
         {"kind": "error", "status": 503, "count": 100, "method": "GET", "path": "order"},
         {"kind": "error", "status": 503, "count": 100, "method": "GET", "path": "open orders"},
         {"kind": "error", "status": 503, "count": 100, "method": "GET", "path": "trades"},
+        {"kind": "ws_silent", "stream": "user", "duration_s": 60.0},
+        hold_s=(8.0, 15.0),  # before, a node still waits for the replies
     ),
     _replies(
         "order-503-lost",

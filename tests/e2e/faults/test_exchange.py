@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -20,15 +21,24 @@ UNKNOWN = """
            jsonb_each_text(plan.value) AS told
      WHERE function_name = 'submit' AND told.value = 'unknown'
 """
+#: What the slots of a symbol hold, and what its own trades say.
+INVENTORY = """
+    SELECT (SELECT sum(inventory) FROM slots WHERE slots.shard = shards.shard) AS held,
+           (SELECT sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END)
+                   - coalesce(sum(fee) FILTER (WHERE fee_asset = 'BTC'), 0)
+              FROM fills WHERE fills.shard = shards.shard AND origin = 'own') AS traded
+      FROM shards WHERE symbol = 'BTC/USDT'
+"""
+STATUSES = "SELECT client_order_id, status FROM orders WHERE client_order_id = ANY (:ids)"
 RESTS = {"open", "partially_filled", "filled", "cancelled"}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def trading() -> AsyncIterator[RunningSystem]:
+async def started() -> AsyncIterator[RunningSystem]:
     async with running_system(
-        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="1000",
+        GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="3000",
         GRIDKEEPER_RECONCILE_EVERY_S="3",
         GRIDKEEPER_STALE_AFTER_MS="3000",
     ) as running:
@@ -36,33 +46,46 @@ async def trading() -> AsyncIterator[RunningSystem]:
         yield running
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def trading(started: RunningSystem) -> AsyncIterator[RunningSystem]:
+    yield started
+    await started.system.control("/control/faults", method="DELETE")
+
+
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("fault", "rests"),
     [
-        pytest.param({"kind": "timeout_accepted", "delay_s": 3}, RESTS, id="rests"),
-        pytest.param({"kind": "timeout_lost", "delay_s": 3}, {"absent"}, id="never-arrived"),
-        pytest.param({"kind": "reply_delayed", "delay_s": 3}, RESTS, id="late"),
-        pytest.param({"kind": "error", "status": 503}, {"absent"}, id="503-lost"),
-        pytest.param({"kind": "error_after", "status": 503}, RESTS, id="503-rests"),
-        pytest.param({"kind": "disconnect", "when": "after"}, RESTS, id="cut"),
+        pytest.param({"kind": "timeout_accepted", "delay_s": 6}, True, id="rests"),
+        pytest.param({"kind": "timeout_lost", "delay_s": 6}, False, id="never-arrived"),
+        pytest.param({"kind": "reply_delayed", "delay_s": 6}, True, id="late"),
+        pytest.param({"kind": "error", "status": 503}, False, id="503-lost"),
+        pytest.param({"kind": "error_after", "status": 503}, True, id="503-rests"),
+        pytest.param({"kind": "disconnect", "when": "after"}, True, id="cut"),
     ],
 )
 async def test_order_with_lost_reply_is_resolved_by_look_up(
-    trading: RunningSystem, fault: dict[str, Any], expected: set[str]
+    trading: RunningSystem, fault: dict[str, Any], *, rests: bool
 ) -> None:
     before = {row.client_order_id for row in await trading.rows(UNKNOWN)}
     armed = fault | {"method": "POST", "path": "/api/v3/order", "count": 2}
     await trading.system.control("/control/faults", [armed])
 
-    async def new_unknown() -> set[str]:
+    async def unknown() -> set[str]:
         return {row.client_order_id for row in await trading.rows(UNKNOWN)} - before
 
     async def two_are_unknown() -> bool:
-        return len(await new_unknown()) >= 2
+        ids, accepted = await unknown(), await _accepted(trading)
+        return sum((name in accepted) is rests for name in ids) >= 2
+
+    async def all_are_resolved() -> bool:
+        ids, accepted = await unknown(), await _accepted(trading)
+        return all(
+            row.status in (RESTS if row.client_order_id in accepted else {"absent"})
+            for row in await trading.rows(STATUSES, ids=list(ids))
+        )
 
     await eventually(two_are_unknown, "two orders' outcomes are unknown")
-    ids = await new_unknown()
-    await eventually(lambda: _all_in(trading, ids, expected), f"{ids} become one of {expected}")
+    await eventually(all_are_resolved, "each becomes what the exchange knows of it")
     await trading.system.control("/control/faults", method="DELETE")
     await trading.assert_sound()
 
@@ -92,20 +115,27 @@ async def test_fills_while_down_are_found_at_start(trading: RunningSystem) -> No
 async def test_manual_trade_is_recorded_as_external_and_left_alone(
     trading: RunningSystem,
 ) -> None:
-    held = await _inventory(trading)
-    await trading.system.control(
-        "/control/order",
-        {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.00100"},
-    )
+    async def by_hand(**order: str) -> Any:
+        body = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.00100"} | order
+        return await trading.system.control("/control/order", body)
 
-    found = await trading.until_rows(
-        "SELECT origin, quantity FROM fills WHERE origin = 'external' AND quantity = 0.001"
-    )
+    await trading.until_rows("SELECT 1 FROM slots WHERE inventory > 0")
+    resting = await by_hand(type="LIMIT", price="50000.00")
+    await by_hand(type="MARKET")
 
-    assert found[0].origin == "external"
+    await trading.until_rows("SELECT 1 FROM fills WHERE origin = 'external' AND quantity = 0.001")
+
     assert await trading.value("SELECT count(*) FROM findings WHERE kind = 'external_trade'") >= 1
-    assert await _inventory(trading) <= held + Decimal("0.01")
+    ((held, traded),) = await trading.rows(INVENTORY)
+    assert held is not None
+    assert held == traded
     await trading.assert_sound()
+    state: Any = await trading.system.control("/control/state")
+    orders = {order["orderId"]: order for order in state["accounts"]["main"]["open_orders"]}
+    assert orders[resting["orderId"]]["status"] == "NEW"
+    await trading.system.control(
+        "/control/cancel", {"symbol": "BTCUSDT", "order_id": resting["orderId"]}
+    )
 
 
 async def test_order_cancelled_by_hand_is_placed_again(trading: RunningSystem) -> None:
@@ -166,10 +196,28 @@ async def test_silent_market_pulls_entries_until_prices_are_fresh(
 
 
 async def test_rate_refusal_is_waited_out(trading: RunningSystem) -> None:
+    """Every request is refused; what was under way already is heard of within the first half."""
+    told_s = 12
     await trading.system.control(
-        "/control/faults", [{"kind": "rate_limit", "count": 2, "retry_after_s": 2}]
+        "/control/faults", [{"kind": "rate_limit", "count": 10_000, "retry_after_s": told_s}]
     )
+    unrefused_s = time.monotonic()
+    refused: set[int] = set()
 
+    async def is_over() -> bool:
+        nonlocal unrefused_s
+        asked_s = time.monotonic()
+        (fault,) = await trading.system.control("/control/faults")
+        if not fault["fired"]:
+            unrefused_s = asked_s
+        is_over = time.monotonic() > unrefused_s + told_s
+        if not is_over and asked_s > unrefused_s + told_s / 2:
+            refused.add(fault["fired"])
+        return is_over
+
+    await eventually(is_over, "the time that was told is over")
+    assert len(refused) == 1
+    await trading.system.control("/control/faults", method="DELETE")
     await trading.assert_sound()
 
 
@@ -226,11 +274,11 @@ async def test_graceful_stop_keeps_or_cancels_orders(on_shutdown: str) -> None:
         await running.assert_sound()
 
 
-async def _all_in(trading: RunningSystem, ids: set[str], statuses: set[str]) -> bool:
-    rows = await trading.rows(
-        "SELECT status FROM orders WHERE client_order_id = ANY (:ids)", ids=list(ids)
-    )
-    return {row.status for row in rows} <= statuses
+async def _accepted(trading: RunningSystem) -> set[str]:
+    """Client ids of the orders that the exchange ever accepted."""
+    ledger: Any = await trading.system.control("/control/ledger")
+    records = [record for record in ledger["records"] if record["kind"] == "order_accepted"]
+    return {record["client_order_id"] for record in records}
 
 
 async def _has_no_entries(trading: RunningSystem, symbol: str) -> bool:
@@ -239,10 +287,3 @@ async def _has_no_entries(trading: RunningSystem, symbol: str) -> bool:
         " AND orders.status IN ('intended', 'sent', 'unknown', 'open', 'partially_filled')",
         symbol=symbol,
     )
-
-
-async def _inventory(trading: RunningSystem) -> Decimal:
-    held = await trading.value(
-        "SELECT sum(inventory) FROM slots JOIN shards USING (shard) WHERE symbol = 'BTC/USDT'"
-    )
-    return Decimal(held or 0)

@@ -235,7 +235,7 @@ async def test_request_that_kills_its_process_is_given_up_and_the_others_go_on(
             progress = await requests.progress(poison)
             return progress is not None and progress.is_finished
 
-        await eventually(given_up, "the poison is given up", 90.0)
+        await eventually(given_up, "the poison is given up", 180.0)
         assert deaths == CHANGE_STARTS_MAX
         result = (await requests.wait(poison, 0)).result
         assert result is not None

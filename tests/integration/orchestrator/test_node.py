@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from domain.ids import Side
 from integration.store.factories import (
@@ -19,6 +20,7 @@ from integration.store.factories import (
     execute,
     join_node,
     new_symbol,
+    no_room_for,
     select,
     start_workflow,
     value,
@@ -31,6 +33,7 @@ from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
 from ports.exchange import SendGuard, StreamLost, StreamRestored
+from risk.reservations import PortfolioLimits
 from store.kill_switch import KillSwitch
 from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
@@ -417,3 +420,32 @@ async def test_switch_of_a_removed_symbol_is_taken_back_unless_it_was_added_agai
     place.switch.answers.set()
     await asyncio.wait_for(asyncio.gather(feeding, running), 10)
     assert place.switch.sets == sets
+
+
+@pytest.mark.usefixtures("serving", "running")
+@pytest.mark.parametrize("wish", ["kill", "stop"])
+async def test_orders_that_are_not_to_rest_are_cancelled_without_room_for_a_decision(
+    place: Place, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    async def kill() -> None:
+        await KillSwitch(place.engine).engage(reason="test", request_id="kill:1")
+
+    async def nothing_rests() -> bool:
+        return place.exchange.open_orders() == []
+
+    async def is_known() -> bool:
+        return await value(place.engine, "SELECT count(*) FROM orders WHERE ended_at IS NULL") == 0
+
+    monkeypatch.setattr("orchestrator.last_resort.PATIENCE_MS", 100)
+    place.node.take_up(keep_history_days=30.0, cancel_on_stop=True, portfolio=PortfolioLimits())
+    decided = await value(place.engine, "SELECT count(*) FROM decisions")
+    async with no_room_for(place.engine, "decisions"):
+        with capture_logs() as logs:
+            wishing = asyncio.create_task(kill() if wish == "kill" else place.node.stop())
+            await eventually(nothing_rests)
+        assert await value(place.engine, "SELECT count(*) FROM decisions") == decided
+        assert await value(place.engine, "SELECT count(*) FROM orders WHERE cancel_requested") == 0
+    cancels = [log for log in logs if log["event"] == "cancels_without_commit"]
+    assert [(log["symbol"], log["orders"]) for log in cancels] == [(SYMBOL, len(ENTRIES))]
+    await wishing
+    await eventually(is_known)
