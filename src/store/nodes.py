@@ -100,6 +100,20 @@ _PLACED = text("""
      ORDER BY shards.shard
 """)
 
+#: That it has not ended is said apart from all else: by that DBOS's own index finds it.
+STRANDED = text("""
+    SELECT workflow_uuid, name FROM dbos.workflow_status AS workflow
+     WHERE status IN ('ENQUEUED', 'PENDING') AND name = ANY (:names)
+       AND CASE WHEN CAST(:of AS text) IS NOT NULL
+                THEN status = 'PENDING' AND executor_id = :of
+                WHEN status = 'PENDING'
+                THEN NOT EXISTS (SELECT FROM nodes WHERE executor_id = workflow.executor_id)
+                ELSE name = 'run_shard' AND queue_name LIKE 'shards%'
+                     AND NOT EXISTS (SELECT FROM nodes WHERE queue_name = 'shards@' || executor_id)
+                END
+     ORDER BY created_at
+""")
+
 
 class Nodes:
     def __init__(self, engine: AsyncEngine) -> None:
@@ -209,24 +223,7 @@ class Nodes:
     ) -> Mapping[str, str]:
         """Pending workflows of one executor, or all that no node runs or will run: names by id."""
         async with transaction(self._engine) as connection:
-            found = await connection.execute(
-                text("""
-                    SELECT workflow_uuid, name FROM dbos.workflow_status AS workflow
-                     WHERE name = ANY (:names)
-                       AND CASE WHEN CAST(:of AS text) IS NOT NULL
-                                THEN status = 'PENDING' AND executor_id = :of
-                                WHEN status = 'PENDING'
-                                THEN NOT EXISTS (SELECT FROM nodes
-                                                  WHERE executor_id = workflow.executor_id)
-                                ELSE status = 'ENQUEUED' AND name = 'run_shard'
-                                     AND queue_name LIKE 'shards%'
-                                     AND NOT EXISTS (SELECT FROM nodes
-                                                      WHERE queue_name = 'shards@' || executor_id)
-                                END
-                     ORDER BY created_at
-                """),
-                {"names": list(names), "of": of},
-            )
+            found = await connection.execute(STRANDED, {"names": list(names), "of": of})
             return {row.workflow_uuid: row.name for row in found}
 
     async def queues(self, prefix: str) -> Sequence[str]:

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from integration.store.factories import Owner, execute, make_owner
 from store import statements as sql
 from store.engine import transaction
+from store.nodes import STRANDED
 
 LONG_HISTORY = 20_000
 #: Tables that grow for ever.
-LONG_TABLES = {"orders", "fills", "decisions", "ledger", "pairs"}
+LONG_TABLES = {"orders", "fills", "decisions", "ledger", "pairs", "workflow_status"}
 
 _DECISION = "INSERT INTO decisions SELECT 'd' || n, :shard, 1, n, 1, 1, 1, '[]', '[]', '[]', '[]'"
 _ORDERS = """
@@ -35,6 +36,12 @@ _FILLS = """
            true, clock_timestamp()
       FROM generate_series(1, :many - 100) AS n
 """
+_WORKFLOWS = """
+    INSERT INTO dbos.workflow_status (workflow_uuid, name, status, queue_name, created_at,
+                                      updated_at, priority)
+    SELECT 'w' || n, 'execute_plan', 'SUCCESS', 'any', n, n, 0
+      FROM generate_series(1, :many) AS n
+"""
 
 
 @pytest.fixture
@@ -45,9 +52,17 @@ async def owner(clean_engine: AsyncEngine) -> Owner:
     await execute(clean_engine, f"{_DECISION} FROM generate_series(1, :many) AS n", **many)
     await execute(clean_engine, _ORDERS, **many)
     await execute(clean_engine, _FILLS, **many)
+    await execute(clean_engine, _WORKFLOWS, many=LONG_HISTORY)
     async with clean_engine.connect() as connection:
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        for name in ("decisions", "orders", "fills", "shards", "slots"):
+        for name in (
+            "decisions",
+            "orders",
+            "fills",
+            "shards",
+            "slots",
+            "dbos.workflow_status",
+        ):
             await autocommit.execute(text(f"ANALYZE {name}"))
     return owner
 
@@ -126,3 +141,11 @@ async def test_newest_trade_ids_are_read_without_sorting_all(owner: Owner) -> No
         owner, sql.NEWEST_TRADE_IDS, account="sim", symbol="BTC/USDT", at_most=at_most
     )
     assert found == set()
+
+
+@pytest.mark.parametrize("of", [None, "node-1:start-1"])
+async def test_watchdog_reads_few_workflows_however_many_have_ended(
+    owner: Owner, of: str | None
+) -> None:
+    names = ["execute_plan", "apply_change", "run_shard"]
+    assert await scanned(owner, STRANDED, names=names, of=of) == set()
