@@ -207,9 +207,12 @@ async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_whose_node_di
     assert handed.resumed == {"changes": [running.workflow_id]}
 
 
-@pytest.mark.parametrize("queue", ["shards", queue_of(OTHER)])
+@pytest.mark.parametrize(
+    ("queue", "is_left"),
+    [("shards", True), (queue_of(OTHER), True), ("changes", False), (queue_of(EXECUTOR), False)],
+)
 async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_that_waits_where_no_node_is(
-    clean_engine: AsyncEngine, handed: Handed, running: Running, queue: str
+    clean_engine: AsyncEngine, handed: Handed, running: Running, queue: str, *, is_left: bool
 ) -> None:
     """A process that lost the symbol without knowing it may remove it while its workflow waits."""
     await execute(clean_engine, "UPDATE shards SET status = 'removed', owner = NULL")
@@ -219,22 +222,7 @@ async def test_watchdog_has_the_workflow_of_a_removed_symbol_ended_that_waits_wh
         queue=queue,
     )
     await run(clean_engine)
-    assert handed.resumed == {"changes": [running.workflow_id]}
-
-
-@pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("queue", ["changes", queue_of(EXECUTOR)])
-async def test_watchdog_leaves_a_workflow_alone_that_waits_where_a_node_will_take_it(
-    clean_engine: AsyncEngine, handed: Handed, queue: str
-) -> None:
-    await execute(clean_engine, "UPDATE shards SET status = 'removed', owner = NULL")
-    await execute(
-        clean_engine,
-        "UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = :queue",
-        queue=queue,
-    )
-    await run(clean_engine)
-    assert handed.resumed == {}
+    assert handed.resumed == ({"changes": [running.workflow_id]} if is_left else {})
 
 
 async def test_watchdog_leaves_the_work_of_live_nodes_alone(
