@@ -61,9 +61,7 @@ def _standing(evidence: Evidence, shard: Shard) -> list[Violation]:
 
 def _left_open(evidence: Evidence, shard: Shard) -> list[Violation]:
     """Orders that rest although their symbol shows that none is to."""
-    if shard.status not in _MAY_NOT_REST:
-        return []
-    forbidden = _MAY_NOT_REST[shard.status]
+    forbidden = _MAY_NOT_REST.get(shard.status, ())
     return [
         Violation(
             "I7", f"order {order.client_order_id} of {shard.symbol}", shard.status, "it is open"
