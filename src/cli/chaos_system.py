@@ -34,7 +34,7 @@ SETTLE_S = 20.0
 KILL_S = 30.0
 #: As a service manager starts what ended.
 RESTART_AFTER_S = 1.0
-#: Fenced, or started while there was no database or no exchange.
+#: Fenced, or for want of a database or of an exchange.
 OWN_ENDS = frozenset({Exit.FENCED, Exit.DATABASE_UNAVAILABLE, Exit.EXCHANGE_UNAVAILABLE})
 #: How a node ends that is killed or told to stop.
 STRUCK_ENDS = frozenset({-signal.SIGKILL, Exit.OK})
