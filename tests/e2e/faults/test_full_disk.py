@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
-from chaos.disk import NoSmallDiskError, SmallDisk
+from chaos.disk import SmallDisk
 from chaos.hands import open_orders
 from cli.local_system import LocalSystem, Market, temporary_data_dir
 from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import new_request_id, open_database
 from store.kill_switch import KillSwitch
+from support.small_disk import mounted
 from support.system import RunningSystem, eventually
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
@@ -26,18 +22,11 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT")
 @contextmanager
 def small_disk(path: Path) -> Iterator[SmallDisk]:
     """A file system for Postgres; what is not Postgres' has room of its own."""
-    disk = SmallDisk(path)
-    try:
-        disk.mount()
-    except NoSmallDiskError:
-        pytest.skip("no small file system can be mounted here")
-    for name in ("logs", "simulator"):
-        (path.parent / name).mkdir()
-        (path / name).symlink_to(path.parent / name)
-    try:
+    with mounted(path) as disk:
+        for name in ("logs", "simulator"):
+            (path.parent / name).mkdir()
+            (path / name).symlink_to(path.parent / name)
         yield disk
-    finally:
-        disk.unmount()
 
 
 @asynccontextmanager

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaos.disk import FILL_TRIES_MAX, NoSmallDiskError, SmallDisk
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+from support.small_disk import mounted
 
 PAGE = bytes(8192)
 
@@ -24,13 +23,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(path: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(path)
-    try:
-        disk.mount()
-    except NoSmallDiskError:
-        pytest.skip("no small file system can be mounted here")
-    yield disk
-    disk.unmount()
+    with mounted(path) as disk:
+        yield disk
 
 
 @pytest.fixture
