@@ -33,9 +33,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the rule is about roo
 
 #: Starts the server, says so, and stays.
 _HOLDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from store.embedded_postgres import EmbeddedPostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 postgres = EmbeddedPostgres(Path(sys.argv[1]))
 postgres.start()
 print("started", flush=True)
