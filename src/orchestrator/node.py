@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,8 +17,7 @@ from dbos import error
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import OwnershipLost, StoreUnavailable, VenueError
-from domain.orders import OrderReport, Trade
+from domain.errors import StoreUnavailable, VenueError
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Armed, Feeder
@@ -28,6 +27,7 @@ from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
 from orchestrator.reach import Reach
+from orchestrator.residents import Residents
 from orchestrator.takeover import Watchdog, is_gone
 from orchestrator.trading_rules import TradingRules
 from orchestrator.workflows import Document, Workflows
@@ -36,7 +36,6 @@ from ports.exchange import ExchangePort, WalletMoved
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
 from risk.reservations import PortfolioLimits
-from store.engine import until_store_answers
 from store.kill_switch import KillSwitch
 from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
@@ -45,7 +44,6 @@ from store.retention import purge_history
 from store.runs import Runs
 from symbol_manager.execute import PlanExecutor
 from symbol_manager.lease import Lease
-from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 from symbol_manager.view import ShardView
@@ -57,8 +55,6 @@ PURGE_EVERY_S = 3_600.0
 QUOTES_FORGOTTEN_S = 60.0
 #: The balances that people are shown are about so old at most, whatever the number of nodes.
 BALANCES_EVERY_S = 60.0
-#: How often a symbol that another node still owns is tried to be claimed.
-CLAIM_AGAIN_S = 0.25
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
 
@@ -114,7 +110,7 @@ class Node:
             settings.portfolio,
         )
         self._rules = TradingRules(
-            ports.exchange, settings.rules_every_s, lambda: list(self._shards.values())
+            ports.exchange, settings.rules_every_s, lambda: self._residents.shards
         )
         self._executor = PlanExecutor(
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
@@ -124,10 +120,10 @@ class Node:
             ports.clock,
             settings.shard.stale_after_ms,
             QUOTES_FORGOTTEN_S,
-            lambda: list(self._shards.values()),
+            lambda: self._residents.shards,
         )
         self._last_resort = LastResort(
-            ports.exchange, ports.clock, ports.lease, lambda: list(self._shards.values())
+            ports.exchange, ports.clock, ports.lease, lambda: self._residents.shards
         )
         self._runs = Runs(ports.engine, settings.executor_id)
         self._guard = Guard(ports.registry, self._runs, ports.clock)
@@ -138,13 +134,28 @@ class Node:
             partial(is_gone, me=ports.membership.process),
             settings.dead_after_s,
         )
-        self._shards: dict[int, Shard] = {}
-        #: Those of them that are to end here and go on elsewhere.
-        self._leaving: set[int] = set()
         #: Workflows at work here; a late resume may have one twice for a moment.
         self._busy: Counter[str] = Counter()
-        self._stopping = False
         self._has_news = asyncio.Event()
+        self._residents = Residents(
+            settings.executor_id,
+            ports.registry,
+            ports.kill_switch,
+            self._runs,
+            ShardPorts(
+                store=ports.store,
+                exchange=ports.exchange,
+                executor=self._executor,
+                run_plan=self._plans.run,
+                clock=ports.clock,
+                failpoints=ports.failpoints,
+            ),
+            settings.shard,
+            run=self._guard.run,
+            before_release=self._before_release,
+            on_begin=self._rules.doubt,
+            on_end=self._has_news.set,
+        )
 
     def bind(self, workflows: Workflows) -> None:
         """Give the node the workflows that were registered for it."""
@@ -165,7 +176,7 @@ class Node:
     @property
     def views(self) -> Mapping[int, ShardView]:
         """Every shard run here, as it was after its last loop."""
-        return {shard: s.view for shard, s in self._shards.items() if s.view is not None}
+        return {s.shard: s.view for s in self._residents.shards if s.view is not None}
 
     @property
     def switches(self) -> Mapping[str, Armed]:
@@ -204,7 +215,7 @@ class Node:
                 name="heartbeat",
             )
             tasks.create_task(self._watch_over(), name="watchdog")
-            tasks.create_task(_every(WISHES_EVERY_S, self._read_wishes), name="wishes")
+            tasks.create_task(_every(WISHES_EVERY_S, self._residents.read_wishes), name="wishes")
             tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
             tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
             tasks.create_task(self._watch_account(), name="account stream")
@@ -225,8 +236,8 @@ class Node:
         int
             Orders that rest on at the exchange, as far as is known here.
         """
-        self._stopping = True
-        shards = list(self._shards.values())
+        self._residents.close()
+        shards = self._residents.shards
         if self._ports.feeder is not None:
             self._ports.feeder.close()
         if not self.is_lease_held:
@@ -234,70 +245,27 @@ class Node:
         with suppress(*_ROUND_FAILURES):
             me = self._settings.executor_id
             await self._ports.nodes.drain(me, is_draining=True)
-        for shard in self._shards.values():
-            shard.stop(cancel_orders=self._settings.cancel_on_stop)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WAIT_S):
-                await asyncio.gather(*(shard.ended.wait() for shard in self._shards.values()))
+                await self._residents.stop(cancel_orders=self._settings.cancel_on_stop)
                 await self._plans.ended()
-        if self._shards:
-            log.warning("shards_still_running", shards=sorted(self._shards))
+        if left := self._residents.shards:
+            log.warning("shards_still_running", shards=sorted(runner.shard for runner in left))
         with suppress(*_ROUND_FAILURES):  # then the others find out by themselves
             await self._watchdog.make_rounds(trusts_silence=False)
         return sum(sum(shard.view.live_orders.values()) for shard in shards if shard.view)
 
     async def run_shard(self, shard: int, workflow_id: str) -> Document:
         """The body of the `run_shard` workflow: it returns only when the symbol is removed."""
-        registry = self._ports.registry
-        registered = await until_store_answers(lambda: registry.symbol(shard))
-        killed = await until_store_answers(self._ports.kill_switch.is_engaged)
-        if registered.status is Status.REMOVED:
-            return {"shard": shard, "status": Status.REMOVED.value}
-        if self._stopping or shard in self._shards:
-            # A late resume started it a second time: the one that runs goes on alone.
-            raise asyncio.CancelledError
-        runner = Shard(
-            shard=shard,
-            symbol=registered.symbol,
-            workflow_id=workflow_id,
-            mailbox=Mailbox(Wishes(registered.desired, killed, registered.spec_version)),
-            ports=self._shard_ports(),
-            settings=self._settings.shard,
-        )
-        self._shards[shard] = runner
-        self._rules.doubt()
-        try:
-            await self._run_here(runner)
-        except asyncio.CancelledError:
-            # Orders that are to rest while no node runs; another may own the symbol once released.
-            if self._stopping and not self._settings.cancel_on_stop:
-                await self._take_switch_back(runner)
-            raise
-        finally:
-            with suppress(StoreUnavailable):  # the watchdog releases it then
-                await self._runs.release(shard)
-            del self._shards[shard]
-            self._leaving.discard(shard)
-            runner.ended.set()
-            self._has_news.set()
-        await self._take_switch_back(runner)
+        runner = await self._residents.run(shard, workflow_id)
+        if runner is not None:
+            await self._take_switch_back(runner)
         return {"shard": shard, "status": Status.REMOVED.value}
 
-    async def _run_here(self, runner: Shard) -> None:
-        """Run a shard for as long as this is its place; its owner before may not be done yet."""
-        while True:
-            try:
-                await self._guard.run(runner, is_leaving=lambda: self._is_leaving(runner))
-            except OwnershipLost as failure:
-                log.info("ownership_lost", symbol=runner.symbol, reason=str(failure))
-            else:
-                return
-            seen = await until_store_answers(lambda: self._ports.registry.symbol(runner.shard))
-            if seen.status is Status.REMOVED:
-                return
-            if self._is_leaving(runner) or seen.placed_on != self._settings.executor_id:
-                raise asyncio.CancelledError
-            await asyncio.sleep(CLAIM_AGAIN_S)
+    async def _before_release(self, runner: Shard) -> None:
+        """Its orders rest while no node runs; another may own the symbol once it is released."""
+        if self._residents.is_stopping and not self._settings.cancel_on_stop:
+            await self._take_switch_back(runner)
 
     async def _take_switch_back(self, runner: Shard) -> None:
         """Unless another node has the symbol, or it was added again after its removal."""
@@ -312,12 +280,9 @@ class Node:
         if self._ports.feeder is not None:
             await self._ports.feeder.disarm(runner.symbol, is_ours)
 
-    def _is_leaving(self, runner: Shard) -> bool:
-        return self._stopping or runner.shard in self._leaving
-
     def _owned_symbols(self) -> list[str]:
         """Those that run here and were compared with the exchange by this node."""
-        return [runner.symbol for runner in self._shards.values() if runner.view is not None]
+        return [runner.symbol for runner in self._residents.shards if runner.view is not None]
 
     def executing(self, batch: Document) -> AbstractContextManager[None]:
         return self._plans.executing(batch)
@@ -330,7 +295,7 @@ class Node:
             workflow_id,
             lambda: self._changes.prepare(change),
             instead=lambda starts: self._changes.give_up(change, workflow_id, starts),
-            is_leaving=lambda: self._stopping,
+            is_leaving=lambda: self._residents.is_stopping,
         )
 
     async def record_change(
@@ -340,7 +305,7 @@ class Node:
             workflow_id,
             lambda: self._changes.record(change, prepared, workflow_id),
             instead=lambda starts: self._changes.give_up(change, workflow_id, starts),
-            is_leaving=lambda: self._stopping,
+            is_leaving=lambda: self._residents.is_stopping,
         )
         self._has_news.set()
         return recorded
@@ -352,19 +317,8 @@ class Node:
             workflow_id,
             lambda: self._changes.converge(change, recorded),
             instead=lambda starts: self._changes.leave(recorded, starts),
-            is_leaving=lambda: self._stopping,
+            is_leaving=lambda: self._residents.is_stopping,
             only_waits=True,
-        )
-
-    def _shard_ports(self) -> ShardPorts:
-        ports = self._ports
-        return ShardPorts(
-            store=ports.store,
-            exchange=ports.exchange,
-            executor=self._executor,
-            run_plan=self._plans.run,
-            clock=ports.clock,
-            failpoints=ports.failpoints,
         )
 
     async def _watch_over(self) -> None:
@@ -380,38 +334,15 @@ class Node:
 
     async def _watch(self) -> None:
         """One round: miss nothing that dead nodes, or this one, left undone."""
-        if self._stopping:
+        if self._residents.is_stopping:
             return
         is_steady = self._ports.membership.was_steady_for(self._settings.dead_after_s)
         try:
-            await self._release_ended()
+            await self._residents.release_ended()
             await self._watchdog.make_rounds(trusts_silence=is_steady)
             await self._watchdog.restart_idle(self._busy)
         except _ROUND_FAILURES as failure:
             log.warning("round_failed", task="watchdog", error=str(failure))
-
-    async def _release_ended(self) -> None:
-        """Let go of what ended here while Postgres did not answer."""
-        for registered in await self._ports.registry.active_symbols():
-            is_mine = registered.owner == self._settings.executor_id
-            if is_mine and registered.shard not in self._shards:
-                await self._runs.release(registered.shard)
-
-    async def _read_wishes(self) -> None:
-        if not self._shards:
-            return
-        killed = await self._ports.kill_switch.is_engaged()
-        for registered in await self._ports.registry.active_symbols():
-            runner = self._shards.get(registered.shard)
-            if runner is not None:
-                wishes = Wishes(registered.desired, killed, registered.spec_version)
-                runner.mailbox.put_wishes(wishes)
-                is_elsewhere = registered.placed_on not in {None, self._settings.executor_id}
-                if is_elsewhere and not self._stopping:  # a stop may have to cancel first
-                    self._leaving.add(registered.shard)
-                    runner.stop(cancel_orders=False)
-                if registered.awaits_reconcile:
-                    runner.mailbox.ask_reconcile()
 
     async def _purge(self) -> None:
         await purge_history(self._ports.engine, self._settings.keep_history_days)
@@ -430,14 +361,7 @@ class Node:
                     if self._ports.bookkeeper is not None:
                         self._ports.bookkeeper.ask_now()
                     continue
-                for runner in self._recipients(event):
-                    runner.mailbox.put_order_event(event)
-
-    def _recipients(self, event: object) -> Sequence[Shard]:
-        """An order's event goes to its symbol, news of the stream itself to everybody."""
-        if isinstance(event, OrderReport | Trade):
-            return [s for s in self._shards.values() if s.symbol == event.symbol]
-        return list(self._shards.values())
+                self._residents.hand_out(event)
 
 
 async def _every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:

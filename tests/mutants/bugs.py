@@ -79,7 +79,7 @@ BUGS = (
     ),
     Bug(
         name="shard run twice by a late resume",
-        file="orchestrator/node.py",
+        file="orchestrator/residents.py",
         before="if self._stopping or shard in self._shards:",
         after="if self._stopping:",
         tests="integration/orchestrator/test_dbos_bugs.py",

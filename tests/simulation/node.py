@@ -1,8 +1,9 @@
 """One incarnation of a node: production's shard, executor, mailbox and lease in one process.
 
 It stands for `orchestrator/node.py` and DBOS: workflows wait in the database, are taken by a node
-from its queue, and stay pending when they are cancelled. `Membership`, `Watchdog`, `TradingRules`,
-`Reach` and `Bookkeeper` are production's.
+from its queue, and stay pending when they are cancelled. What it ties together is production's:
+`Residents`, `Plans`, `Membership`, `Watchdog`, `TradingRules`, `LastResort`, `Reach` and
+`Bookkeeper`.
 """
 
 from __future__ import annotations
@@ -16,30 +17,31 @@ from functools import partial
 from typing import TypeVar, cast
 
 from domain.errors import OwnershipLost, StoreUnavailable
-from domain.orders import OrderReport, Trade
 from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
+from orchestrator.plans import Plans
 from orchestrator.reach import Reach
+from orchestrator.residents import Residents
 from orchestrator.takeover import Watchdog
 from orchestrator.trading_rules import TradingRules
-from orchestrator.workflows import CHANGES_QUEUE, queue_of
+from orchestrator.workflows import CHANGES_QUEUE, Document, queue_of
 from ports.clock import Clock
 from ports.exchange import WalletMoved
 from ports.failpoints import Failpoint
-from ports.store import Status
 from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process
 from simulation.members import SimulatedNodes, SimulatedWork
 from simulation.store import SimulatedStore
+from simulation.symbols import SimulatedSymbols
 from simulation.tables import ShardRow
 from store.nodes import ExecutorId, Nodes
 from store.nodes import Process as ProcessRow
 from store.wallets import Wallets
-from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
+from symbol_manager.execute import PlanExecutor
 from symbol_manager.lease import Lease
-from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.shard import Shard
 from symbol_manager.tenure import ShardPorts, ShardSettings
 
@@ -51,7 +53,6 @@ HEARTBEAT_S = 0.5
 WATCHDOG_S = 1.0
 WISHES_S = 0.5
 QUEUE_S = 0.5
-CLAIM_AGAIN_S = 0.25
 #: How often the venue's rules are asked for without a reason.
 RULES_EVERY_S = 10.0
 RETRY_S = 0.5
@@ -117,27 +118,47 @@ class Node:
             self._is_gone,
             DEAD_AFTER_S,
         )
-        self._rules = TradingRules(
-            ports.exchange, RULES_EVERY_S, lambda: list(self._shards.values())
-        )
+        self._rules = TradingRules(ports.exchange, RULES_EVERY_S, lambda: self._residents.shards)
         self._reach = Reach(
             ports.clock,
             SETTINGS.stale_after_ms,
             QUOTES_FORGOTTEN_S,
-            lambda: list(self._shards.values()),
+            lambda: self._residents.shards,
         )
         self._executor = PlanExecutor(
             ports.exchange, ports.store, self._lease, no_failpoints, self._rules.doubt
         )
+        self._plans = Plans(self._executor)
+        self._plans.bind(self._execute_plan)
+        self._last_resort = LastResort(
+            ports.exchange, ports.clock, self._lease, lambda: self._residents.shards
+        )
         self._bookkeeper = Bookkeeper(
             ports.exchange, cast("Wallets", ports.store), SETTINGS.reconcile_every_ms / 1000
         )
-        self._shards: dict[int, Shard] = {}
-        #: Those of them that are to end here and go on elsewhere.
-        self._leaving: set[int] = set()
         #: Workflows at work here.
         self._busy: Counter[str] = Counter()
         self._has_news = asyncio.Event()
+        symbols = SimulatedSymbols(ports.store, ports.executor)
+        self._residents = Residents(
+            self._me,
+            symbols,
+            symbols,
+            symbols,
+            ShardPorts(
+                store=ports.store,
+                exchange=ports.exchange,
+                executor=self._executor,
+                run_plan=self._plans.run,
+                clock=ports.clock,
+                failpoints=no_failpoints,
+            ),
+            SETTINGS,
+            run=_run_unguarded,
+            before_release=_do_nothing,
+            on_begin=self._rules.doubt,
+            on_end=self._has_news.set,
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._cancels_on_stop = False
@@ -154,9 +175,10 @@ class Node:
         for work in (
             self._keep_lease,
             self._watch_over,
-            partial(self._every, WISHES_S, self._read_wishes),
+            partial(self._every, WISHES_S, self._residents.read_wishes),
             partial(self._every, QUEUE_S, self._take_workflows),
             self._rules.keep,
+            self._last_resort.keep,
             self._watch_account,
         ):
             self._spawn(work)
@@ -169,6 +191,7 @@ class Node:
     def ask_to_stop(self, *, cancel_orders: bool) -> None:
         """End as after SIGTERM."""
         self._cancels_on_stop = cancel_orders
+        self._residents.close()
         self._stopping.set()
 
     async def _stop(self) -> None:
@@ -176,13 +199,10 @@ class Node:
             return
         with suppress(StoreUnavailable):
             await self._nodes.drain(self._me, is_draining=True)
-        shards = list(self._shards.values())
-        for shard in shards:
-            shard.stop(cancel_orders=self._cancels_on_stop)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WAIT_S):
-                for shard in shards:
-                    await shard.ended.wait()
+                await self._residents.stop(cancel_orders=self._cancels_on_stop)
+                await self._plans.ended()
         with suppress(StoreUnavailable):  # then the others find out by themselves
             await self._watchdog.make_rounds(trusts_silence=False)
 
@@ -216,16 +236,9 @@ class Node:
         if self._stopping.is_set():
             return
         is_steady = self._membership.was_steady_for(DEAD_AFTER_S)
-        await self._release_ended()
+        await self._residents.release_ended()
         await self._watchdog.make_rounds(trusts_silence=is_steady)
         await self._watchdog.restart_idle(self._busy)
-
-    async def _release_ended(self) -> None:
-        """Let go of what ended here while the store did not answer."""
-        database = self._ports.database
-        for row in await self._transact(lambda: list(database.shards.values())):
-            if row.owner == self._me and row.shard not in self._shards:
-                await self._transact(partial(database.release, row.shard, self._me))
 
     async def _take_workflows(self) -> None:
         database = self._ports.database
@@ -237,7 +250,7 @@ class Node:
         """As DBOS does: what is cancelled stays pending."""
         self._busy[row.workflow_id] += 1
         try:
-            await self._run_shard(row.shard)
+            await self._residents.run(row.shard, row.workflow_id)
         except asyncio.CancelledError:
             return
         finally:
@@ -245,98 +258,27 @@ class Node:
             self._busy += Counter()  # which drops what is at zero
         await self._until_answered(lambda: self._ports.database.finish(row.shard, self._me))
 
-    async def _run_shard(self, number: int) -> None:
-        ports = self._ports
-        row = await self._row(number)
-        wishes = await self._until_answered(lambda: self._wishes_of(number))
-        if row.status is Status.REMOVED:
-            return
-        if self._stopping.is_set() or number in self._shards:
-            raise asyncio.CancelledError
-        runner = Shard(
-            shard=number,
-            symbol=row.symbol,
-            workflow_id=row.workflow_id,
-            mailbox=Mailbox(wishes),
-            ports=ShardPorts(
-                store=ports.store,
-                exchange=ports.exchange,
-                executor=self._executor,
-                run_plan=self._run_plan,
-                clock=ports.clock,
-                failpoints=no_failpoints,
-            ),
-            settings=SETTINGS,
-        )
-        self._shards[number] = runner
-        self._rules.doubt()
-        try:
-            await self._run_here(runner)
-        finally:
-            with suppress(StoreUnavailable):  # a later round releases it then
-                await self._transact(lambda: ports.database.release(number, self._me))
-            del self._shards[number]
-            self._leaving.discard(number)
-            runner.ended.set()
-            self._has_news.set()
-
-    async def _run_here(self, runner: Shard) -> None:
-        """Run a shard for as long as this is its place; its owner before may not be done yet."""
-        while True:
-            try:
-                await runner.run()
-            except OwnershipLost:
-                row = await self._row(runner.shard)
-            else:
-                return
-            if row.status is Status.REMOVED:
-                return
-            is_leaving = self._stopping.is_set() or runner.shard in self._leaving
-            if is_leaving or row.placed_on != self._me:
-                raise asyncio.CancelledError
-            await asyncio.sleep(CLAIM_AGAIN_S)
-
-    async def _run_plan(self, plan: PlanRecord) -> object:
+    async def _execute_plan(self, batch: Document) -> Document:
         """As DBOS would: maybe later, maybe once more after it is done, maybe not to its end."""
-        plans, name = self._ports.database.plans, str(plan["decision_id"])
-        plans[name] = self._me
+        fate, names = self._ports.fate, [str(plan["decision_id"]) for plan in batch["plans"]]
+        plans = self._ports.database.plans
+        plans[names[0]] = self._me
         try:
-            return await self._run_plan_at_once(plan)
+            if fate.strikes(fate.weather().plan_broken):
+                await asyncio.sleep(fate.dice.uniform(0.0, PLAN_BREAKS_MAX_S))
+                raise StoreUnavailable("the plan's workflow broke off")
+            if fate.strikes(fate.weather().plan_slow):
+                await asyncio.sleep(fate.dice.uniform(0.0, PLAN_WAITS_MAX_S))
+            with self._plans.executing(batch):
+                results = await self._plans.submit(batch)
+            if fate.strikes(fate.weather().plan_again):
+                with self._plans.executing(batch):
+                    again = await self._plans.submit(batch)
+                if any(told != {"plan": "stale: not sent"} for told in again["orders"].values()):
+                    self._ports.fail(f"plans {names} were sent a second time")
+            return results
         finally:
-            plans.pop(name, None)
-
-    async def _run_plan_at_once(self, plan: PlanRecord) -> object:
-        fate = self._ports.fate
-        if fate.strikes(fate.weather().plan_broken):
-            await asyncio.sleep(fate.dice.uniform(0.0, PLAN_BREAKS_MAX_S))
-            raise StoreUnavailable("the plan's workflow broke off")
-        if fate.strikes(fate.weather().plan_slow):
-            await asyncio.sleep(fate.dice.uniform(0.0, PLAN_WAITS_MAX_S))
-        result = await self._executor.submit(decision_id_of(plan))
-        if fate.strikes(fate.weather().plan_again):
-            again = await self._executor.submit(decision_id_of(plan))
-            if again != {"plan": "stale: not sent"}:
-                self._ports.fail(f"plan {plan['decision_id']} was sent a second time")
-        return result
-
-    def _wishes_of(self, shard: int) -> Wishes:
-        database = self._ports.database
-        return Wishes(database.shards[shard].desired, database.is_killed)
-
-    async def _read_wishes(self) -> None:
-        def read() -> list[tuple[ShardRow, Wishes]]:
-            rows = self._ports.database.shards.values()
-            return [(row, self._wishes_of(row.shard)) for row in rows]
-
-        for row, wishes in await self._transact(read):
-            runner = self._shards.get(row.shard)
-            if runner is None:
-                continue
-            runner.mailbox.put_wishes(wishes)
-            is_elsewhere = row.placed_on not in {None, self._me}
-            if is_elsewhere and not self._stopping.is_set():  # a stop may have to cancel first
-                self._leaving.add(row.shard)
-                runner.stop(cancel_orders=False)
+            plans.pop(names[0], None)
 
     async def _watch_account(self) -> None:
         async for event in self._ports.exchange.watch_account():
@@ -344,21 +286,13 @@ class Node:
             if isinstance(event, WalletMoved):
                 self._bookkeeper.ask_now()
                 continue
-            for shard in self._shards.values():
-                is_of_another = isinstance(event, OrderReport | Trade) and (
-                    event.symbol != shard.symbol
-                )
-                if not is_of_another:
-                    shard.mailbox.put_order_event(event)
+            self._residents.hand_out(event)
 
     async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             with suppress(StoreUnavailable):  # the next round does what this one did not
                 await act()
             await asyncio.sleep(period_s)
-
-    async def _row(self, shard: int) -> ShardRow:
-        return await self._until_answered(lambda: self._ports.database.shards[shard])
 
     async def _transact(self, act: Callable[[], Answer]) -> Answer:
         return await self._ports.store.ask(act)
@@ -369,3 +303,11 @@ class Node:
                 return await self._transact(act)
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_S)
+
+
+async def _run_unguarded(runner: Shard, *, is_leaving: Callable[[], bool]) -> None:
+    await runner.run()
+
+
+async def _do_nothing(runner: Shard) -> None:
+    """There is no dead-man switch to take back."""

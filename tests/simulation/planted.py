@@ -23,8 +23,10 @@ from grid.desired import Stance
 from grid.grid import Desired
 from grid.role import Role
 from grid.view import View
+from orchestrator.last_resort import LastResort
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
+from simulation import weather
 from simulation.database import Database
 from simulation.planted_contracts import CONTRACT_BUGS
 from simulation.planted_nodes import NODE_BUGS
@@ -115,8 +117,9 @@ def anchor_moved_at_start() -> Iterator[None]:
 
 @contextmanager
 def lease_not_checked() -> Iterator[None]:
-    """A process that was stopped past its lease sends when it wakes."""
-    with patch.object(Lease, "check", lambda self: None):
+    """A process that was stopped past its lease sends when it wakes; many are stopped."""
+    often = replace(weather.WORST, sleeps=0.2)
+    with patch.object(Lease, "check", lambda self: None), patch.object(weather, "WORST", often):
         yield
 
 
@@ -129,12 +132,15 @@ def absence_believed_at_once() -> Iterator[None]:
 
 @contextmanager
 def kill_switch_ignored() -> Iterator[None]:
-    """The database forbids placing, but what rests is left there."""
+    """The database forbids placing, but what rests is left there, by the last resort as well."""
 
     def unimpressed(now: Circumstances) -> Stance:
         return stance_of(replace(now, wishes=replace(now.wishes, is_killed=False)))
 
-    with patch.object(tenure, "stance_of", unimpressed):
+    with (
+        patch.object(tenure, "stance_of", unimpressed),
+        patch.object(LastResort, "look", lambda self: asyncio.sleep(0)),
+    ):
         yield
 
 
