@@ -7,19 +7,29 @@ Every node does it; an entry is made once, by the venue's transaction id.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 
+from domain.contracts import Income
 from domain.errors import StoreUnavailable, VenueError
 from ports.exchange import ExchangePort
-from store.wallets import Wallets
 
 log = structlog.get_logger("orchestrator")
 
 
+class WalletRows(Protocol):
+    """One account's ledger; `store.wallets.Wallets` says what each means."""
+
+    async def ask_from_ms(self) -> int | None: ...
+
+    async def book(self, found: Sequence[Income]) -> int: ...
+
+
 class Bookkeeper:
-    def __init__(self, exchange: ExchangePort, wallets: Wallets, every_s: float) -> None:
+    def __init__(self, exchange: ExchangePort, wallets: WalletRows, every_s: float) -> None:
         self._exchange = exchange
         self._wallets = wallets
         self._every_s = every_s

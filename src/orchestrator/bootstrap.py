@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
@@ -20,12 +21,16 @@ from domain.instrument import MarketKind
 from exchanges.account import AccountConfig
 from exchanges.venues import require_access
 from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.changes import Changes
 from orchestrator.dead_man import Feeder
+from orchestrator.durable_work import DurableWork
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.reload import Reload, read_again, with_keys_of
 from orchestrator.requests import Requests
 from orchestrator.settings import Mode, OnShutdown, Settings
+from orchestrator.takeover import is_gone
+from orchestrator.upkeep import Upkeep
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -44,6 +49,7 @@ from store.nodes import ExecutorId, Nodes
 from store.registry import Registry
 from store.repository import Repository
 from store.room import Room
+from store.runs import Runs
 from store.wallets import Wallets
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
@@ -189,7 +195,8 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
-        await KillSwitch(database.engine).reserve()
+        kill_switch, nodes = KillSwitch(database.engine), Nodes(database.engine)
+        await kill_switch.reserve()
         await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
         room = Room(clock)
@@ -204,26 +211,30 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 executor_id=executor_id,
                 heartbeat_s=settings.heartbeat_s,
                 dead_after_s=settings.dead_after_s,
-                keep_history_days=settings.keep_history_days,
                 rules_every_s=settings.rules_every_s,
                 cancel_on_stop=settings.on_shutdown is OnShutdown.CANCEL,
                 shard=ShardSettings(
                     stale_after_ms=settings.stale_after_ms,
                     reconcile_every_ms=int(settings.reconcile_every_s * 1000),
                 ),
-                portfolio=settings.risk.portfolio,
             ),
             NodePorts(
-                engine=database.engine,
                 store=Repository(database.engine, executor_id),
                 registry=registry,
-                kill_switch=KillSwitch(database.engine),
-                nodes=Nodes(database.engine),
+                kill_switch=kill_switch,
+                nodes=nodes,
+                runs=Runs(database.engine, executor_id),
+                work=DurableWork(nodes, registry),
                 exchange=exchange,
                 clock=clock,
                 lease=lease,
                 membership=membership,
+                changes=Changes(
+                    registry, kill_switch, exchange, failpoints, settings.risk.portfolio
+                ),
                 failpoints=failpoints,
+                is_gone=partial(is_gone, me=membership.process),
+                upkeep=Upkeep(database.engine, exchange, settings.keep_history_days),
                 bookkeeper=_bookkeeper(settings, database.engine, exchange),
                 feeder=Feeder(exchange, membership, clock, lease, settings.dead_man_switch_s),
             ),

@@ -14,15 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
 from domain.errors import OwnershipLost, StoreUnavailable
+from orchestrator.residents import Released, SymbolRows
 from ports.clock import Clock
 from store.engine import until_store_answers
-from store.registry import Registry
-from store.runs import Runs
 from symbol_manager.shard import Shard
 
 #: A shard that keeps failing for reasons nobody foresaw is given up on after this many tries.
@@ -49,10 +48,26 @@ T = TypeVar("T")
 log = structlog.get_logger("orchestrator")
 
 
+class RunRows(Released, Protocol):
+    """What one executor writes about what it runs; `store.runs.Runs` says what each means."""
+
+    async def begin_start(self, shard: int) -> object: ...
+
+    async def end_start(self, shard: int) -> None: ...
+
+    async def change_starts(self, workflow_id: str) -> int: ...
+
+    async def begin_change(self, workflow_id: str) -> None: ...
+
+    async def end_change(self, workflow_id: str) -> None: ...
+
+    async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None: ...
+
+
 class Guard:
     """Runs the shards and the requests of one node."""
 
-    def __init__(self, registry: Registry, runs: Runs, clock: Clock) -> None:
+    def __init__(self, registry: SymbolRows, runs: RunRows, clock: Clock) -> None:
         self._registry = registry
         self._runs = runs
         self._clock = clock

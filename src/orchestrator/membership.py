@@ -7,8 +7,9 @@ venue asked one for silence.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,8 +18,27 @@ from orchestrator.rate_share import ShareRule
 from orchestrator.takeover import is_gone, this_process
 from ports.clock import Clock
 from ports.exchange import ExchangePort
-from store.nodes import Beat, ExecutorId, Nodes
+from store.nodes import Beat, ExecutorId, Process
 from symbol_manager.lease import Lease
+
+
+class MemberRows(Protocol):
+    """The nodes that live; `store.nodes.Nodes` says what each means."""
+
+    async def join(
+        self, executor_id: ExecutorId, name: str, process: Process, capacity: int
+    ) -> None: ...
+
+    async def beat(
+        self,
+        executor_id: ExecutorId,
+        *,
+        reaches_exchange: bool,
+        account: str,
+        told_pause_s: float,
+    ) -> Beat | None: ...
+
+    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None: ...
 
 
 class Membership:
@@ -26,7 +46,7 @@ class Membership:
 
     def __init__(
         self,
-        nodes: Nodes,
+        nodes: MemberRows,
         executor_id: ExecutorId,
         clock: Clock,
         lease: Lease,

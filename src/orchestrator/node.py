@@ -7,41 +7,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import structlog
-from dbos import error
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import StoreUnavailable, VenueError
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Armed, Feeder
-from orchestrator.durable_work import DurableWork
-from orchestrator.guard import Guard
+from orchestrator.guard import Guard, RunRows
 from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
 from orchestrator.reach import Reach
-from orchestrator.residents import Residents
-from orchestrator.takeover import Watchdog, is_gone
+from orchestrator.residents import Killed, Residents, SymbolRows
+from orchestrator.rounds import ROUND_FAILURES, every
+from orchestrator.takeover import NodeRows, Watchdog, Work
 from orchestrator.trading_rules import TradingRules
+from orchestrator.upkeep import Upkeep
 from orchestrator.workflows import Document, Workflows
 from ports.clock import Clock
 from ports.exchange import ExchangePort, WalletMoved
 from ports.failpoints import Failpoint, Failpoints
 from ports.store import ShardStore, Status
 from risk.reservations import PortfolioLimits
-from store.kill_switch import KillSwitch
-from store.nodes import ExecutorId, Nodes
-from store.registry import Registry
-from store.reservations import are_balances_old, keep_balances
-from store.retention import purge_history
-from store.runs import Runs
+from store.nodes import ExecutorId, Process
 from symbol_manager.execute import PlanExecutor
 from symbol_manager.lease import Lease
 from symbol_manager.shard import Shard
@@ -50,16 +41,10 @@ from symbol_manager.view import ShardView
 
 WATCHDOG_EVERY_S = 1.0
 WISHES_EVERY_S = 0.25
-PURGE_EVERY_S = 3_600.0
 #: How long a node without symbols stands by the last word of their quotes.
 QUOTES_FORGOTTEN_S = 60.0
-#: The balances that people are shown are about so old at most, whatever the number of nodes.
-BALANCES_EVERY_S = 60.0
 #: How long a graceful stop waits for shards to finish their plan or cancel their orders.
 STOP_WAIT_S = 20.0
-
-#: What may fail in a round of something periodic; the next round does what this one did not.
-_ROUND_FAILURES = (StoreUnavailable, VenueError, SQLAlchemyError, error.DBOSException)
 
 log = structlog.get_logger("orchestrator")
 
@@ -69,27 +54,31 @@ class NodeSettings:
     executor_id: ExecutorId
     heartbeat_s: float
     dead_after_s: float
-    keep_history_days: float
     rules_every_s: float
     cancel_on_stop: bool
     shard: ShardSettings
-    portfolio: PortfolioLimits = field(default_factory=PortfolioLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePorts:
     """What a node is wired to."""
 
-    engine: AsyncEngine
     store: ShardStore
-    registry: Registry
-    kill_switch: KillSwitch
-    nodes: Nodes
+    registry: SymbolRows
+    kill_switch: Killed
+    nodes: NodeRows
+    runs: RunRows
+    work: Work
     exchange: ExchangePort
     clock: Clock
     lease: Lease
     membership: Membership
+    changes: Changes
     failpoints: Failpoints
+    #: Whether a process is known to have ended.
+    is_gone: Callable[[Process], bool]
+    #: Where one node or another is to keep the tables as they should be.
+    upkeep: Upkeep | None = None
     #: Where balances move without trades.
     bookkeeper: Bookkeeper | None = None
     #: Of the venue's dead-man switch.
@@ -102,13 +91,7 @@ class Node:
     def __init__(self, settings: NodeSettings, ports: NodePorts) -> None:
         self._settings = settings
         self._ports = ports
-        self._changes = Changes(
-            ports.registry,
-            ports.kill_switch,
-            ports.exchange,
-            ports.failpoints,
-            settings.portfolio,
-        )
+        self._changes = ports.changes
         self._rules = TradingRules(
             ports.exchange, settings.rules_every_s, lambda: self._residents.shards
         )
@@ -125,14 +108,9 @@ class Node:
         self._last_resort = LastResort(
             ports.exchange, ports.clock, ports.lease, lambda: self._residents.shards
         )
-        self._runs = Runs(ports.engine, settings.executor_id)
-        self._guard = Guard(ports.registry, self._runs, ports.clock)
+        self._guard = Guard(ports.registry, ports.runs, ports.clock)
         self._watchdog = Watchdog(
-            ports.nodes,
-            DurableWork(ports.nodes, ports.registry),
-            settings.executor_id,
-            partial(is_gone, me=ports.membership.process),
-            settings.dead_after_s,
+            ports.nodes, ports.work, settings.executor_id, ports.is_gone, settings.dead_after_s
         )
         #: Workflows at work here; a late resume may have one twice for a moment.
         self._busy: Counter[str] = Counter()
@@ -141,7 +119,7 @@ class Node:
             settings.executor_id,
             ports.registry,
             ports.kill_switch,
-            self._runs,
+            ports.runs,
             ShardPorts(
                 store=ports.store,
                 exchange=ports.exchange,
@@ -165,13 +143,10 @@ class Node:
         self, *, keep_history_days: float, cancel_on_stop: bool, portfolio: PortfolioLimits
     ) -> None:
         """Go on with other settings."""
-        self._settings = replace(
-            self._settings,
-            keep_history_days=keep_history_days,
-            cancel_on_stop=cancel_on_stop,
-            portfolio=portfolio,
-        )
+        self._settings = replace(self._settings, cancel_on_stop=cancel_on_stop)
         self._changes.limits = portfolio
+        if self._ports.upkeep is not None:
+            self._ports.upkeep.keep_history_days = keep_history_days
 
     @property
     def views(self) -> Mapping[int, ShardView]:
@@ -215,12 +190,12 @@ class Node:
                 name="heartbeat",
             )
             tasks.create_task(self._watch_over(), name="watchdog")
-            tasks.create_task(_every(WISHES_EVERY_S, self._residents.read_wishes), name="wishes")
-            tasks.create_task(_every(PURGE_EVERY_S, self._purge), name="purge")
-            tasks.create_task(_every(BALANCES_EVERY_S, self._note_balances), name="balances")
+            tasks.create_task(every(WISHES_EVERY_S, self._residents.read_wishes), name="wishes")
             tasks.create_task(self._watch_account(), name="account stream")
             tasks.create_task(self._rules.keep(), name="trading rules")
             tasks.create_task(self._last_resort.keep(), name="last resort")
+            if self._ports.upkeep is not None:
+                tasks.create_task(self._ports.upkeep.keep(), name="upkeep")
             if self._ports.bookkeeper is not None:
                 tasks.create_task(self._ports.bookkeeper.keep(), name="bookkeeper")
             if self._ports.feeder is not None:
@@ -242,7 +217,7 @@ class Node:
             self._ports.feeder.close()
         if not self.is_lease_held:
             return 0
-        with suppress(*_ROUND_FAILURES):
+        with suppress(*ROUND_FAILURES):
             me = self._settings.executor_id
             await self._ports.nodes.drain(me, is_draining=True)
         with suppress(TimeoutError):
@@ -251,7 +226,7 @@ class Node:
                 await self._plans.ended()
         if left := self._residents.shards:
             log.warning("shards_still_running", shards=sorted(runner.shard for runner in left))
-        with suppress(*_ROUND_FAILURES):  # then the others find out by themselves
+        with suppress(*ROUND_FAILURES):  # then the others find out by themselves
             await self._watchdog.make_rounds(trusts_silence=False)
         return sum(sum(shard.view.live_orders.values()) for shard in shards if shard.view)
 
@@ -341,17 +316,8 @@ class Node:
             await self._residents.release_ended()
             await self._watchdog.make_rounds(trusts_silence=is_steady)
             await self._watchdog.restart_idle(self._busy)
-        except _ROUND_FAILURES as failure:
+        except ROUND_FAILURES as failure:
             log.warning("round_failed", task="watchdog", error=str(failure))
-
-    async def _purge(self) -> None:
-        await purge_history(self._ports.engine, self._settings.keep_history_days)
-
-    async def _note_balances(self) -> None:
-        """Unless another node did it just now."""
-        engine, exchange = self._ports.engine, self._ports.exchange
-        if await are_balances_old(engine, exchange.account, BALANCES_EVERY_S / 2):
-            await keep_balances(engine, exchange.account, await exchange.fetch_balances())
 
     async def _watch_account(self) -> None:
         async with aclosing(self._ports.exchange.watch_account()) as events:
@@ -362,12 +328,3 @@ class Node:
                         self._ports.bookkeeper.ask_now()
                     continue
                 self._residents.hand_out(event)
-
-
-async def _every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
-    while True:
-        try:
-            await act()
-        except _ROUND_FAILURES as failure:
-            log.warning("round_failed", task=act.__name__, error=str(failure))
-        await asyncio.sleep(period_s)

@@ -41,6 +41,8 @@ class NodeRows(Protocol):
 
     async def place(self, homes: Mapping[int, ExecutorId]) -> None: ...
 
+    async def drain(self, name: str, *, is_draining: bool) -> object: ...
+
 
 class Work(Protocol):
     """The durable workflows of all nodes, and their queues."""

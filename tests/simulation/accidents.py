@@ -12,7 +12,7 @@ from simulation.database import Database
 from simulation.invariants import AnyVenue
 from simulation.loop import VirtualLoop
 from simulation.machine import Machine
-from simulation.node import Node
+from simulation.node import RunningNode
 from simulation.operator import Operator
 from simulation.venues import PerpetualsExchange
 
@@ -241,7 +241,7 @@ class Accidents:
     def _any_machine(self) -> Machine:
         return self._dice.choice(self._machines)
 
-    def _any_node(self) -> Node | None:
+    def _any_node(self) -> RunningNode | None:
         return self._any_machine().node
 
     def _any_shard(self) -> int:

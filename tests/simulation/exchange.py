@@ -89,9 +89,12 @@ class SimulatedExchange:
         *,
         silence: Silence,
         executor: str,
+        on_send: Callable[[], None],
     ) -> None:
         self._silence = silence
         self._executor = executor
+        #: Called as an order or a cancel leaves.
+        self._on_send = on_send
         self._fate = fate
         self._venue = venue
         self._clock = clock
@@ -304,6 +307,7 @@ class SimulatedExchange:
             return request()
 
         self._fate.trace.note(f"leaves {what}")
+        self._on_send()
         self._fate.hazard(LEAVING)
         try:
             strays = self._fate.strikes(weather.order_strays)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from enum import Enum, auto
@@ -167,6 +167,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         step = _Step(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), step))
         return step
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, Result] | Coroutine[Any, Any, Result],
+        *,
+        name: object = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Result]:
+        """Whatever a process starts is its own, also in a context that is otherwise empty."""
+        if context is not None and _owner not in context:
+            context.run(_owner.set, _owner.get())
+        return super().create_task(coro, name=name, context=context)
 
     def later(
         self, delay_s: float, callback: Callable[[*Arguments], object], *args: *Arguments

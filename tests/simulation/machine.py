@@ -13,7 +13,7 @@ from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process, VirtualLoop
-from simulation.node import Node, NodePorts
+from simulation.node import RunningNode, Surroundings
 from simulation.silence import Silence
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
@@ -47,7 +47,7 @@ class Machine:
     """Runs one node after the other."""
 
     def __init__(self, name: str, host: str, site: Site) -> None:
-        self.node: Node | None = None
+        self.node: RunningNode | None = None
         self.name = name
         self._host = host
         self._site = site
@@ -79,14 +79,13 @@ class Machine:
         longest_ms = CAPABILITIES.clock_skew_ms
         skew_ms = fate.dice.randint(-longest_ms, longest_ms) // 2
         clock = VirtualClock(site.loop, lambda: skew_ms + self._jump_ms)
-        self.node = Node(
-            NodePorts(
+        self.node = RunningNode(
+            Surroundings(
                 process=process,
                 executor=executor,
                 name=self.name,
                 host=self._host,
                 capacity=site.capacity,
-                database=site.database,
                 store=SimulatedStore(fate, site.database, executor),
                 exchange=SimulatedExchange(
                     fate,
@@ -95,6 +94,7 @@ class Machine:
                     CAPABILITIES,
                     silence=site.silence,
                     executor=executor,
+                    on_send=lambda: self._expect_member(executor),
                 ),
                 clock=clock,
                 fate=fate,
@@ -157,6 +157,11 @@ class Machine:
         """Nothing is cut any more, and the clock is right."""
         self._set_clock()
         self._reconnect()
+
+    def _expect_member(self, executor: str) -> None:
+        """What was declared dead sends nothing: others may run its symbols."""
+        if executor not in self._site.database.nodes:
+            self._site.fail(f"{executor} sends although it was declared dead")
 
     def _reconnect(self) -> None:
         if self.node is not None:

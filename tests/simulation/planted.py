@@ -26,7 +26,6 @@ from grid.view import View
 from orchestrator.last_resort import LastResort
 from ports.exchange import Outcome, Undetermined
 from ports.store import Changes, Claim
-from simulation import weather
 from simulation.database import Database
 from simulation.planted_contracts import CONTRACT_BUGS
 from simulation.planted_nodes import NODE_BUGS
@@ -117,9 +116,8 @@ def anchor_moved_at_start() -> Iterator[None]:
 
 @contextmanager
 def lease_not_checked() -> Iterator[None]:
-    """A process that was stopped past its lease sends when it wakes; many are stopped."""
-    often = replace(weather.WORST, sleeps=0.2)
-    with patch.object(Lease, "check", lambda self: None), patch.object(weather, "WORST", often):
+    """A process that was stopped past its lease sends when it wakes."""
+    with patch.object(Lease, "check", lambda self: None):
         yield
 
 

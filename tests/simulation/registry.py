@@ -69,7 +69,7 @@ class Registry(Tables):
     def wish(self, shard: int, desired: Desired) -> None:
         row = self.shards[shard]
         if row.desired is not Desired.REMOVED and row.status is not Status.REMOVED:
-            self.shards[shard] = replace(row, desired=desired)
+            self.shards[shard] = replace(row, desired=desired, starts=0, is_quarantined=False)
 
     def pin(self, shard: int, name: str | None) -> None:
         self.shards[shard] = replace(self.shards[shard], pinned_to=name)
@@ -117,6 +117,24 @@ class Registry(Tables):
         """Let another node claim a shard of which nothing runs any more."""
         if self.shards[shard].owner == executor:
             self.shards[shard] = replace(self.shards[shard], owner=None)
+
+    def begin_start(self, shard: int) -> None:
+        row = self.shards[shard]
+        self.shards[shard] = replace(row, starts=row.starts + 1)
+
+    def end_start(self, shard: int) -> None:
+        self.shards[shard] = replace(self.shards[shard], starts=0)
+
+    def halt(self, shard: int, reason: str, executor: str, *, is_quarantined: bool) -> None:
+        """Say why a shard does not go on, unless another live node runs it."""
+        row = self.shards[shard]
+        is_ours = row.owner in {None, executor} or row.owner not in self.nodes
+        if row.status is not Status.REMOVED and is_ours:
+            status = row.status if row.status is Status.REMOVING else Status.HALTED
+            is_quarantined = is_quarantined or row.is_quarantined
+            self.shards[shard] = replace(
+                row, status=status, reason=reason, is_quarantined=is_quarantined
+            )
 
     # The workflows, as DBOS keeps them.
 

@@ -81,6 +81,9 @@ class ShardRow:
     placed_on: str | None = None
     #: Name of the node an operator chose.
     pinned_to: str | None = None
+    #: Since it last got through its first round.
+    starts: int = 0
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ class Weather:
 CALM = Weather()
 
 #: The most there is of each fault where the mix has it.
-WORST = Weather(
+_WORST = Weather(
     request_lost=0.1,
     reply_lost=0.2,
     request_slow=0.3,
@@ -82,7 +82,7 @@ def storm(dice: Random) -> Weather:
     """A mix that has about half of all faults, so that rare combinations come to be alone."""
     return Weather(
         **{
-            item.name: getattr(WORST, item.name) * dice.uniform(0.2, 1.0)
+            item.name: getattr(_WORST, item.name) * dice.uniform(0.2, 1.0)
             for item in fields(Weather)
             if dice.random() < 0.5
         }

@@ -14,7 +14,7 @@ from domain.market import Quote
 from grid import volatility
 from grid.ladder import LadderVersion, anchor_for, spacing_of
 from grid.phase import first_phase
-from orchestrator import trading_rules
+from orchestrator import guard, node, trading_rules
 from ports.store import Desired
 from simulation.accidents import Accidents
 from simulation.cut import WHOLE, Cut
@@ -67,6 +67,9 @@ CAPACITIES = (2, 3, 10)
 KEEPS_RULES = 0.5
 #: The venue's rules are asked for sooner, as runs are minutes.
 RULES_LEAST_EVERY_S = 4.0
+#: Nodes without symbols live long enough to need another quote, and suspects to have their turn.
+QUOTES_FORGOTTEN_S = 6.0
+LOOKS_UNTIL_PROVEN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,8 @@ def simulate(seed: int, *, cut: Cut = WHOLE, keep_trace: bool = False) -> Outcom
         patch.object(volatility, "VERSIONS", LADDER_VERSIONS),
         patch.object(doubts, "LONGEST_BACKOFF_MS", LONGEST_BACKOFF_MS),
         patch.object(trading_rules, "LEAST_EVERY_S", RULES_LEAST_EVERY_S),
+        patch.object(node, "QUOTES_FORGOTTEN_S", QUOTES_FORGOTTEN_S),
+        patch.object(guard, "LOOKS_UNTIL_PROVEN", LOOKS_UNTIL_PROVEN),
     ):
         world = World(seed, cut, keep_trace=keep_trace)
         try:

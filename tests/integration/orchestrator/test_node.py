@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,9 +29,12 @@ from integration.store.factories import (
 from integration.symbol_manager.harness import WatchedExchange, eventually
 from orchestrator import durable_work as durable_work_module
 from orchestrator import node as node_module
+from orchestrator.changes import Changes
 from orchestrator.dead_man import Feeder
+from orchestrator.durable_work import DurableWork
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
+from orchestrator.takeover import is_gone
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
 from ports.exchange import SendGuard, StreamLost, StreamRestored
 from risk.reservations import PortfolioLimits
@@ -38,6 +42,7 @@ from store.kill_switch import KillSwitch
 from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
 from store.repository import Repository
+from store.runs import Runs
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
 from telemetry.clock import SystemClock
@@ -137,27 +142,30 @@ async def place(clean_engine: AsyncEngine) -> Place:
     await membership.join("node-1", capacity=10)
     switch = Switch(clean_engine)
     feeder = Feeder(switch, membership, clock, lease, wanted_s=0)
+    kill_switch, failpoints = KillSwitch(clean_engine), PassedFailpoints()
     node = Node(
         NodeSettings(
             executor_id=EXECUTOR,
             heartbeat_s=1.0,
             dead_after_s=10.0,
-            keep_history_days=30.0,
             rules_every_s=900.0,
             cancel_on_stop=False,
             shard=ShardSettings(reconcile_every_ms=200),
         ),
         NodePorts(
-            engine=clean_engine,
             store=Repository(clean_engine, EXECUTOR),
             registry=registry,
-            kill_switch=KillSwitch(clean_engine),
+            kill_switch=kill_switch,
             nodes=nodes,
+            runs=Runs(clean_engine, EXECUTOR),
+            work=DurableWork(nodes, registry),
             exchange=exchange,
             clock=clock,
             lease=lease,
             membership=membership,
-            failpoints=PassedFailpoints(),
+            changes=Changes(registry, kill_switch, exchange, failpoints),
+            failpoints=failpoints,
+            is_gone=partial(is_gone, me=membership.process),
             feeder=feeder,
         ),
     )

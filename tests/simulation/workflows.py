@@ -1,0 +1,114 @@
+"""What DBOS is to one process: it runs the workflows that wait in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from domain.errors import StoreUnavailable
+from orchestrator.workflows import CHANGES_QUEUE, Document, Handlers, queue_of
+from simulation.fate import Fate
+from simulation.store import SimulatedStore
+from simulation.tables import ShardRow
+from store.nodes import ExecutorId
+
+QUEUE_S = 0.5
+RETRY_S = 0.5
+#: Longest time between a plan's commit and its start.
+PLAN_WAITS_MAX_S = 4.0
+#: Longest time between a plan's commit and the end of a workflow that breaks off.
+PLAN_BREAKS_MAX_S = 0.05
+
+Answer = TypeVar("Answer")
+
+
+class Durable:
+    """Calls a node's handlers as the workflows of `orchestrator/workflows.py` do.
+
+    What is cancelled stays pending, and plans run late, twice or break off.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        store: SimulatedStore,
+        me: ExecutorId,
+        fate: Fate,
+        fail: Callable[[str], None],
+    ) -> None:
+        self._handlers = handlers
+        self._store = store
+        self._database = store.database
+        self._me = me
+        self._fate = fate
+        self._fail = fail
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def launch(self) -> None:
+        """Register the process's own queue, and take from it and from that of all."""
+        queues = self._database.queues
+        await self._until_answered(lambda: queues.update({queue_of(self._me): None}))
+        self._spawn(self._poll)
+
+    def destroy(self) -> None:
+        """Cancel what runs: it stays pending."""
+        for task in self._running:
+            task.cancel()
+
+    async def execute_plan(self, batch: Document) -> Document:
+        """Maybe later, maybe once more after it is done, maybe not to its end."""
+        weather, dice = self._fate.weather(), self._fate.dice
+        names = [str(plan["decision_id"]) for plan in batch["plans"]]
+        self._database.plans[names[0]] = self._me
+        try:
+            if self._fate.strikes(weather.plan_broken):
+                await asyncio.sleep(dice.uniform(0.0, PLAN_BREAKS_MAX_S))
+                raise StoreUnavailable("the plan's workflow broke off")
+            if self._fate.strikes(weather.plan_slow):
+                await asyncio.sleep(dice.uniform(0.0, PLAN_WAITS_MAX_S))
+            with self._handlers.executing(batch):
+                results = await self._handlers.submit_plans(batch)
+            if self._fate.strikes(weather.plan_again):
+                with self._handlers.executing(batch):
+                    again = await self._handlers.submit_plans(batch)
+                if any(told != {"plan": "stale: not sent"} for told in again["orders"].values()):
+                    self._fail(f"plans {names} were sent a second time")
+            return results
+        finally:
+            self._database.plans.pop(names[0], None)
+
+    async def _poll(self) -> None:
+        while True:
+            for queue in (queue_of(self._me), CHANGES_QUEUE):
+                with suppress(StoreUnavailable):
+                    for row in await self._store.ask(
+                        partial(self._database.dequeue, queue, self._me)
+                    ):
+                        self._spawn(partial(self._run_shard, row))
+            await asyncio.sleep(QUEUE_S)
+
+    async def _run_shard(self, row: ShardRow) -> None:
+        with self._handlers.busy_with(row.workflow_id):
+            await self._handlers.run_shard(row.shard, row.workflow_id)
+        await self._until_answered(lambda: self._database.finish(row.shard, self._me))
+
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def guarded() -> None:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - nothing may fail unforeseen
+                self._fail(f"{self._me} crashed: {error!r}")
+
+        task = asyncio.create_task(guarded())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _until_answered(self, act: Callable[[], Answer]) -> Answer:
+        while True:
+            try:
+                return await self._store.ask(act)
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
