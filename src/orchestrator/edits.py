@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Protocol
 
 from domain.errors import ConfigurationError
-from grid.edits import edit_grid
+from grid.edits import Edit, Standing, edit_grid
 from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
 from orchestrator.market import market_now
@@ -13,13 +15,25 @@ from orchestrator.workflows import Document
 from ports.exchange import ExchangePort
 from risk.reservations import PortfolioLimits
 from store.reservations import Room
-from store.specs import Look, SpecRequest, Specs, check_version, not_traded
+from store.specs import Look, MadeVersion, SpecRequest, check_version, not_traded
+
+
+class SpecRows(Protocol):
+    """The specs of symbols; `store.specs.Specs` says what each means."""
+
+    async def look(self, account: str, symbol: str) -> Look | None: ...
+
+    async def spec(self, shard: int, version: int) -> GridSpec | None: ...
+
+    async def update(
+        self, asked: SpecRequest, edit: Callable[[Standing], Edit], room: Room
+    ) -> MadeVersion: ...
 
 
 class Edits:
     """The first two steps of `apply_change` for a spec."""
 
-    def __init__(self, specs: Specs, exchange: ExchangePort) -> None:
+    def __init__(self, specs: SpecRows, exchange: ExchangePort) -> None:
         self._specs = specs
         self._exchange = exchange
 

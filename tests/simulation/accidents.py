@@ -128,6 +128,9 @@ class Accidents:
             self._pause_for_a_while,
             self._move,
             self._drain,
+            self._compare,
+            self._update,
+            self._revert,
         )
         weights = {kind: self._dice.random() for kind in kinds if self._dice.random() < 0.66}
         weights[self._crash] = 0.5 + self._dice.random()
@@ -234,6 +237,15 @@ class Accidents:
     def _move(self) -> None:
         names = [machine.name for machine in self._machines]
         self._operator.move(self._dice, self._any_shard(), names)
+
+    def _compare(self) -> None:
+        self._operator.compare(self._any_shard())
+
+    def _update(self) -> None:
+        self._operator.update(self._dice, self._any_shard())
+
+    def _revert(self) -> None:
+        self._operator.revert(self._dice, self._any_shard())
 
     def _drain(self) -> None:
         self._operator.drain_for_a_while(self._any_machine().name, self._dice.uniform(0.5, 20.0))

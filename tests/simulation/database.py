@@ -31,7 +31,7 @@ from ports.store import (
     Ownership,
     Status,
 )
-from simulation.registry import Registry
+from simulation.requests import Requests
 from simulation.tables import (
     FillRow,
     IntegrityError,
@@ -46,7 +46,7 @@ from store.rows import ledger_values
 from symbol_manager.state import venue_order_id_of
 
 
-class Database(Registry):
+class Database(Requests):
     """What `ports.store.ShardStore` offers; each public method is one transaction."""
 
     def claim(self, executor: str, shard: int, workflow_id: str) -> Claim:
@@ -66,6 +66,7 @@ class Database(Registry):
                 row,
                 epoch=row.epoch + 1,
                 owner=executor,
+                taken_version=row.spec_version,
                 status=status,
                 reason="comparing with the exchange",
             )
@@ -80,6 +81,7 @@ class Database(Registry):
             account=row.account,
             symbol=row.symbol,
             spec=row.spec,
+            spec_version=row.spec_version,
             ladders=self._ladders_of(row),
             start_price=row.start_price,
             phase=row.phase,
@@ -159,7 +161,7 @@ class Database(Registry):
     def record(self, ownership: Ownership, instrument: Instrument, changes: Changes) -> None:
         shard = ownership.shard
         with self._transaction():
-            self._check_owned(ownership)
+            self._check_owned(ownership, changes.spec_version)
             for fill in changes.fills.values():
                 self._record_fill(FillRow(fill=fill, account=instrument.account, shard=shard))
                 self._book(fill, instrument)
@@ -357,10 +359,14 @@ class Database(Registry):
         trades = self._trades_of.get(name, ())
         return sum((self.fills[key].fill.trade.quantity for key in trades), Decimal(0))
 
-    def _check_owned(self, ownership: Ownership) -> None:
+    def _check_owned(self, ownership: Ownership, spec_version: int | None = None) -> None:
         row = self.shards.get(ownership.shard)
-        if row is None or row.epoch != ownership.epoch:
-            raise OwnershipLost(f"shard {ownership.shard}: a newer epoch owns it")
+        if (
+            row is None
+            or row.epoch != ownership.epoch
+            or spec_version not in {None, row.spec_version}
+        ):
+            raise OwnershipLost(f"shard {ownership.shard}: a newer epoch or spec owns it")
 
 
 def _read_back(row: OrderRow, in_force: Instrument) -> Order:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from domain.errors import StoreUnavailable
-from orchestrator.workflows import EXECUTE_PLAN, RUN_SHARD
+from orchestrator.workflows import APPLY_CHANGE, EXECUTE_PLAN, RUN_SHARD
 from simulation.registry import Registry
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow
@@ -115,7 +115,7 @@ class SimulatedNodes:
 
 
 class SimulatedWork:
-    """Stands for `orchestrator.durable_work.DurableWork`: symbols' and plans' workflows."""
+    """Stands for `orchestrator.durable_work.DurableWork`."""
 
     def __init__(self, store: SimulatedStore, executor: str, note: Callable[[str], None]) -> None:
         self._store = store
@@ -127,10 +127,15 @@ class SimulatedWork:
         self, names: Sequence[str], *, of: ExecutorId | None = None
     ) -> Mapping[str, str]:
         def stranded() -> dict[str, str]:
+            database = self._database
             if of is not None:
-                return dict.fromkeys(self._database.pending(of), RUN_SHARD)
-            plans = dict.fromkeys(self._database.stale_plans(), EXECUTE_PLAN)
-            return plans | dict.fromkeys(self._database.left_behind(), RUN_SHARD)
+                shards, changes = database.pending(of), database.pending_changes(of)
+                plans: list[str] = []
+            else:
+                shards, changes = database.left_behind(), database.changes_left_behind()
+                plans = database.stale_plans()
+            found = (plans, EXECUTE_PLAN), (changes, APPLY_CHANGE), (shards, RUN_SHARD)
+            return {each: name for ids, name in found if name in names for each in ids}
 
         return await self._store.ask(stranded)
 

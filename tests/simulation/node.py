@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from domain.errors import OwnershipLost, StoreUnavailable
 from orchestrator.bookkeeper import Bookkeeper
@@ -23,10 +22,8 @@ from simulation.members import SimulatedNodes, SimulatedWork
 from simulation.store import SimulatedStore
 from simulation.symbols import SimulatedKillSwitch, SimulatedRuns, SimulatedSymbols
 from simulation.workflows import RETRY_S, Durable
-from store.kill_switch import KillSwitch
 from store.nodes import ExecutorId
 from store.nodes import Process as ProcessRow
-from store.registry import Registry
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
 
@@ -101,12 +98,7 @@ class RunningNode:
                 clock=here.clock,
                 lease=lease,
                 membership=self._membership,
-                changes=Changes(
-                    cast("Registry", symbols),
-                    cast("KillSwitch", kill_switch),
-                    here.exchange,
-                    no_failpoints,
-                ),
+                changes=Changes(symbols, kill_switch, here.exchange, no_failpoints),
                 failpoints=no_failpoints,
                 is_gone=self._is_gone,
                 bookkeeper=_bookkeeper(here),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from itertools import count
 from random import Random
 
+from orchestrator.changes import Verb
+from orchestrator.workflows import Document, change_id
 from ports.store import Desired
 from simulation.database import Database
 from simulation.invariants import Kill
 from simulation.loop import VirtualLoop
 from simulation.machine import CAPABILITIES
 from simulation.node import LEASE_MS
+from simulation.symbol import draw_spec
 from simulation.trace import Trace
 
 #: How long a kill takes to get through: in calm, and where it may find leases and requests.
@@ -19,15 +22,32 @@ KILL_CALM_MS = 1_000
 KILL_STORM_MS = LEASE_MS + (CAPABILITIES.request_expiry_ms or 0) + CAPABILITIES.clock_skew_ms
 
 
+_WISHES: Mapping[Desired, tuple[Verb, Document]] = {
+    Desired.RUNNING: (Verb.RESUME, {}),
+    Desired.PAUSED: (Verb.PAUSE, {}),
+    Desired.CLOSED: (Verb.REMOVE, {"close": True}),
+    Desired.REMOVED: (Verb.REMOVE, {}),
+}
+
+
 class Operator:
-    """Writes wishes into the database; in calm nothing is taken back any more."""
+    """Makes requests; in calm nothing is taken back any more."""
 
     def __init__(self, loop: VirtualLoop, trace: Trace, database: Database) -> None:
         self._loop = loop
         self._trace = trace
         self._database = database
-        self._is_calm = False
-        self.kills: list[Kill] = []
+        #: Since when it is calm.
+        self._calm_ms: int | None = None
+        self._numbers = count(1)
+
+    @property
+    def kills(self) -> list[Kill]:
+        """When nothing was to be accepted."""
+        return [
+            Kill(engaged_ms=engaged_ms, rearmed_ms=rearmed_ms, allowed_ms=self._allowed(engaged_ms))
+            for engaged_ms, rearmed_ms in self._database.kills
+        ]
 
     def settle(self, finale: Desired, *, alive: Sequence[str]) -> None:
         """The last word: what is wanted of all symbols until the end.
@@ -35,7 +55,7 @@ class Operator:
         Nodes stay drained only if one that lives has room for all symbols.
         """
         self.rearm()
-        self._is_calm = True
+        self._calm_ms = self._loop.now_ms()
         nodes = self._database.nodes
         roomy = [
             name
@@ -56,12 +76,10 @@ class Operator:
         self._loop.later(lasts_s, self._resume, shard)
 
     def kill(self) -> None:
+        """At once, as the CLI and the API do; the request only tells when all is cancelled."""
         self._trace.note("killed")
-        if not self._database.is_killed:
-            self._database.is_killed = True
-            allowed_ms = KILL_CALM_MS if self._is_calm else KILL_STORM_MS
-            now_ms = self._loop.now_ms()
-            self.kills.append(Kill(engaged_ms=now_ms, rearmed_ms=None, allowed_ms=allowed_ms))
+        self._database.engage()
+        self._ask(Verb.KILL, "all", {"reason": "an accident"})
 
     def kill_for_a_while(self, lasts_s: float) -> None:
         self.kill()
@@ -69,15 +87,25 @@ class Operator:
 
     def rearm(self) -> None:
         if self._database.is_killed and not self._is_calm:
-            self._trace.note("re-armed")
-            self._database.is_killed = False
-            self.kills.append(replace(self.kills.pop(), rearmed_ms=self._loop.now_ms()))
+            self._ask(Verb.REARM, "all", {"reason": "all is well"})
 
     def move(self, dice: Random, shard: int, names: list[str]) -> None:
         """Have a symbol run on one node, or wherever there is room again."""
         name = dice.choice([*names, None])
-        self._trace.note(f"operator moves {shard} to {name}")
-        self._database.pin(shard, name)
+        self._ask_of(shard, Verb.MOVE, {"node": name})
+
+    def compare(self, shard: int) -> None:
+        self._ask_of(shard, Verb.RECONCILE, {})
+
+    def update(self, dice: Random, shard: int) -> None:
+        """Give a symbol another spec; one that makes no sense is refused."""
+        row = self._database.shards[shard]
+        spec = draw_spec(dice, row.instrument.kind, row.spec.mode)
+        self._ask_of(shard, Verb.UPDATE, {"spec": spec.model_dump(mode="json"), "note": ""})
+
+    def revert(self, dice: Random, shard: int) -> None:
+        to = dice.randint(1, self._database.shards[shard].spec_version)
+        self._ask_of(shard, Verb.REVERT, {"to": to, "note": ""})
 
     def drain_for_a_while(self, name: str, lasts_s: float) -> None:
         """Have a node's symbols moved away; one that restarts meanwhile takes them again."""
@@ -98,5 +126,22 @@ class Operator:
 
     def _wish(self, desired: Desired, *shards: int) -> None:
         for shard in shards:
-            self._trace.note(f"operator wants {shard} {desired.value}")
-            self._database.wish(shard, desired)
+            verb, more = _WISHES[desired]
+            self._ask_of(shard, verb, more)
+
+    @property
+    def _is_calm(self) -> bool:
+        return self._calm_ms is not None
+
+    def _allowed(self, engaged_ms: int) -> int:
+        is_late = self._calm_ms is not None and engaged_ms > self._calm_ms
+        return KILL_CALM_MS if is_late else KILL_STORM_MS
+
+    def _ask_of(self, shard: int, verb: Verb, more: Document) -> None:
+        row = self._database.shards[shard]
+        self._ask(verb, row.key, {"account": row.account, "symbol": row.symbol, **more})
+
+    def _ask(self, verb: Verb, key: str, more: Document) -> None:
+        workflow_id = change_id(verb.value, key, str(next(self._numbers)))
+        self._trace.note(f"asked: {workflow_id} {more}")
+        self._database.ask(workflow_id, {"verb": verb.value, **more})

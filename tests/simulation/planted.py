@@ -29,6 +29,7 @@ from ports.store import Changes, Claim
 from simulation.database import Database
 from simulation.planted_contracts import CONTRACT_BUGS
 from simulation.planted_nodes import NODE_BUGS
+from simulation.planted_requests import REQUEST_BUGS
 from simulation.planted_venue import VENUE_BUGS
 from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
@@ -88,7 +89,7 @@ def late_fill_dropped() -> Iterator[None]:
 @contextmanager
 def epoch_not_checked() -> Iterator[None]:
     """The store takes what a former owner commits."""
-    with patch.object(Database, "_check_owned", lambda self, ownership: None):
+    with patch.object(Database, "_check_owned", lambda self, ownership, spec_version=None: None):
         yield
 
 
@@ -290,5 +291,6 @@ BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = (
     }
     | CONTRACT_BUGS
     | NODE_BUGS
+    | REQUEST_BUGS
     | VENUE_BUGS
 )

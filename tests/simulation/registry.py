@@ -1,4 +1,4 @@
-"""What the orchestrator does in Postgres, in memory: symbols, nodes, wishes, workflows."""
+"""What the orchestrator does in Postgres, in memory: symbols, nodes, and who runs what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from decimal import Decimal
 
 from grid.ladder import LadderVersion
 from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE, queue_of
-from ports.store import Desired, Status
-from simulation.tables import LadderRow, NodeRow, OpeningRow, Progress, ShardRow, Tables
+from ports.store import Status
+from simulation.tables import (
+    LadderRow,
+    NodeRow,
+    OpeningRow,
+    Progress,
+    ShardRow,
+    SpecRow,
+    Tables,
+)
 from store.engine import TRANSACTION_TIMEOUT_S
 from store.nodes import ExecutorId, Placed
 
@@ -32,6 +40,8 @@ class Registry(Tables):
             rules_key = row.account, row.symbol, instrument.version
             self._insert(self.instruments, rules_key, instrument)
             self._insert(self.shards, row.shard, row)
+            first = SpecRow(row.spec, row.ladder_version, "")
+            self._insert(self.specs, (row.shard, row.spec_version), first)
             self._insert(
                 self.ladders, (row.shard, ladder.version), LadderRow(ladder, row.created_ms)
             )
@@ -65,14 +75,6 @@ class Registry(Tables):
     @property
     def paused_for_ms(self) -> int:
         return max([0, *(until_ms - self._now_ms() for _, until_ms in self.pauses)])
-
-    def wish(self, shard: int, desired: Desired) -> None:
-        row = self.shards[shard]
-        if row.desired is not Desired.REMOVED and row.status is not Status.REMOVED:
-            self.shards[shard] = replace(row, desired=desired, starts=0, is_quarantined=False)
-
-    def pin(self, shard: int, name: str | None) -> None:
-        self.shards[shard] = replace(self.shards[shard], pinned_to=name)
 
     def drain(self, name: str, *, is_draining: bool) -> None:
         """Of all nodes of that name, or of one executor."""

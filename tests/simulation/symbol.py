@@ -52,14 +52,14 @@ def draw_symbol(dice: Random, kind: MarketKind, base: str, quote: str) -> Symbol
     """
     market, instrument = _market(dice, kind, base, quote)
     for _ in range(DRAWS_MAX - 1):
-        spec = _spec(dice, instrument.kind)
+        spec = draw_spec(dice, instrument.kind)
         try:
             check_spec(spec, instrument, START)
         except ConfigurationError:
             continue
         break
     else:
-        spec = _spec(dice, instrument.kind)
+        spec = draw_spec(dice, instrument.kind)
         check_spec(spec, instrument, START)
     return Symbol(market=market, instrument=instrument, spec=spec)
 
@@ -98,8 +98,9 @@ def _market(
     return market, instrument
 
 
-def _spec(dice: Random, kind: MarketKind) -> GridSpec:
-    mode = dice.choice((Mode.LONG, Mode.LONG, Mode.SHORT, Mode.NEUTRAL))
+def draw_spec(dice: Random, kind: MarketKind, mode: Mode | None = None) -> GridSpec:
+    """Of one mode, or of any; it may make no sense."""
+    mode = mode or dice.choice((Mode.LONG, Mode.LONG, Mode.SHORT, Mode.NEUTRAL))
     document: dict[str, Any] = {
         "mode": mode,
         "spacing": _spacing(dice),

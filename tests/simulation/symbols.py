@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
-from ports.store import Status
+from grid.edits import Edit, Standing
+from grid.spec import GridSpec
+from ports.store import Desired, Status
+from risk.reservations import PortfolioLimits
 from simulation.store import SimulatedStore
 from simulation.tables import ShardRow
-from store.registry import RegisteredSymbol
+from store.registry import NewSymbol, RegisteredSymbol
+from store.reservations import Room
+from store.specs import Look, MadeVersion, SpecRequest
 
 
 class SimulatedSymbols:
@@ -16,7 +22,7 @@ class SimulatedSymbols:
     def __init__(self, store: SimulatedStore) -> None:
         self._store = store
         self._database = store.database
-        self.specs = None
+        self.specs = SimulatedSpecs(store)
 
     async def symbol(self, shard: int) -> RegisteredSymbol:
         return await self._store.ask(lambda: _registered(self._database.shards[shard]))
@@ -30,6 +36,83 @@ class SimulatedSymbols:
             ]
         )
 
+    async def add_symbol(
+        self,
+        new: NewSymbol,
+        run: Mapping[str, str],
+        run_id_prefix: str,
+        limits: PortfolioLimits,
+    ) -> int:
+        raise NotImplementedError("symbols are there from the beginning")
+
+    async def desire(
+        self, account: str, symbol: str, desired: Desired, workflow_id: str
+    ) -> RegisteredSymbol | None:
+        def desire() -> RegisteredSymbol | None:
+            asked_ms = self._database.changes[workflow_id].asked_ms
+            return _if_found(self._database.desire(account, symbol, desired, asked_ms))
+
+        return await self._store.ask(desire)
+
+    async def ask_reconcile(self, account: str, symbol: str) -> RegisteredSymbol | None:
+        return await self._store.ask(
+            lambda: _if_found(self._database.ask_reconcile(account, symbol))
+        )
+
+    async def pin(self, account: str, symbol: str, node: str | None) -> RegisteredSymbol | None:
+        return await self._store.ask(
+            lambda: _if_found(self._database.pin_to(account, symbol, node))
+        )
+
+    async def mark_of(
+        self, account: str, symbol: str, workflow_id: str
+    ) -> tuple[RegisteredSymbol, bool] | None:
+        raise NotImplementedError("no request is given up")
+
+    async def held_inventory(self, account: str, base: str) -> Decimal:
+        return await self._store.held_inventory(account, base)
+
+    async def node_of(self, shard: int) -> str | None:
+        return await self._store.ask(lambda: self._database.node_of(shard))
+
+
+class SimulatedSpecs:
+    """Stands for `store.specs.Specs`."""
+
+    def __init__(self, store: SimulatedStore) -> None:
+        self._store = store
+        self._database = store.database
+
+    async def look(self, account: str, symbol: str) -> Look | None:
+        def look() -> Look | None:
+            database = self._database
+            row = database.active(account, symbol)
+            if row is None or row.desired in {Desired.CLOSED, Desired.REMOVED}:
+                return None
+            claim = database.claim_of(row)
+            return Look(
+                claim=claim,
+                loaded=database.load(claim),
+                standing=database.standing(row),
+                desired=row.desired,
+                is_killed=database.is_killed,
+                book=None,
+            )
+
+        return await self._store.ask(look)
+
+    async def spec(self, shard: int, version: int) -> GridSpec | None:
+        def spec() -> GridSpec | None:
+            row = self._database.specs.get((shard, version))
+            return None if row is None else row.spec
+
+        return await self._store.ask(spec)
+
+    async def update(
+        self, asked: SpecRequest, edit: Callable[[Standing], Edit], room: Room
+    ) -> MadeVersion:
+        return await self._store.ask(lambda: self._database.update_spec(asked, edit, room))
+
 
 class SimulatedKillSwitch:
     """Stands for `store.kill_switch.KillSwitch`."""
@@ -40,6 +123,14 @@ class SimulatedKillSwitch:
 
     async def is_engaged(self) -> bool:
         return await self._store.ask(lambda: self._database.is_killed)
+
+    async def rearm(self, *, reason: str, workflow_id: str) -> None:
+        await self._store.ask(
+            lambda: self._database.rearm(self._database.changes[workflow_id].asked_ms)
+        )
+
+    async def live_order_count(self) -> int:
+        return await self._store.ask(lambda: self._database.live_order_count)
 
 
 class SimulatedRuns:
@@ -61,13 +152,15 @@ class SimulatedRuns:
         await self._store.ask(lambda: self._database.end_start(shard))
 
     async def change_starts(self, workflow_id: str) -> int:
-        raise NotImplementedError
+        return await self._store.ask(
+            lambda: self._database.change_starts_of_others(workflow_id, self._executor)
+        )
 
     async def begin_change(self, workflow_id: str) -> None:
-        raise NotImplementedError
+        await self._store.ask(lambda: self._database.begin_change(workflow_id, self._executor))
 
     async def end_change(self, workflow_id: str) -> None:
-        raise NotImplementedError
+        await self._store.ask(lambda: self._database.end_change(workflow_id))
 
     async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None:
         self._fail(f"shard {shard} is halted: {reason}")
@@ -76,6 +169,10 @@ class SimulatedRuns:
                 shard, reason, self._executor, is_quarantined=is_quarantined
             )
         )
+
+
+def _if_found(row: ShardRow | None) -> RegisteredSymbol | None:
+    return None if row is None else _registered(row)
 
 
 def _registered(row: ShardRow) -> RegisteredSymbol:
@@ -87,7 +184,10 @@ def _registered(row: ShardRow) -> RegisteredSymbol:
         desired=row.desired,
         status=row.status,
         reason=row.reason,
-        awaits_reconcile=False,
+        awaits_reconcile=row.compare_asked_ms is not None
+        and row.reconciled_ms < row.compare_asked_ms,
+        spec_version=row.spec_version,
+        taken_version=row.taken_version,
         owner=row.owner,
         placed_on=row.placed_on,
         starts=row.starts,

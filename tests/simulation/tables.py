@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar, cast
@@ -17,7 +17,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase
 from grid.slots import Pair, Slot
 from grid.spec import GridSpec
-from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE
+from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE, Document
 from ports.store import Decision, Desired, Fill, Finding, Status
 
 Key = TypeVar("Key")
@@ -64,6 +64,12 @@ class ShardRow:
     instrument: Instrument
     created_ms: int
     desired: Desired = Desired.RUNNING
+    #: When the request was made that wants it so, and the one that wants this spec.
+    desired_ms: int = 0
+    spec_ms: int = 0
+    spec_version: int = 1
+    #: What its owner works with.
+    taken_version: int | None = None
     status: Status = Status.STARTING
     reason: str = ""
     epoch: int = 0
@@ -71,6 +77,8 @@ class ShardRow:
     reconciled_trade_id: str | None = None
     #: Of the last complete comparison.
     reconciled_ms: int = 0
+    #: When somebody last asked for one.
+    compare_asked_ms: int | None = None
     ended_ms: int | None = None
     #: Its workflow.
     workflow_id: str
@@ -84,6 +92,27 @@ class ShardRow:
     #: Since it last got through its first round.
     starts: int = 0
     is_quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """A request, and the workflow that does it."""
+
+    workflow_id: str
+    change: Document
+    asked_ms: int
+    progress: Progress = Progress.ENQUEUED
+    executor: str | None = None
+    #: What its steps made, by name.
+    steps: Mapping[str, Document] = field(default_factory=dict)
+    result: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpecRow:
+    spec: GridSpec
+    ladder_version: int
+    requested_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +166,9 @@ class Tables:
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self.nonce = nonce
         self.is_killed = False
+        self.killed_ms = 0
+        #: When the kill switch was engaged, and re-armed.
+        self.kills: list[tuple[int, int | None]] = []
         #: When each silence was made known to all nodes, and until when it lasts.
         self.pauses: list[tuple[int, int]] = []
         self.nodes: dict[str, NodeRow] = {}
@@ -145,11 +177,16 @@ class Tables:
         self.queues: dict[str, None] = {CHANGES_QUEUE: None}
         #: Pending workflows of plans, and who runs each.
         self.plans: dict[str, str] = {}
+        self.changes: dict[str, ChangeRow] = {}
+        #: Who began a request's step last, and how many have so far.
+        self.change_starts: dict[str, tuple[str, int]] = {}
         #: Who makes the watchdog's round, and until when the server waits for its end.
         self.round: tuple[str, int] | None = None
         #: By account, symbol and version.
         self.instruments: dict[tuple[str, str, int], Instrument] = {}
         self.shards: dict[int, ShardRow] = {}
+        #: By shard and version.
+        self.specs: dict[tuple[int, int], SpecRow] = {}
         #: By shard and version.
         self.ladders: dict[tuple[int, int], LadderRow] = {}
         self.slots: dict[SlotKey, Slot] = {}

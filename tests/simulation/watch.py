@@ -6,7 +6,7 @@ The promises of a grid: its budget, its roles, its phases, its ladders and how i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from domain.ids import Purpose, Side, SlotId
@@ -18,7 +18,9 @@ from grid.grid import Grid
 from grid.ladder import LadderVersion
 from grid.phase import Phase, Stage
 from grid.role import OPENING, Role
-from ports.store import Changes, Decision, Desired, Ownership, Status
+from orchestrator.changes import Verb
+from orchestrator.workflows import Document
+from ports.store import Changes, Claim, Decision, Desired, Ownership, Status
 from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from simulation.tables import OrderRow, ShardRow
@@ -39,18 +41,23 @@ class Watch:
     """What the judge is told beside the rows."""
 
     quote: Callable[[str], Quote]
+    #: Our orders that rest at the venue.
+    resting: Callable[[], Sequence[str]]
     fail: Callable[[str], None]
     stale_after_ms: int
     #: Whether transactions may be slow.
     commits_late: Callable[[], bool]
     #: Whether no process takes an old price for new by a wall clock that jumped.
     clocks_are_right: Callable[[], bool]
+    #: Each symbol as it was when it was claimed last: with the spec that its owner works with, and
+    #: the ladder that takes entries.
+    taken: dict[int, ShardRow] = field(default_factory=dict)
     #: When somebody last wanted the inventory closed.
     closed_ms: dict[int, int] = field(default_factory=dict)
     #: When the last phase began.
     phase_ms: dict[int, int] = field(default_factory=dict)
-    #: By shard, version of its trading rules, and ladders.
-    grids: dict[tuple[int, int, tuple[LadderVersion, ...]], Grid] = field(default_factory=dict)
+    #: By shard, version of its spec, version of its trading rules, and ladders.
+    grids: dict[tuple[int, int, int, tuple[LadderVersion, ...]], Grid] = field(default_factory=dict)
 
 
 class WatchedDatabase(Database):
@@ -59,6 +66,11 @@ class WatchedDatabase(Database):
     def __init__(self, now_ms: Callable[[], int], *, nonce: int, watch: Watch) -> None:
         super().__init__(now_ms, nonce=nonce)
         self._watch = watch
+
+    def claim(self, executor: str, shard: int, workflow_id: str) -> Claim:
+        claimed = super().claim(executor, shard, workflow_id)
+        self._watch.taken[shard] = self.shards[shard]
+        return claimed
 
     def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         committed = super().commit_decision(decision, instrument)
@@ -70,8 +82,9 @@ class WatchedDatabase(Database):
             order.order.is_live and order.intent.tag.shard == row.shard
             for order in self.orders.values()
         )
-        if intents and live > row.spec.max_open_orders:
-            self._watch.fail(f"I5 {live} orders of {row.spec.max_open_orders} are live")
+        most = self._watch.taken[row.shard].spec.max_open_orders
+        if intents and live > most:
+            self._watch.fail(f"I5 {live} orders of {most} are live")
         if any(intent.tag.purpose in OPENING for intent in intents):
             self._judge_age(decision)
         if row.instrument.kind is MarketKind.LINEAR:
@@ -84,6 +97,9 @@ class WatchedDatabase(Database):
         row = self.shards[ownership.shard]
         in_use = self._versions_in_use(row.shard) if changes.ladder else set()
         super().record(ownership, instrument, changes)
+        if changes.ladder is not None:
+            taken = self._watch.taken[row.shard]
+            self._watch.taken[row.shard] = replace(taken, ladder_version=changes.ladder.version)
         if changes.phase is not None:
             self._watch.phase_ms[row.shard] = self._now_ms()
         if changes.phase is not None and not _may_follow(row.phase, changes.phase):
@@ -100,10 +116,21 @@ class WatchedDatabase(Database):
         if status is Status.REMOVED and row.desired is not Desired.REMOVED:
             self._judge_end(row)
 
-    def wish(self, shard: int, desired: Desired) -> None:
-        if Desired.CLOSED in {desired, self.shards[shard].desired}:
-            self._watch.closed_ms[shard] = self._now_ms()
-        super().wish(shard, desired)
+    def desire(self, account: str, symbol: str, desired: Desired, asked_ms: int) -> ShardRow | None:
+        before = self.active(account, symbol)
+        row = super().desire(account, symbol, desired, asked_ms)
+        if before is not None and Desired.CLOSED in {desired, before.desired}:
+            self._watch.closed_ms[before.shard] = self._now_ms()
+        return row
+
+    def finish_change(self, workflow_id: str, result: Document) -> None:
+        """Who is told that all is cancelled relies on it, for as long as nobody re-arms."""
+        super().finish_change(workflow_id, result)
+        row = self.changes[workflow_id]
+        is_over = row.change["verb"] == Verb.KILL and result["outcome"] == "done"
+        if is_over and self.is_killed and self.killed_ms <= row.asked_ms:
+            for name in self._watch.resting():
+                self._watch.fail(f"{workflow_id} is done, but {name} rests")
 
     def unfinished(self, may_stay_open: Callable[[ShardRow], bool]) -> list[str]:
         """Grids that should be over by now; to be asked at the end of a calm time."""
@@ -124,7 +151,7 @@ class WatchedDatabase(Database):
         if purpose in OPENING:
             if stage is not Stage.RUNNING:
                 self._watch.fail(f"{name} opens in that stage")
-            if slot_id.version != row.ladder_version:
+            if slot_id.version != self._watch.taken[row.shard].ladder_version:
                 self._watch.fail(f"{name} opens in a former ladder")
         else:
             if stage in {Stage.WAITING, Stage.ENDED} and not self._may_close(row):
@@ -177,7 +204,7 @@ class WatchedDatabase(Database):
 
     def _judge_budget(self, row: ShardRow, role: Role) -> None:
         """What a role holds and has on order, after entries were added; without any fees."""
-        instrument, spec = row.instrument, row.spec
+        instrument, spec = row.instrument, self._watch.taken[row.shard].spec
         in_base = role is Role.SHORT and instrument.kind is MarketKind.SPOT
         used = Decimal(0)
         for (shard, slot_id), slot in self.slots.items():
@@ -236,11 +263,12 @@ class WatchedDatabase(Database):
         return slot.held_units if slot else 0
 
     def _grid_of(self, row: ShardRow) -> Grid:
-        ladders = self._ladders_of(self.shards[row.shard])
-        key = row.shard, row.instrument.version, ladders
+        taken = self._watch.taken[row.shard]
+        ladders = self._ladders_of(taken)
+        key = row.shard, taken.spec_version, row.instrument.version, ladders
         grid = self._watch.grids.get(key)
         if grid is None:
-            grid = Grid.of(row.spec, row.instrument, ladders, row.start_price)
+            grid = Grid.of(taken.spec, row.instrument, ladders, taken.start_price)
             self._watch.grids[key] = grid
         return grid
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -12,7 +13,7 @@ from domain.errors import StoreUnavailable
 from orchestrator.workflows import CHANGES_QUEUE, Document, Handlers, queue_of
 from simulation.fate import Fate
 from simulation.store import SimulatedStore
-from simulation.tables import ShardRow
+from simulation.tables import ChangeRow, ShardRow
 from store.nodes import ExecutorId
 
 QUEUE_S = 0.5
@@ -82,18 +83,51 @@ class Durable:
 
     async def _poll(self) -> None:
         while True:
-            for queue in (queue_of(self._me), CHANGES_QUEUE):
-                with suppress(StoreUnavailable):
-                    for row in await self._store.ask(
-                        partial(self._database.dequeue, queue, self._me)
-                    ):
+            with suppress(StoreUnavailable):
+                for queue in (queue_of(self._me), CHANGES_QUEUE):
+                    for row in await self._take(partial(self._database.dequeue, queue)):
                         self._spawn(partial(self._run_shard, row))
+                for change in await self._take(self._database.dequeue_changes):
+                    self._spawn(partial(self._apply_change, change))
             await asyncio.sleep(QUEUE_S)
+
+    async def _take(self, dequeue: Callable[[str], Answer]) -> Answer:
+        return await self._store.ask(partial(dequeue, self._me))
 
     async def _run_shard(self, row: ShardRow) -> None:
         with self._handlers.busy_with(row.workflow_id):
             await self._handlers.run_shard(row.shard, row.workflow_id)
         await self._until_answered(lambda: self._database.finish(row.shard, self._me))
+
+    async def _apply_change(self, row: ChangeRow) -> None:
+        """Step by step; what is recorded is not done again."""
+        name, change, handlers = row.workflow_id, row.change, self._handlers
+        with handlers.busy_with(name):
+            result = await self._step(row, "prepare", lambda: handlers.prepare_change(change, name))
+            if result["outcome"] != "refused":
+                prepared = result
+                result = await self._step(
+                    row, "record", lambda: handlers.record_change(change, prepared, name)
+                )
+            if result["outcome"] != "refused":
+                recorded = result
+                result = await self._step(
+                    row, "converge", lambda: handlers.await_change(change, recorded, name)
+                )
+            await self._until_answered(lambda: self._database.finish_change(name, result))
+
+    async def _step(
+        self, row: ChangeRow, step: str, act: Callable[[], Awaitable[Document]]
+    ) -> Document:
+        if step in row.steps:
+            return row.steps[step]
+        made: Document = json.loads(json.dumps(await act()))
+        kept = await self._until_answered(
+            lambda: self._database.note_step(row.workflow_id, step, made)
+        )
+        if kept != made:  # another process runs it as well, and was faster
+            raise asyncio.CancelledError
+        return kept
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:

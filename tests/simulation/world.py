@@ -14,7 +14,7 @@ from domain.market import Quote
 from grid import volatility
 from grid.ladder import LadderVersion, anchor_for, spacing_of
 from grid.phase import first_phase
-from orchestrator import guard, node, trading_rules
+from orchestrator import changes, guard, node, trading_rules
 from ports.store import Desired
 from simulation.accidents import Accidents
 from simulation.cut import WHOLE, Cut
@@ -25,7 +25,14 @@ from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS
 from simulation.operator import Operator
 from simulation.portfolio import draw_portfolio
-from simulation.rest import check_places, check_rest, lacks_funds, why_halted, why_not_followed
+from simulation.rest import (
+    check_places,
+    check_requests,
+    check_rest,
+    lacks_funds,
+    why_halted,
+    why_not_followed,
+)
 from simulation.silence import Silence
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
@@ -70,6 +77,8 @@ RULES_LEAST_EVERY_S = 4.0
 #: Nodes without symbols live long enough to need another quote, and suspects to have their turn.
 QUOTES_FORGOTTEN_S = 6.0
 LOOKS_UNTIL_PROVEN = 10
+#: Every request is answered before a run ends.
+CONVERGE_S = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,7 @@ def simulate(seed: int, *, cut: Cut = WHOLE, keep_trace: bool = False) -> Outcom
         patch.object(doubts, "LONGEST_BACKOFF_MS", LONGEST_BACKOFF_MS),
         patch.object(trading_rules, "LEAST_EVERY_S", RULES_LEAST_EVERY_S),
         patch.object(node, "QUOTES_FORGOTTEN_S", QUOTES_FORGOTTEN_S),
+        patch.object(changes, "CONVERGE_S", CONVERGE_S),
         patch.object(guard, "LOOKS_UNTIL_PROVEN", LOOKS_UNTIL_PROVEN),
     ):
         world = World(seed, cut, keep_trace=keep_trace)
@@ -141,6 +151,7 @@ class World:
         self._venue.on_quote = self._show
         watch = Watch(
             quote=self._venue.quote,
+            resting=self._own_orders,
             fail=self._fail,
             stale_after_ms=SETTINGS.stale_after_ms,
             commits_late=lambda: weather.store_request_slow > 0,
@@ -195,6 +206,7 @@ class World:
         violations += self._database.unfinished(self._may_stay_open)
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
+        violations += check_requests(self._database)
         return Outcome(
             seed=self._seed,
             violations=tuple(violations),
@@ -265,9 +277,15 @@ class World:
         )
 
     def _expect_nothing_open(self) -> None:
-        resting = [order for each in self._venue.markets for order in self._venue.open_orders(each)]
-        for report in resting:
-            self._fail(f"I6 order {report.client_order_id}: open {EMPTY_AFTER_S} s after the kill")
+        for name in self._own_orders():
+            self._fail(f"I6 order {name}: open {EMPTY_AFTER_S} s after the kill")
+
+    def _own_orders(self) -> list[str]:
+        return [
+            report.client_order_id
+            for symbol in self._venue.markets
+            for report in self._venue.open_orders(symbol)
+        ]
 
     # What processes get to know.
 

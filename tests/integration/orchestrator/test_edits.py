@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.errors import ConfigurationError, OwnershipLost
+from domain.errors import ConfigurationError, OwnershipLost, StoreUnavailable
 from domain.ids import Side
 from grid.ladder import LadderVersion
 from grid.phase import Stage
@@ -33,6 +33,7 @@ from ports.store import Desired, Status
 from store import history
 from store.kill_switch import KillSwitch
 from store.registry import Registry
+from store.specs import Look, Specs
 from support.fake_exchange import BTC
 from symbol_manager.mailbox import Wishes
 from unit.symbol_manager.factories import PassedFailpoints, make_phase, make_spec
@@ -93,6 +94,23 @@ def resting(rig: Rig) -> dict[str, tuple[str, Decimal, Decimal]]:
 
 
 WINDOW = {"kind": "window", "buy_window": 5, "sell_window": 3, "anchor": "100"}
+
+
+async def test_update_waits_for_a_postgres_that_does_not_answer(
+    edited: Edited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, asked = Specs.look, []
+
+    async def away_at_first(self: Specs, account: str, symbol: str) -> Look | None:
+        asked.append(symbol)
+        if len(asked) == 1:
+            raise StoreUnavailable("no answer")
+        return await look(self, account, symbol)
+
+    monkeypatch.setattr(Specs, "look", away_at_first)
+    recorded = await edited.update("update:1", spec=document(budget_quote="20"))
+    assert (recorded["outcome"], recorded["version"]) == ("recorded", 2)
+    assert asked == ["BTC/USDT"] * 2
 
 
 @pytest.mark.parametrize(

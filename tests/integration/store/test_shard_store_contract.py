@@ -194,10 +194,11 @@ class MemoryBackend:
         self._database.shards[SHARD] = replace(row, progress=Progress.PENDING, executor=executor)
 
     async def wish(self, desired: Desired) -> None:
-        self._database.wish(SHARD, desired)
+        row = self._database.shards[SHARD]
+        self._database.shards[SHARD] = replace(row, desired=desired)
 
     async def kill(self) -> None:
-        self._database.is_killed = True
+        self._database.engage()
 
     async def status(self) -> tuple[Status, str]:
         row = self._database.shards[SHARD]
