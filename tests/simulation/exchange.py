@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from domain.contracts import Income, Position
-from domain.errors import OrderNotFound, OwnershipLost, TransientVenueError
+from domain.errors import OrderNotFound, OutcomeUnknown, OwnershipLost, TransientVenueError
 from domain.ids import ClientOrderId, VenueOrderId
 from domain.instrument import Instrument
 from domain.market import Candle, Quote
@@ -78,7 +78,7 @@ class MoodyAdmission(Admission):
 
 
 class SimulatedExchange:
-    """Implements `ports.exchange.ExchangePort` for one process."""
+    """Implements `ports.exchange.ExchangePort`, and its `DeadManSwitch`, for one process."""
 
     def __init__(
         self,
@@ -209,6 +209,33 @@ class SimulatedExchange:
 
     async def prepare_symbol(self, symbol: str) -> int:
         return 1
+
+    def countdown_s(self, wanted_s: int, symbols: int) -> int:
+        part = self._rate.part
+        return self._venue.countdown_s(wanted_s, symbols / part) if part else 0
+
+    async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
+        await self._admit(Call.DEAD_MAN_SWITCH, Tier.REDUCE, QUERY_WAIT_MAX_S)
+        signed_ms = self._clock.now_ms()
+        self._fate.hazard(1.0)
+        await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
+        guard()
+        self._on_send()
+
+        def arrive() -> None:
+            self._check_stamp(signed_ms)
+            self._check_rate()
+            self._venue.set_dead_man_switch(symbol, countdown_s)
+
+        try:
+            await self.link.call(arrive)
+        except NoAnswerError as error:
+            raise OutcomeUnknown(str(error)) from error
+        except ExpiredError as error:
+            raise TransientVenueError(str(error)) from error
+        except VenueError as error:
+            self._heed(error)
+            raise TransientVenueError(str(error)) from error
 
     async def fetch_position(self, symbol: str) -> Position:
         return await self._ask(Call.POSITION, lambda: self._venue.position(symbol))

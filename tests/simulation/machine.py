@@ -36,6 +36,7 @@ class Site:
     database: Database
     venue: SimulatedVenue[Any]
     capacity: int
+    dead_man_switch_s: int
     keeps_books: bool
     silence: Silence
     fail: Callable[[str], None]
@@ -98,6 +99,7 @@ class Machine:
                 ),
                 clock=clock,
                 fate=fate,
+                dead_man_switch_s=site.dead_man_switch_s,
                 keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
                 fail=site.fail,

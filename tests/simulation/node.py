@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from domain.errors import OwnershipLost, StoreUnavailable
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
+from orchestrator.dead_man import Feeder
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.workflows import Document, Workflows
@@ -57,6 +58,8 @@ class Surroundings:
     exchange: SimulatedExchange
     clock: Clock
     fate: Fate
+    #: After what silence the venue is to cancel, where it can; 0: never.
+    dead_man_switch_s: int
     #: Whether wallets move without trades.
     keeps_books: bool
     #: Whether the process of an executor is known to have ended.
@@ -102,6 +105,9 @@ class RunningNode:
                 failpoints=no_failpoints,
                 is_gone=self._is_gone,
                 bookkeeper=_bookkeeper(here),
+                feeder=Feeder(
+                    here.exchange, self._membership, here.clock, lease, here.dead_man_switch_s
+                ),
             ),
         )
         self._workflows = Durable(self._node, store, me, here.fate, here.fail)

@@ -8,10 +8,13 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from orchestrator import takeover
+from orchestrator.dead_man import Feeder
 from orchestrator.placement import find_homes
 from orchestrator.takeover import Watchdog
 from simulation.database import Database
 from store.nodes import ExecutorId, Member, Placed
+
+NEVER_MS = 1 << 60
 
 
 @contextmanager
@@ -66,6 +69,18 @@ def plans_of_the_dead_left() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def switch_fed_once() -> Iterator[None]:
+    """A dead-man switch is armed and never fed again."""
+    turn_ms = Feeder._turn_ms
+
+    def never_again(self: Feeder, symbol: str) -> int:
+        return NEVER_MS if symbol in self.armed else turn_ms(self, symbol)
+
+    with patch.object(Feeder, "_turn_ms", never_again):
+        yield
+
+
 NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -74,5 +89,6 @@ NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         draining_ignored,
         owner_not_released,
         plans_of_the_dead_left,
+        switch_fed_once,
     )
 }

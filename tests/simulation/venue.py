@@ -199,6 +199,13 @@ class SimulatedVenue(ABC, Generic[Core]):
         self._commit()
         return _report(order, symbol)
 
+    def countdown_s(self, wanted_s: int, symbols: float) -> int:
+        """As `ports.exchange.DeadManSwitch`: spot has none."""
+        return 0
+
+    def set_dead_man_switch(self, symbol: str, countdown_s: int) -> None:
+        raise NotImplementedError(f"{symbol}: no dead-man switch")
+
     def person_trades(self) -> None:
         """Somebody buys or sells a little on the same account."""
         self._person_orders += 1

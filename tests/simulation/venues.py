@@ -7,6 +7,7 @@ from decimal import Decimal
 from domain.contracts import Income, IncomeKind, Position
 from domain.instrument import MarketKind
 from exchanges.contracts import INCOME_KINDS
+from exchanges.venues.binance_linear import BINANCE_LINEAR
 from simulation.loop import VirtualLoop
 from simulation.market import Market
 from simulation.portfolio import Margin, Portfolio
@@ -21,6 +22,8 @@ from simulator.spot_state import SpotState
 from simulator.spot_venue import SpotVenue
 from simulator.symbols import Rules
 
+#: A countdown has surely ended so long after its time.
+LATE_S = 0.002
 #: Marks that a spike may reach, as parts of the price: beyond, no market would follow.
 SPIKE_MIN, SPIKE_MAX = Decimal("0.6"), Decimal("1.6")
 
@@ -90,6 +93,26 @@ class PerpetualsExchange(SimulatedVenue[FuturesVenue]):
 
     def pay_funding(self, symbol: str, rate_e8: int) -> None:
         self._core.settle_funding(self.markets[symbol].name, rate_e8, self.now_ms())
+        self._commit()
+
+    def countdown_s(self, wanted_s: int, symbols: float) -> int:
+        return BINANCE_LINEAR.countdown_s(wanted_s, symbols)
+
+    def set_dead_man_switch(self, symbol: str, countdown_s: int) -> None:
+        """Cancel what rests of a symbol unless this is asked for again in time; 0 ends it."""
+        countdown_ms = countdown_s * 1_000
+        self._core.set_countdown(ACCOUNT, self.markets[symbol].name, countdown_ms, self.now_ms())
+        self._commit()
+        if countdown_s:
+            self._loop.later(countdown_s + LATE_S, self._run_countdowns)
+
+    @property
+    def armed(self) -> set[str]:
+        """Symbols whose dead-man switch runs."""
+        return {self._unified[name] for _, name in self._core.state.countdowns}
+
+    def _run_countdowns(self) -> None:
+        self._core.run_countdowns(self.now_ms())
         self._commit()
 
     def spike_mark(self, symbol: str) -> None:

@@ -17,6 +17,8 @@ from grid.phase import first_phase
 from orchestrator import changes, guard, node, trading_rules
 from ports.store import Desired
 from simulation.accidents import Accidents
+from simulation.answers import check_requests
+from simulation.clock import EPOCH_MS
 from simulation.cut import WHOLE, Cut
 from simulation.invariants import audit, check_contracts, check_kills, check_self_trades
 from simulation.loop import START_S, StuckError, VirtualLoop
@@ -25,15 +27,9 @@ from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS
 from simulation.operator import Operator
 from simulation.portfolio import draw_portfolio
-from simulation.rest import (
-    check_places,
-    check_requests,
-    check_rest,
-    lacks_funds,
-    why_halted,
-    why_not_followed,
-)
+from simulation.rest import check_places, check_rest, lacks_funds, why_halted, why_not_followed
 from simulation.silence import Silence
+from simulation.switches import check_cancelled_by_switch, check_switches
 from simulation.symbol import START, Symbol
 from simulation.tables import ShardRow
 from simulation.trace import Trace
@@ -70,6 +66,8 @@ EMPTY_AFTER_S = 5.0
 HOSTS = (("box", "box"), ("east", "west"), ("east", "west", "west"))
 #: Symbols that one node may run.
 CAPACITIES = (2, 3, 10)
+#: Dead-man switches: none, and such as outlast a take-over.
+SWITCHES_S = (0, 8, 15)
 #: How often rules that no grid can follow are there to stay.
 KEEPS_RULES = 0.5
 #: The venue's rules are asked for sooner, as runs are minutes.
@@ -140,6 +138,7 @@ class World:
         weather = self._weather = cut.clear(storm(Random(f"{seed}:weather")))
         self._faults = tuple(name for name, chance in asdict(weather).items() if chance)
         self._is_calm = False
+        self._calm_ms = 0
         self._failures: list[str] = []
         whole = draw_portfolio(Random(f"{seed}:symbol"))
         symbols = {n: each for n, each in enumerate(whole.symbols) if cut.has_symbol(n)}
@@ -170,6 +169,7 @@ class World:
             database=self._database,
             venue=self._venue,
             capacity=self._dice.choice(CAPACITIES),
+            dead_man_switch_s=Random(f"{seed}:switch").choice(SWITCHES_S),
             keeps_books=isinstance(self._venue, PerpetualsExchange),
             silence=Silence(self._loop, self._database, self._fail, LEASE_MS),
             fail=self._fail,
@@ -207,6 +207,8 @@ class World:
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
         violations += check_requests(self._database)
+        violations += check_switches(self._database, self._venue, self._site.dead_man_switch_s)
+        violations += check_cancelled_by_switch(self._venue.ledger, EPOCH_MS + self._calm_ms)
         return Outcome(
             seed=self._seed,
             violations=tuple(violations),
@@ -247,6 +249,7 @@ class World:
         """No faults any more: within the time of I7 all must be well."""
         self._is_calm = True
         self._weather = CALM
+        self._calm_ms = self._loop.now_ms()
         self._trace.note("calm")
         for machine in self._machines:
             machine.go_on()
