@@ -5,8 +5,8 @@ whole process is counted in Postgres ahead of it, and forgiven once the symbol g
 round, or a request through its step. Symbols and requests whose starts were not forgiven start one
 at a time, so that the one that kills its process is soon the only one counted; such a request, and
 a symbol before the last starts that it has, also wait until their process has lasted, so that ends
-that others bring about do not count. A symbol waits for none of that once the kill switch is
-thrown: its orders are to be cancelled now.
+that others bring about do not count. Once the kill switch is thrown, suspects start all at once:
+their orders are to be cancelled now. Where that has ended the process too often, they take turns.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ STARTS_MAX = 6
 CHANGE_STARTS_MAX = 5
 #: From this many on a symbol or a request starts alone.
 STARTS_SUSPECT = 2
-#: From this many on a symbol starts only in a process that has lasted: kills in quick succession,
-#: each in somebody's first round, must not end in quarantine.
+#: From this many on a symbol starts only in a process that has lasted, and alone, a kill or not:
+#: ends in quick succession, each in somebody's first round, must not end in quarantine.
 STARTS_DOUBTED = 4
 LOOK_EVERY_S = 0.25
 #: A start that lasts so many looks (10 s) did not kill its process, first round or not; and a
@@ -138,11 +138,11 @@ class Guard:
             return await instead(starts)
         is_suspect = starts >= STARTS_SUSPECT and not only_waits
         if is_suspect:
-            await self._until_process_lasts(is_leaving, is_urgent=_never)
+            await self._until_process_lasts(is_leaving)
         counted = self._counted(
             is_suspect=is_suspect,
             is_leaving=is_leaving,
-            is_urgent=_never,
+            is_urgent=lambda: False,
             begin=lambda: self._runs.begin_change(workflow_id),
             is_through=lambda: False,
             forgive=lambda: self._runs.end_change(workflow_id),
@@ -164,10 +164,10 @@ class Guard:
         seen = await until_store_answers(lambda: self._registry.symbol(runner.shard))
 
         def is_urgent() -> bool:
-            return runner.mailbox.wishes.is_killed
+            return runner.mailbox.wishes.is_killed and seen.starts < STARTS_DOUBTED
 
         if seen.starts >= STARTS_DOUBTED:
-            await self._until_process_lasts(is_leaving, is_urgent)
+            await self._until_process_lasts(is_leaving)
         counted = self._counted(
             is_suspect=seen.starts >= STARTS_SUSPECT,
             is_leaving=is_leaving,
@@ -205,12 +205,10 @@ class Guard:
                 with suppress(StoreUnavailable):  # whatever came of it, the process outlived it
                     await forgive()
 
-    async def _until_process_lasts(
-        self, is_leaving: Callable[[], bool], is_urgent: Callable[[], bool]
-    ) -> None:
+    async def _until_process_lasts(self, is_leaving: Callable[[], bool]) -> None:
         """A process that ends sooner was ended by something else, such as a limit of memory."""
         lasts_ms = self._began_ms + LOOKS_UNTIL_PROVEN * LOOK_EVERY_S * 1_000
-        while self._clock.boot_ms() < lasts_ms and not is_urgent():
+        while self._clock.boot_ms() < lasts_ms:
             if is_leaving():
                 raise asyncio.CancelledError
             await asyncio.sleep(LOOK_EVERY_S)
@@ -250,10 +248,6 @@ class Guard:
     async def _halt(self, runner: Shard, reason: str) -> None:
         with suppress(StoreUnavailable):
             await self._runs.halt(runner.shard, reason)
-
-
-def _never() -> bool:
-    return False
 
 
 async def _prove(

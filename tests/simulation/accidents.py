@@ -14,6 +14,7 @@ from simulation.loop import VirtualLoop
 from simulation.machine import Machine
 from simulation.node import RunningNode
 from simulation.operator import Operator
+from simulation.poison import Effect, Poison
 from simulation.venues import PerpetualsExchange
 
 #: Funding rates lie between minus and plus this.
@@ -56,6 +57,7 @@ class Accidents:
         venue: AnyVenue,
         machines: Sequence[Machine],
         operator: Operator,
+        poison: Poison,
     ) -> None:
         self._seed = seed
         self._dice = dice
@@ -64,6 +66,7 @@ class Accidents:
         self._venue = venue
         self._machines = machines
         self._operator = operator
+        self._poison = poison
         #: Numbers of those that happened.
         self.happened: list[int] = []
         #: Symbols whose rules no grid can follow.
@@ -93,6 +96,7 @@ class Accidents:
         for symbol in list(self._impossible) if mends_rules else ():
             self._mend_rules(symbol)
         self._impossible.clear()
+        self._poison.clear()
 
     def pay_funding(self) -> None:
         if isinstance(self._venue, PerpetualsExchange):
@@ -124,6 +128,7 @@ class Accidents:
             self._jump,
             self._change_rules,
             self._make_rules_impossible,
+            self._poison_symbol,
             self._kill_for_a_while,
             self._pause_for_a_while,
             self._move,
@@ -138,6 +143,8 @@ class Accidents:
             weights[self.pay_funding] = 0.3
             if liquidates:
                 weights[self._spike] = 0.5
+        if self._poison_symbol in weights:  # little is traded meanwhile
+            weights[self._poison_symbol] *= 0.3
         if finale is Desired.REMOVED:
             weights[self._remove] = 0.1
         if finale is Desired.CLOSED:
@@ -217,6 +224,10 @@ class Accidents:
         if symbol in self._impossible:
             del self._impossible[symbol]
             self._venue.change_rules(symbol, USUAL)
+
+    def _poison_symbol(self) -> None:
+        """Until the calm, when everybody is asked to resume."""
+        self._poison.put(self._any_symbol(), self._dice.choice(tuple(Effect)))
 
     # Of people.
 

@@ -90,11 +90,14 @@ class SimulatedExchange:
         silence: Silence,
         executor: str,
         on_send: Callable[[], None],
+        on_look: Callable[[str], None],
     ) -> None:
         self._silence = silence
         self._executor = executor
         #: Called as an order or a cancel leaves.
         self._on_send = on_send
+        #: Called as a symbol's open orders are asked for.
+        self._on_look = on_look
         self._fate = fate
         self._venue = venue
         self._clock = clock
@@ -175,6 +178,7 @@ class SimulatedExchange:
         return tuple(task.result() for task in tasks)
 
     async def fetch_open_orders(self, symbol: str) -> Sequence[OrderReport]:
+        self._on_look(symbol)
         return await self._ask(Call.OPEN_ORDERS, lambda: self._venue.open_orders(symbol))
 
     async def fetch_newest_orders(self, symbol: str) -> Sequence[OrderReport]:

@@ -14,6 +14,7 @@ from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.loop import Process, VirtualLoop
 from simulation.node import RunningNode, Surroundings
+from simulation.poison import Poison
 from simulation.silence import Silence
 from simulation.store import SimulatedStore
 from simulation.trace import Trace
@@ -39,6 +40,7 @@ class Site:
     dead_man_switch_s: int
     keeps_books: bool
     silence: Silence
+    poison: Poison
     fail: Callable[[str], None]
     #: Executors whose process is dead.
     ended: set[str] = field(default_factory=set)
@@ -96,12 +98,14 @@ class Machine:
                     silence=site.silence,
                     executor=executor,
                     on_send=lambda: self._expect_member(executor),
+                    on_look=lambda symbol: site.poison.taste(symbol, process),
                 ),
                 clock=clock,
                 fate=fate,
                 dead_man_switch_s=site.dead_man_switch_s,
                 keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
+                may_fail=site.poison.ever.__contains__,
                 fail=site.fail,
             )
         )

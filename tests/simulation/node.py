@@ -64,6 +64,8 @@ class Surroundings:
     keeps_books: bool
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
+    #: Whether a symbol may be given up on.
+    may_fail: Callable[[str], bool]
     fail: Callable[[str], None]
 
 
@@ -95,7 +97,7 @@ class RunningNode:
                 registry=symbols,
                 kill_switch=kill_switch,
                 nodes=nodes,
-                runs=SimulatedRuns(store, here.executor, here.fail),
+                runs=SimulatedRuns(store, here.executor, here.may_fail, here.fail),
                 work=SimulatedWork(store, here.executor, note),
                 exchange=here.exchange,
                 clock=here.clock,

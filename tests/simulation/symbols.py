@@ -67,7 +67,15 @@ class SimulatedSymbols:
     async def mark_of(
         self, account: str, symbol: str, workflow_id: str
     ) -> tuple[RegisteredSymbol, bool] | None:
-        raise NotImplementedError("no request is given up")
+        def look() -> tuple[RegisteredSymbol, bool] | None:
+            rows = [
+                row
+                for row in self._database.shards.values()
+                if (row.account, row.symbol) == (account, symbol)
+            ]
+            return (_registered(rows[-1]), False) if rows else None
+
+        return await self._store.ask(look)
 
     async def held_inventory(self, account: str, base: str) -> Decimal:
         return await self._store.held_inventory(account, base)
@@ -134,12 +142,19 @@ class SimulatedKillSwitch:
 
 
 class SimulatedRuns:
-    """Stands for `store.runs.Runs`; whatever is halted here crashed, which nothing may."""
+    """Stands for `store.runs.Runs`; what is halted by it crashed, which few may."""
 
-    def __init__(self, store: SimulatedStore, executor: str, fail: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: SimulatedStore,
+        executor: str,
+        may_fail: Callable[[str], bool],
+        fail: Callable[[str], None],
+    ) -> None:
         self._store = store
         self._database = store.database
         self._executor = executor
+        self._may_fail = may_fail
         self._fail = fail
 
     async def release(self, shard: int) -> None:
@@ -163,7 +178,9 @@ class SimulatedRuns:
         await self._store.ask(lambda: self._database.end_change(workflow_id))
 
     async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None:
-        self._fail(f"shard {shard} is halted: {reason}")
+        symbol = self._database.shards[shard].symbol
+        if not self._may_fail(symbol):
+            self._fail(f"{symbol} is halted: {reason}")
         await self._store.ask(
             lambda: self._database.halt(
                 shard, reason, self._executor, is_quarantined=is_quarantined

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from domain.errors import StoreUnavailable
+from domain.errors import RequestGivenUp, StoreUnavailable
 from orchestrator.workflows import CHANGES_QUEUE, Document, Handlers, queue_of
 from simulation.fate import Fate
 from simulation.store import SimulatedStore
@@ -101,20 +101,27 @@ class Durable:
 
     async def _apply_change(self, row: ChangeRow) -> None:
         """Step by step; what is recorded is not done again."""
-        name, change, handlers = row.workflow_id, row.change, self._handlers
-        with handlers.busy_with(name):
-            result = await self._step(row, "prepare", lambda: handlers.prepare_change(change, name))
-            if result["outcome"] != "refused":
-                prepared = result
-                result = await self._step(
-                    row, "record", lambda: handlers.record_change(change, prepared, name)
-                )
-            if result["outcome"] != "refused":
-                recorded = result
-                result = await self._step(
-                    row, "converge", lambda: handlers.await_change(change, recorded, name)
-                )
+        name = row.workflow_id
+        with self._handlers.busy_with(name):
+            try:
+                result = await self._result_of(row)
+            except RequestGivenUp as error:
+                result = {"outcome": "given up", "reason": str(error)}
             await self._until_answered(lambda: self._database.finish_change(name, result))
+
+    async def _result_of(self, row: ChangeRow) -> Document:
+        name, change, handlers = row.workflow_id, row.change, self._handlers
+        prepared = await self._step(row, "prepare", lambda: handlers.prepare_change(change, name))
+        if prepared["outcome"] == "refused":
+            return prepared
+        recorded = await self._step(
+            row, "record", lambda: handlers.record_change(change, prepared, name)
+        )
+        if recorded["outcome"] == "refused":
+            return recorded
+        return await self._step(
+            row, "converge", lambda: handlers.await_change(change, recorded, name)
+        )
 
     async def _step(
         self, row: ChangeRow, step: str, act: Callable[[], Awaitable[Document]]

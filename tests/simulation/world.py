@@ -26,6 +26,7 @@ from simulation.machine import Machine, Site
 from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS
 from simulation.operator import Operator
+from simulation.poison import Poison
 from simulation.portfolio import draw_portfolio
 from simulation.rest import check_places, check_rest, lacks_funds, why_halted, why_not_followed
 from simulation.silence import Silence
@@ -159,6 +160,7 @@ class World:
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
         for number, symbol in symbols.items():
             self._add_symbol(FIRST_SHARD + number, symbol)
+        self._poison = Poison()
         self._site = Site(
             seed=seed,
             dice=Random(f"{seed}:site"),
@@ -171,6 +173,7 @@ class World:
             capacity=self._dice.choice(CAPACITIES),
             dead_man_switch_s=Random(f"{seed}:switch").choice(SWITCHES_S),
             keeps_books=isinstance(self._venue, PerpetualsExchange),
+            poison=self._poison,
             silence=Silence(self._loop, self._database, self._fail, LEASE_MS),
             fail=self._fail,
         )
@@ -187,6 +190,7 @@ class World:
             venue=self._venue,
             machines=self._machines,
             operator=self._operator,
+            poison=self._poison,
         )
         self._finale = self._dice.choice(
             (*(Desired.RUNNING,) * 5, *(Desired.CLOSED,) * 2, Desired.PAUSED, Desired.REMOVED, None)

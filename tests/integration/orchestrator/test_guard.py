@@ -257,24 +257,47 @@ async def test_suspects_start_all_at_once_when_the_kill_switch_is_thrown(
     assert first.view is None
 
 
-async def test_doubted_symbol_waits_uncounted_until_its_process_has_lasted_or_a_kill_is_urgent(
-    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_doubted_symbol_waits_uncounted_until_its_process_has_lasted(
+    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
     """Processes that are killed from outside soon after their start say nothing of the symbol."""
     monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
     await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_DOUBTED)
     runner = Runner(shard)
+    runner.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed))
     waiting = bench.run(runner)
-    await asyncio.wait([waiting], timeout=0.2)
+    await asyncio.wait([waiting], timeout=0.5)
     assert runner.runs == 0
     assert await bench.starts() == STARTS_DOUBTED
-    runner.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=True))
+    waiting.cancel()
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 0)
+    bench.run(runner)
 
     async def runs() -> bool:
         return bool(runner.runs)
 
     await eventually(runs)
-    assert await bench.starts() == STARTS_DOUBTED + 1
+
+
+async def test_doubted_symbols_start_one_at_a_time_although_the_kill_switch_is_thrown(
+    bench: Bench, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once has ended the process before, and would give up on all for what one does."""
+    monkeypatch.setattr(guard_module.Guard, "_until_process_lasts", _at_once)
+    monkeypatch.setattr(guard_module, "LOOKS_UNTIL_PROVEN", 100_000)
+    await execute(bench.engine, "UPDATE shards SET starts = :n", n=STARTS_DOUBTED)
+    runners = [Runner(shard) for _ in range(2)]
+    for runner in runners:
+        runner.mailbox.put_wishes(Wishes(Desired.RUNNING, is_killed=True))
+    waiting = [bench.run(runner) for runner in runners]
+
+    async def one_runs() -> bool:
+        return any(runner.runs for runner in runners)
+
+    await eventually(one_runs)
+    await asyncio.wait(waiting, timeout=0.5)
+    assert sum(runner.runs for runner in runners) == 1
 
 
 async def test_quarantined_symbol_leaves_when_it_is_moved(bench: Bench, shard: int) -> None:
@@ -282,6 +305,10 @@ async def test_quarantined_symbol_leaves_when_it_is_moved(bench: Bench, shard: i
     moved = bench.run(Runner(shard), is_leaving=lambda: True)
     await asyncio.wait([moved], timeout=5)
     assert moved.cancelled()
+
+
+async def _at_once(guard: Guard, is_leaving: Callable[[], bool]) -> None:
+    return
 
 
 async def do() -> str:

@@ -1,0 +1,44 @@
+"""Symbols that break whoever runs them, as one market's odd data may."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from simulation.loop import Process
+
+
+class Effect(Enum):
+    """What happens when the open orders of a poisoned symbol are asked for."""
+
+    #: The process ends, as where it runs out of memory.
+    KILLS = auto()
+    #: The code fails in a way that nobody foresaw.
+    RAISES = auto()
+
+
+class PoisonError(Exception):
+    """Nobody foresaw it."""
+
+
+class Poison:
+    def __init__(self) -> None:
+        self._effects: dict[str, Effect] = {}
+        #: Those that may be given up on.
+        self.ever: set[str] = set()
+
+    def put(self, symbol: str, effect: Effect) -> None:
+        self._effects[symbol] = effect
+        self.ever.add(symbol)
+
+    def clear(self) -> None:
+        self._effects.clear()
+
+    def taste(self, symbol: str, process: Process) -> None:
+        """Suffer what comes of looking at a symbol."""
+        match self._effects.get(symbol):
+            case Effect.KILLS:
+                process.kill()
+            case Effect.RAISES:
+                raise PoisonError(symbol)
+            case None:
+                pass
