@@ -42,7 +42,7 @@ from ports.failpoints import Failpoint, Failpoints
 from ports.store import Desired, Status
 from risk.reservations import PortfolioLimits
 from store.engine import until_store_answers
-from store.registry import NewSymbol, RegisteredSymbol
+from store.registry import NewSymbol, RegisteredSymbol, already_added
 
 #: How long a change is waited for before its result says that it is still going on.
 CONVERGE_S = 60.0
@@ -233,7 +233,10 @@ class Changes:
 
     async def _prepare_add(self, change: Document) -> Document:
         spec = GridSpec.model_validate(change["spec"])
-        symbol = str(change["symbol"])
+        account, symbol = str(change["account"]), str(change["symbol"])
+        for seen in await self._registry.active_symbols():
+            if (seen.account, seen.symbol) == (account, symbol):
+                raise already_added(account, symbol)
         instrument, _, price = await market_now(self._exchange, symbol)
         report = check_spec(spec, instrument, price)
         opening = await read_opening(self._exchange, instrument)

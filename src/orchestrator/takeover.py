@@ -35,7 +35,9 @@ class NodeRows(Protocol):
 
     async def members(self) -> Sequence[Member]: ...
 
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None: ...
+    async def remove(
+        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
+    ) -> Sequence[ExecutorId]: ...
 
     async def placed(self) -> Sequence[Placed]: ...
 
@@ -108,12 +110,7 @@ class Watchdog:
                 return
             # Before the members: a node joins first, so that the queue of none is taken for old.
             queues = await self._work.queues(f"{SHARDS_QUEUE}@")
-            members = await self._nodes.members()
-            dead = self._dead(members, trusts_silence=trusts_silence)
-            if dead:
-                log.warning("nodes_lost", executors=dead)
-                await self._nodes.remove(dead)
-            alive = [member for member in members if member.executor_id not in dead]
+            alive = await self._bury_the_dead(trusts_silence=trusts_silence)
             await self._hand_on()
             known = {queue_of(member.executor_id) for member in alive}
             for queue in sorted(set(queues) - known):
@@ -138,17 +135,27 @@ class Watchdog:
             await self._work.resume([workflow_id], queue)
         self._idle_before = set(idle)
 
-    def _dead(self, members: Sequence[Member], *, trusts_silence: bool) -> list[ExecutorId]:
-        """Never ourselves: after an outage of Postgres our own heartbeat may be the late one."""
-        return [
+    async def _bury_the_dead(self, *, trusts_silence: bool) -> Sequence[Member]:
+        """Remove the nodes that are dead; those that are left.
+
+        Never ourselves: after an outage of Postgres our own heartbeat may be the late one.
+        """
+        members = await self._nodes.members()
+        others = [member for member in members if member.executor_id != self._executor_id]
+        gone = [member.executor_id for member in others if self._is_gone(member.process)]
+        silent = [
             member.executor_id
-            for member in members
-            if member.executor_id != self._executor_id
-            and (
-                self._is_gone(member.process)
-                or (trusts_silence and member.silent_s > self._dead_after_s)
-            )
+            for member in others
+            if trusts_silence and member.silent_s > self._dead_after_s
         ]
+        if not gone and not silent:
+            return members
+        lost = [
+            *await self._nodes.remove(gone),
+            *await self._nodes.remove(silent, silent_for_s=self._dead_after_s),
+        ]
+        log.warning("nodes_lost", executors=lost)
+        return await self._nodes.members()
 
     async def _hand_on(self) -> None:
         """What dead nodes were at, but for the workflows of symbols, which are placed.

@@ -171,13 +171,33 @@ class Nodes:
             paused = await connection.execute(_PAUSED, {"account": account})
             return Beat(members=members, paused_for_s=paused.scalar_one_or_none() or 0.0)
 
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
-        """Take the permission to act from processes; what they left is found by its absence."""
+    async def remove(
+        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
+    ) -> Sequence[ExecutorId]:
+        """Take the permission to act from processes; what they left is found by its absence.
+
+        Parameters
+        ----------
+        silent_for_s : float
+            Those that were heard of since keep it: whoever found them silent may have been stopped
+            himself, and they may have renewed their lease meanwhile.
+
+        Returns
+        -------
+        sequence of ExecutorId
+            From whom it was taken.
+        """
         async with transaction(self._engine) as connection:
-            await connection.execute(
-                text("DELETE FROM nodes WHERE executor_id = ANY (:ids)"),
-                {"ids": list(executor_ids)},
+            removed = await connection.execute(
+                text("""
+                    DELETE FROM nodes
+                     WHERE executor_id = ANY (:ids)
+                       AND heartbeat_at <= clock_timestamp() - make_interval(secs => :silent_for_s)
+                    RETURNING executor_id
+                """),
+                {"ids": list(executor_ids), "silent_for_s": silent_for_s},
             )
+            return list(removed.scalars())
 
     async def members(self) -> Sequence[Member]:
         async with transaction(self._engine) as connection:

@@ -465,7 +465,11 @@ async def _refuse_registered(connection: AsyncConnection, new: NewSymbol) -> Non
         {"account": new.account, "symbol": new.symbol},
     )
     if found.scalar_one():
-        raise RequestRefused(f"{new.symbol} is on account {new.account} already: remove it first")
+        raise already_added(new.account, new.symbol)
+
+
+def already_added(account: str, symbol: str) -> RequestRefused:
+    return RequestRefused(f"{symbol} is on account {account} already: remove it first")
 
 
 def _reserving(new: NewSymbol) -> Reserving:

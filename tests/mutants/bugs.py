@@ -66,8 +66,15 @@ BUGS = (
     Bug(
         name="silence believed after an outage",
         file="orchestrator/takeover.py",
-        before="or (trusts_silence and member.silent_s > self._dead_after_s)",
-        after="or member.silent_s > self._dead_after_s",
+        before="if trusts_silence and member.silent_s > self._dead_after_s",
+        after="if member.silent_s > self._dead_after_s",
+        tests="integration/store/test_takeover.py",
+    ),
+    Bug(
+        name="node declared dead that was heard of since",
+        file="store/nodes.py",
+        before="AND heartbeat_at <= clock_timestamp() - make_interval(secs => :silent_for_s)",
+        after="AND :silent_for_s >= 0.0",
         tests="integration/store/test_takeover.py",
     ),
     Bug(

@@ -15,8 +15,11 @@ from simulation.machine import Machine
 from simulation.node import RunningNode
 from simulation.operator import Operator
 from simulation.poison import Effect, Poison
+from simulation.symbol import Symbol
 from simulation.venues import PerpetualsExchange
 
+#: When the symbols are added that are not there from the beginning.
+ADDED_S = (0.0, 15.0)
 #: Funding rates lie between minus and plus this.
 RATE_MAX_E8 = 300_000
 #: How far a wall clock jumps, beyond what a venue takes for the present.
@@ -69,12 +72,30 @@ class Accidents:
         self._poison = poison
         #: Numbers of those that happened.
         self.happened: list[int] = []
+        #: Those that come and go.
+        self._late: Sequence[Symbol] = ()
         #: Symbols whose rules no grid can follow.
         self._impossible: dict[str, None] = {}
 
-    def schedule(self, cut: Cut, *, finale: Desired | None, liquidates: bool) -> float:
-        """Draw when each strikes; the length of the storm, in s."""
-        kinds = self._kinds(finale, liquidates=liquidates)
+    def schedule(
+        self, cut: Cut, *, finale: Desired | None, liquidates: bool, late: Sequence[Symbol]
+    ) -> float:
+        """Draw when each strikes; the length of the storm, in s.
+
+        Parameters
+        ----------
+        late : sequence of Symbol
+            Those that are not there yet: they are added as the storm goes on, and again.
+        """
+        kinds = self._kinds(finale, liquidates=liquidates and not late)
+        if late:
+            # What moves money between the reading of a balance and its commit is on neither side.
+            for kind in (self._venue.person_trades, self._venue.person_transfers):
+                kinds.pop(kind, None)
+            kinds[self._add_again] = 0.3
+            self._late = late
+        for symbol in late:
+            self._loop.later(self._dice.uniform(*ADDED_S), self._operator.add, symbol)
         lasts_s = self._dice.uniform(30.0, 90.0)
         at_s = self._dice.uniform(3.0, 10.0)
         pace_s = self._dice.uniform(1.5, 9.0)
@@ -171,7 +192,7 @@ class Accidents:
         """For good, where the others have room for all symbols."""
         lost = self._any_machine()
         left = [each for each in self._machines if each is not lost and not each.is_off]
-        if sum(each.capacity for each in left) >= len(self._database.shards):
+        if sum(each.capacity for each in left) >= len(self._venue.markets):
             lost.switch_off()
 
     def _terminate(self) -> None:
@@ -235,28 +256,41 @@ class Accidents:
         self._operator.kill_for_a_while(self._dice.uniform(0.5, 12.0))
 
     def _pause_for_a_while(self) -> None:
-        shard = self._any_shard()
-        self._operator.wish_for_a_while(shard, Desired.PAUSED, self._dice.uniform(0.5, 10.0))
+        self._wish_for_a_while(Desired.PAUSED)
 
     def _close_for_a_while(self) -> None:
-        shard = self._any_shard()
-        self._operator.wish_for_a_while(shard, Desired.CLOSED, self._dice.uniform(0.5, 10.0))
+        self._wish_for_a_while(Desired.CLOSED)
+
+    def _wish_for_a_while(self, desired: Desired) -> None:
+        for shard in self._any_shard():
+            self._operator.wish_for_a_while(shard, desired, self._dice.uniform(0.5, 10.0))
 
     def _remove(self) -> None:
-        self._operator.remove(self._any_shard())
+        for shard in self._any_shard():
+            self._operator.remove(shard)
+
+    def _add_again(self) -> None:
+        """Maybe before it is gone, which is refused."""
+        self._remove()
+        symbol = self._dice.choice(self._late)
+        self._loop.later(self._dice.uniform(0.5, 10.0), self._operator.add, symbol)
 
     def _move(self) -> None:
         names = [machine.name for machine in self._machines]
-        self._operator.move(self._dice, self._any_shard(), names)
+        for shard in self._any_shard():
+            self._operator.move(self._dice, shard, names)
 
     def _compare(self) -> None:
-        self._operator.compare(self._any_shard())
+        for shard in self._any_shard():
+            self._operator.compare(shard)
 
     def _update(self) -> None:
-        self._operator.update(self._dice, self._any_shard())
+        for shard in self._any_shard():
+            self._operator.update(self._dice, shard)
 
     def _revert(self) -> None:
-        self._operator.revert(self._dice, self._any_shard())
+        for shard in self._any_shard():
+            self._operator.revert(self._dice, shard)
 
     def _drain(self) -> None:
         self._operator.drain_for_a_while(self._any_machine().name, self._dice.uniform(0.5, 20.0))
@@ -267,8 +301,10 @@ class Accidents:
     def _any_node(self) -> RunningNode | None:
         return self._any_machine().node
 
-    def _any_shard(self) -> int:
-        return self._dice.choice(list(self._database.shards))
+    def _any_shard(self) -> Sequence[int]:
+        """One, unless none is there yet."""
+        shards = list(self._database.shards)
+        return [self._dice.choice(shards)] if shards else []
 
     def _any_symbol(self) -> str:
         return self._dice.choice(list(self._venue.markets))

@@ -28,9 +28,8 @@ def check_requests(database: Database) -> list[str]:
         wishes = sorted(
             (each.asked_ms, each.workflow_id, _WISHED[each.change["verb"]](each.change))
             for each in database.changes.values()
-            if each.change.get("symbol") == row.symbol
-            and each.change["verb"] in _WISHED
-            and "shard" in each.steps.get("record", {})
+            if each.change["verb"] in _WISHED
+            and each.steps.get("record", {}).get("shard") == row.shard
         )
         if wishes and row.desired is not wishes[-1][-1]:
             violations.append(f"{row.symbol} is wanted {row.desired.value} after {wishes[-1]}")

@@ -236,8 +236,8 @@ class Database(Requests):
                 others += trade.quantity if trade.side is Side.BUY else -trade.quantity
         return Held(live, others)
 
-    def ask_income_from_ms(self) -> int:
-        return min(opening.income_ms for opening in self.openings.values())
+    def ask_income_from_ms(self) -> int | None:
+        return min((opening.income_ms for opening in self.openings.values()), default=None)
 
     def book_income(self, account: str, found: Sequence[Income]) -> int:
         booked = 0

@@ -13,7 +13,7 @@ from simulation.tables import ShardRow, Tables
 
 
 def snapshot(tables: Tables) -> audited.Database:
-    opened_ms = EPOCH_MS + 1 + min(row.created_ms for row in tables.shards.values())
+    opened_ms = EPOCH_MS + 1 + min((row.created_ms for row in tables.shards.values()), default=0)
     booked: dict[str, Decimal] = defaultdict(Decimal)
     for (_, _, _, asset, _), amount in tables.ledger.items():
         booked[asset] += amount

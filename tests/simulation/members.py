@@ -68,13 +68,17 @@ class SimulatedNodes:
 
         return await self._store.ask(beat)
 
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> None:
-        def remove() -> None:
-            for executor_id in executor_ids:
+    async def remove(
+        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
+    ) -> Sequence[ExecutorId]:
+        def remove() -> list[ExecutorId]:
+            silent_ms = int(silent_for_s * 1_000)
+            removed = [each for each in executor_ids if self._database.leave(each, silent_ms)]
+            for executor_id in removed:
                 self._note(f"{self._executor} removes {executor_id}")
-                self._database.leave(executor_id)
+            return removed
 
-        await self._store.ask(remove)
+        return await self._store.ask(remove)
 
     async def members(self) -> Sequence[Member]:
         return await self._store.ask(self._members)

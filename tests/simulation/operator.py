@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from random import Random
 
+from domain.ids import symbol_key
 from orchestrator.changes import Verb
 from orchestrator.workflows import Document, change_id
 from ports.store import Desired
@@ -14,7 +15,7 @@ from simulation.invariants import Kill
 from simulation.loop import VirtualLoop
 from simulation.machine import CAPABILITIES
 from simulation.node import LEASE_MS
-from simulation.symbol import draw_spec
+from simulation.symbol import Symbol, draw_spec
 from simulation.trace import Trace
 
 #: How long a kill takes to get through: in calm, and where it may find leases and requests.
@@ -67,6 +68,13 @@ class Operator:
         for row in list(nodes.values()) if not roomy else ():
             self._drain(row.executor, is_draining=False)
         self._wish(finale, *self._database.shards)
+
+    def add(self, symbol: Symbol) -> None:
+        """Have a symbol traded; one that is there already is refused."""
+        account, name = symbol.instrument.account, symbol.name
+        spec = symbol.spec.model_dump(mode="json")
+        more = {"account": account, "symbol": name, "spec": spec}
+        self._ask(Verb.ADD, symbol_key(account, name), more)
 
     def remove(self, shard: int) -> None:
         self._wish(Desired.REMOVED, shard)

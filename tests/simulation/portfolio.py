@@ -38,6 +38,8 @@ class Portfolio:
     #: What the account holds at first.
     opening: Mapping[str, Decimal]
     margin: Margin
+    #: Whether the money is less than some budgets ask for.
+    is_scarce: bool
 
     def of(self, symbols: tuple[Symbol, ...]) -> Portfolio:
         """What is left of it when only these are traded."""
@@ -51,11 +53,18 @@ def draw_portfolio(dice: Random) -> Portfolio:
     kind = dice.choice((MarketKind.SPOT, MarketKind.SPOT, MarketKind.LINEAR))
     count = dice.choice((1, 1, 1, 1, 1, 1, 2, 2, 3))
     symbols = tuple(draw_symbol(dice, kind, *pair) for pair in PAIRS[:count])
-    quote = dice.choice(_SCARCE) if dice.random() < 0.15 else _QUOTE
+    is_scarce = dice.random() < 0.15
+    quote = dice.choice(_SCARCE) if is_scarce else _QUOTE
     opening = {symbol.market.quote: quote for symbol in symbols}
     if kind is MarketKind.SPOT:
         opening |= {symbol.market.base: _BASE for symbol in symbols}
-    return Portfolio(kind=kind, symbols=symbols, opening=opening, margin=_margin(dice))
+    return Portfolio(
+        kind=kind,
+        symbols=symbols,
+        opening=opening,
+        margin=_margin(dice),
+        is_scarce=is_scarce,
+    )
 
 
 def _margin(dice: Random) -> Margin:

@@ -46,7 +46,8 @@ class Registry(Tables):
                 self.ladders, (row.shard, ladder.version), LadderRow(ladder, row.created_ms)
             )
             for asset, amount in balances.items():
-                self._put(self.openings, asset, OpeningRow(amount, income_ms))
+                if asset not in self.openings:
+                    self._put(self.openings, asset, OpeningRow(amount, income_ms))
 
     def join(self, executor: str, host: str, *, name: str = "", capacity: int = 1) -> None:
         self.nodes[executor] = NodeRow(
@@ -57,8 +58,13 @@ class Registry(Tables):
             heartbeat_ms=self._now_ms(),
         )
 
-    def leave(self, executor: str) -> None:
-        self.nodes.pop(executor, None)
+    def leave(self, executor: str, silent_ms: int = 0) -> bool:
+        """Remove a node, unless it was heard of since; whether it was."""
+        row = self.nodes.get(executor)
+        if row is None or row.heartbeat_ms > self._now_ms() - silent_ms:
+            return False
+        del self.nodes[executor]
+        return True
 
     def beat(self, executor: str, *, reaches_exchange: bool, told_pause_ms: int = 0) -> bool:
         """Whether the node's row is still there; a silence it was told of is for all."""

@@ -10,11 +10,19 @@ from domain.errors import RequestRefused
 from domain.instrument import Instrument
 from grid.edits import Edit, Standing
 from grid.slots import Slot
+from grid.spec import GridSpec
 from orchestrator.workflows import Document
 from ports.store import Desired, Status
-from risk.reservations import Held, Reserving, check_portfolio, check_reservation
+from risk.reservations import (
+    Held,
+    PortfolioLimits,
+    Reserving,
+    check_portfolio,
+    check_reservation,
+)
 from simulation.registry import Registry
 from simulation.tables import ChangeRow, LadderRow, Progress, ShardRow, SpecRow
+from store.registry import NewSymbol, already_added
 from store.reservations import Room, market_of
 from store.specs import MadeVersion, SpecRequest, check_version, not_traded
 
@@ -126,6 +134,51 @@ class Requests(Registry):
             None,
         )
 
+    def add_symbol(self, new: NewSymbol, workflow_id: str, limits: PortfolioLimits) -> int:
+        """The same request again finds its own; added again, a symbol goes on with its epochs.
+
+        Parameters
+        ----------
+        workflow_id : str
+            Of its `run_shard`, but for the shard's number.
+        """
+        for row in self.shards.values():
+            if row.requested_by == new.requested_by:
+                return row.shard
+        if self.active(new.account, new.symbol) is not None:
+            raise already_added(new.account, new.symbol)
+        spec = GridSpec.model_validate(new.spec)
+        wanted = Reserving(
+            market=market_of(new.instrument), spec=spec, leverage=Decimal(new.leverage)
+        )
+        others = self._reserving_beside(None)
+        check_portfolio(wanted, others, limits)
+        check_reservation(wanted, others, new.balances)
+        former = [row for row in self.shards.values() if row.key == new.key]
+        versions = [v for a, s, v in self.instruments if (a, s) == (new.account, new.symbol)]
+        shard = max(self.shards, default=0) + 1
+        asked_ms = self.changes[new.requested_by].asked_ms
+        row = ShardRow(
+            shard=shard,
+            key=new.key,
+            account=new.account,
+            symbol=new.symbol,
+            spec=spec,
+            start_price=new.start_price,
+            phase=new.phase,
+            ladder_version=new.ladder.version,
+            instrument=replace(new.instrument, version=max(versions, default=0) + 1),
+            created_ms=self._now_ms(),
+            desired_ms=asked_ms,
+            spec_ms=asked_ms,
+            epoch=max((row.epoch for row in former), default=0),
+            reconciled_trade_id=former[-1].reconciled_trade_id if former else new.last_trade_id,
+            workflow_id=f"{workflow_id}:{shard}",
+            requested_by=new.requested_by,
+        )
+        self.add_shard(row, new.ladder, new.balances, new.income_ms)
+        return shard
+
     def desire(self, account: str, symbol: str, desired: Desired, asked_ms: int) -> ShardRow | None:
         """Requests count in the order in which they were made; a removal is not undone."""
         row = self.active(account, symbol)
@@ -194,11 +247,7 @@ class Requests(Registry):
         check_version(asked.symbol, row.spec_version, asked.expected_version)
         edited = edit(self.standing(row))
         before = self._reserving(row)
-        others = [
-            self._reserving(other)
-            for other in self.shards.values()
-            if other.status is not Status.REMOVED and other.shard != row.shard
-        ]
+        others = self._reserving_beside(row)
         wanted = replace(before, spec=edited.spec)
         check_portfolio(wanted, others, room.limits, before)
         check_reservation(wanted, others, room.balances, before)
@@ -223,6 +272,13 @@ class Requests(Registry):
             )
             self._put(self.shards, row.shard, row)
         return MadeVersion(shard=row.shard, version=version, ladder_version=ladder_version)
+
+    def _reserving_beside(self, row: ShardRow | None) -> list[Reserving]:
+        return [
+            self._reserving(other)
+            for other in self.shards.values()
+            if other.status is not Status.REMOVED and other is not row
+        ]
 
     def _reserving(self, row: ShardRow) -> Reserving:
         slots = [slot for (shard, _), slot in self.slots.items() if shard == row.shard]

@@ -15,7 +15,7 @@ from simulation.members import member_of
 from simulation.node import SETTINGS
 from simulation.refusals import is_for_funds
 from simulation.tables import Progress, ShardRow
-from simulation.venue import is_foreign
+from simulation.venue import shard_of
 from simulation.venues import PerpetualsExchange
 from simulator.errors import VenueError
 from symbol_manager.course import Circumstances, stance_of
@@ -48,10 +48,10 @@ def why_halted(row: ShardRow, database: Database, venue: AnyVenue) -> str:
         own = others = Decimal(0)
         for record in venue.ledger:
             if record["kind"] == "order_filled" and record["symbol"] == name:
-                if is_foreign(record["client_order_id"]):
-                    others += signed(record)
-                else:
+                if shard_of(record["client_order_id"]) == row.shard:
                     own += signed(record)
+                else:  # a person, the venue, or the same symbol before it was added again
+                    others += signed(record)
         return f"others made {others} against {own}" if own * others < 0 else ""
     base = row.instrument.base
     held, there = database.held_inventory(row.account, base), venue.balances()[base]
@@ -122,7 +122,11 @@ def check_rest(database: Database, venue: AnyVenue, now_ms: int) -> list[str]:
             for name, order in stored.items()
             if order.status in _DOUBTFUL
         ]
-        resting = {report.client_order_id for report in venue.open_orders(row.symbol)}
+        resting = {
+            report.client_order_id
+            for report in venue.open_orders(row.symbol)
+            if shard_of(report.client_order_id) in {None, row.shard}
+        }
         if resting != set(stored):
             violations.append(f"I7 resting {sorted(resting)}, known {sorted(stored)}")
         violations += _check_wanted(row, database, venue, halt, obstacle)

@@ -83,7 +83,7 @@ class SimulatedStore:
     async def held_position(self, account: str, symbol: str) -> Held:
         return await self._transact("held", lambda: self._database.held_position(account, symbol))
 
-    async def ask_from_ms(self) -> int:
+    async def ask_from_ms(self) -> int | None:
         """Of `store.wallets.Wallets`, as is `book`."""
         return await self.ask(self._database.ask_income_from_ms)
 

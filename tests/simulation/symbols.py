@@ -43,7 +43,7 @@ class SimulatedSymbols:
         run_id_prefix: str,
         limits: PortfolioLimits,
     ) -> int:
-        raise NotImplementedError("symbols are there from the beginning")
+        return await self._store.ask(lambda: self._database.add_symbol(new, run_id_prefix, limits))
 
     async def desire(
         self, account: str, symbol: str, desired: Desired, workflow_id: str

@@ -82,6 +82,8 @@ class ShardRow:
     ended_ms: int | None = None
     #: Its workflow.
     workflow_id: str
+    #: The request that added it; empty where it was there from the beginning.
+    requested_by: str = ""
     progress: Progress = Progress.ENQUEUED
     queue: str = SHARDS_QUEUE
     #: Who took it last.

@@ -18,6 +18,7 @@ from domain.ids import Side as CoreSide
 from domain.instrument import Instrument, Rounding
 from domain.market import Candle, Quote
 from domain.orders import Intent, OrderReport, Trade, VenueStatus
+from exchanges.id_codecs import Base62Codec
 from exchanges.queries import NEWEST_ORDERS
 from ports.exchange import WalletMoved
 from simulation.clock import EPOCH_MS
@@ -368,6 +369,12 @@ def accepted_orders(ledger: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str
     for record in ledger:
         if record["kind"] == "order_accepted" and not is_foreign(record["client_order_id"]):
             yield record
+
+
+def shard_of(client_order_id: str) -> int | None:
+    """Whose order it is; `None` of a foreign one."""
+    tag = None if is_foreign(client_order_id) else Base62Codec().decode(client_order_id)
+    return None if tag is None else tag.shard
 
 
 def is_foreign(client_order_id: str) -> bool:

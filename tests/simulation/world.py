@@ -69,6 +69,8 @@ HOSTS = (("box", "box"), ("east", "west"), ("east", "west", "west"))
 CAPACITIES = (2, 3, 10)
 #: Dead-man switches: none, and such as outlast a take-over.
 SWITCHES_S = (0, 8, 15)
+#: How often symbols are added while the storm goes on.
+ADDS = 0.25
 #: How often rules that no grid can follow are there to stay.
 KEEPS_RULES = 0.5
 #: The venue's rules are asked for sooner, as runs are minutes.
@@ -158,7 +160,10 @@ class World:
             clocks_are_right=lambda: all(machine.is_clock_right for machine in self._machines),
         )
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
-        for number, symbol in symbols.items():
+        self._numbers = tuple(symbols)
+        adds = not whole.is_scarce and Random(f"{seed}:late").random() < ADDS
+        self._late = self._portfolio.symbols if adds else ()
+        for number, symbol in () if adds else symbols.items():
             self._add_symbol(FIRST_SHARD + number, symbol)
         self._poison = Poison()
         self._site = Site(
@@ -225,7 +230,7 @@ class World:
             cut=self._cut,
             faults=self._faults,
             accidents=tuple(self._accidents.happened),
-            symbols=tuple(shard - FIRST_SHARD for shard in self._database.shards),
+            symbols=self._numbers,
             storm_s=self._storm_s,
             lines=self._broken_at or self._trace.count,
             trace=tuple(self._trace.lines),
@@ -245,7 +250,10 @@ class World:
         for machine in self._machines:
             self._loop.later(self._dice.uniform(0.0, 3.0), machine.boot)
         self._storm_s = self._accidents.schedule(
-            self._cut, finale=self._finale, liquidates=self._portfolio.margin.liquidates
+            self._cut,
+            finale=self._finale,
+            liquidates=self._portfolio.margin.liquidates,
+            late=self._late,
         )
         self._loop.run_for(self._storm_s)
 

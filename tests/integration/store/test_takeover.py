@@ -145,6 +145,25 @@ async def test_watchdog_never_declares_itself_dead(
     assert await nodes(clean_engine) == [EXECUTOR]
 
 
+class NodesOfTheStopped(Nodes):
+    """A process is stopped after it has looked; meanwhile the one it found silent wakes."""
+
+    async def members(self) -> Sequence[Member]:
+        found = await super().members()
+        await self.beat(OTHER, reaches_exchange=True, account="sim", told_pause_s=0.0)
+        return found
+
+
+async def test_watchdog_leaves_a_node_its_lease_that_was_heard_of_since_the_look(
+    clean_engine: AsyncEngine, handed: Handed
+) -> None:
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=3_600.0)
+    late = watchdog_of(NodesOfTheStopped(clean_engine), clean_engine)
+    await late.make_rounds(trusts_silence=True)
+    assert await nodes(clean_engine) == [EXECUTOR, OTHER]
+
+
 async def test_watchdog_that_was_cut_off_itself_trusts_no_silence(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
