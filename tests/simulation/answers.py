@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from orchestrator.changes import Verb
 from orchestrator.workflows import Document
 from ports.store import Desired, Status
 from simulation.database import Database
+from simulation.operator import ENDING
 from simulation.tables import Progress
 
 _WISHED: Mapping[str, Callable[[Document], Desired]] = {
@@ -17,25 +19,50 @@ _WISHED: Mapping[str, Callable[[Document], Desired]] = {
 }
 
 
-def check_requests(database: Database) -> list[str]:
-    """Each request has an answer, no newer wish gave way to an older one, and specs are taken."""
-    violations = [
-        f"request {row.workflow_id}: {row.progress.value} after {[*row.steps]}"
-        for row in database.changes.values()
-        if row.progress is not Progress.DONE
-    ]
+#: What a request may be refused for: by a rule on a field, or by how things stand.
+_REFUSALS = re.compile(
+    r"`[\w.]+` |.* is not on account |.* is on account .* already: |version \d+ of .* was asked for"
+    r"|no node .* takes symbols|the kill switch was thrown again|.* has no price now"
+)
+
+
+def check_requests(database: Database, last_words: Mapping[int, Desired]) -> list[str]:
+    """Each request has an answer with a reason, the newest wish counts, and specs are taken.
+
+    Parameters
+    ----------
+    last_words : mapping of shard to what was wanted of it at last
+        A removal that was asked for before may have come first.
+    """
+    violations = []
+    for asked in database.changes.values():
+        result = asked.result or {}
+        outcome, reason = result.get("outcome"), result.get("reason", "")
+        if asked.progress is not Progress.DONE:
+            violations.append(f"{asked.workflow_id}: {asked.progress.value} after {[*asked.steps]}")
+        elif outcome == "refused" and not _REFUSALS.match(reason):
+            violations.append(f"{asked.workflow_id}: refused for {reason}")
+        elif outcome not in {"done", "pending", "refused"}:
+            violations.append(f"{asked.workflow_id}: {outcome}: {reason}")
     for row in database.shards.values():
-        wishes = sorted(
-            (each.asked_ms, each.workflow_id, _WISHED[each.change["verb"]](each.change))
-            for each in database.changes.values()
-            if each.change["verb"] in _WISHED
-            and each.steps.get("record", {}).get("shard") == row.shard
-        )
-        if wishes and row.desired is not wishes[-1][-1]:
-            violations.append(f"{row.symbol} is wanted {row.desired.value} after {wishes[-1]}")
-    violations += [
-        f"spec of {row.symbol}: {row.taken_version} of {row.spec_version} is taken"
-        for row in database.shards.values()
-        if row.status is not Status.REMOVED and row.taken_version != row.spec_version
-    ]
+        newest = _newest_wishes(database, row.shard)
+        if newest and row.desired not in newest:
+            violations.append(f"{row.symbol} is wanted {row.desired.value} after {newest}")
+        wanted = last_words.get(row.shard, row.desired)
+        if row.desired not in {wanted, *ENDING}:
+            violations.append(f"{row.symbol} is wanted {row.desired.value}, was asked {wanted}")
+        if row.status is not Status.REMOVED and row.taken_version != row.spec_version:
+            spec = f"{row.taken_version} of {row.spec_version}"
+            violations.append(f"spec of {row.symbol}: {spec} is taken")
     return violations
+
+
+def _newest_wishes(database: Database, shard: int) -> set[Desired]:
+    """Of those that were written down; several if they were asked for at the same moment."""
+    wishes = [
+        (row.asked_ms, _WISHED[row.change["verb"]](row.change))
+        for row in database.changes.values()
+        if row.change["verb"] in _WISHED and row.steps.get("record", {}).get("shard") == shard
+    ]
+    newest_ms = max((asked_ms for asked_ms, _ in wishes), default=0)
+    return {desired for asked_ms, desired in wishes if asked_ms == newest_ms}

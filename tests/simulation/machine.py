@@ -105,7 +105,7 @@ class Machine:
                 dead_man_switch_s=site.dead_man_switch_s,
                 keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
-                may_fail=site.poison.ever.__contains__,
+                may_halt=site.poison.explains,
                 fail=site.fail,
             )
         )

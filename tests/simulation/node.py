@@ -64,8 +64,8 @@ class Surroundings:
     keeps_books: bool
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
-    #: Whether a symbol may be given up on.
-    may_fail: Callable[[str], bool]
+    #: Whether a symbol may be given up on for that reason.
+    may_halt: Callable[[str, str], bool]
     fail: Callable[[str], None]
 
 
@@ -97,7 +97,7 @@ class RunningNode:
                 registry=symbols,
                 kill_switch=kill_switch,
                 nodes=nodes,
-                runs=SimulatedRuns(store, here.executor, here.may_fail, here.fail),
+                runs=SimulatedRuns(store, here.executor, here.may_halt, here.fail),
                 work=SimulatedWork(store, here.executor, note),
                 exchange=here.exchange,
                 clock=here.clock,
@@ -129,6 +129,7 @@ class RunningNode:
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         await self._node.stop()
         serving.cancel()
+        await asyncio.wait([serving])
         self._workflows.destroy()
         await self._membership.leave()
 

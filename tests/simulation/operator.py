@@ -18,11 +18,14 @@ from simulation.node import LEASE_MS
 from simulation.symbol import Symbol, draw_spec
 from simulation.trace import Trace
 
+#: When in calm somebody looks whether all that was asked for goes on.
+LOOKS_AGAIN_S = 8.0
 #: How long a kill takes to get through: in calm, and where it may find leases and requests.
 KILL_CALM_MS = 1_000
 KILL_STORM_MS = LEASE_MS + (CAPABILITIES.request_expiry_ms or 0) + CAPABILITIES.clock_skew_ms
 
 
+ENDING = frozenset({Desired.CLOSED, Desired.REMOVED})
 _WISHES: Mapping[Desired, tuple[Verb, Document]] = {
     Desired.RUNNING: (Verb.RESUME, {}),
     Desired.PAUSED: (Verb.PAUSE, {}),
@@ -34,13 +37,18 @@ _WISHES: Mapping[Desired, tuple[Verb, Document]] = {
 class Operator:
     """Makes requests; in calm nothing is taken back any more."""
 
-    def __init__(self, loop: VirtualLoop, trace: Trace, database: Database) -> None:
+    def __init__(
+        self, loop: VirtualLoop, trace: Trace, database: Database, *, symbols: int
+    ) -> None:
         self._loop = loop
         self._trace = trace
         self._database = database
+        self._symbols = symbols
         #: Since when it is calm.
         self._calm_ms: int | None = None
         self._numbers = count(1)
+        #: What was wanted of each symbol when it became calm.
+        self.last_words: dict[int, Desired] = {}
 
     @property
     def kills(self) -> list[Kill]:
@@ -63,11 +71,25 @@ class Operator:
             for name in alive
             if name in nodes
             and not nodes[name].is_draining
-            and nodes[name].capacity >= len(self._database.shards)
+            and nodes[name].capacity >= self._symbols
         ]
         for row in list(nodes.values()) if not roomy else ():
             self._drain(row.executor, is_draining=False)
-        self._wish(finale, *self._database.shards)
+        for shard in self._database.shards.values():
+            # What is on its way out is asked for again, as a quarantine may hold it up.
+            is_ending = shard.desired in ENDING and finale is not Desired.REMOVED
+            self.last_words[shard.shard] = shard.desired if is_ending else finale
+        self._repeat(*self.last_words)
+        self._loop.later(LOOKS_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """What was quarantined after all is asked for once more."""
+        shards = self._database.shards.values()
+        self._repeat(*[row.shard for row in shards if row.is_quarantined])
+
+    def _repeat(self, *shards: int) -> None:
+        for shard in shards:
+            self._wish(self.last_words.get(shard, Desired.RUNNING), shard)
 
     def add(self, symbol: Symbol) -> None:
         """Have a symbol traded; one that is there already is refused."""

@@ -23,12 +23,17 @@ class PoisonError(Exception):
 class Poison:
     def __init__(self) -> None:
         self._effects: dict[str, Effect] = {}
-        #: Those that may be given up on.
-        self.ever: set[str] = set()
+        self._ever: set[tuple[str, Effect]] = set()
 
     def put(self, symbol: str, effect: Effect) -> None:
         self._effects[symbol] = effect
-        self.ever.add(symbol)
+        self._ever.add((symbol, effect))
+
+    def explains(self, symbol: str, reason: str) -> bool:
+        """Whether a symbol may have been halted for what the poison did."""
+        effect = Effect.RAISES if PoisonError.__name__ in reason else Effect.KILLS
+        is_crash = "crash" in reason
+        return (symbol, effect) in self._ever and is_crash is (effect is Effect.RAISES)
 
     def clear(self) -> None:
         self._effects.clear()

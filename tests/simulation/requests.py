@@ -191,6 +191,20 @@ class Requests(Registry):
             self.shards[row.shard] = row
         return row
 
+    def mark_of(self, account: str, symbol: str, workflow_id: str) -> tuple[ShardRow | None, bool]:
+        """A symbol as it is or was, and whether that request made it so."""
+        lives = [
+            row for row in self.shards.values() if (row.account, row.symbol) == (account, symbol)
+        ]
+        if not lives:
+            return None, False
+        row, asked_ms = lives[-1], self.changes[workflow_id].asked_ms
+        makers = {
+            spec.requested_by for (shard, _), spec in self.specs.items() if shard == row.shard
+        }
+        is_marked = workflow_id in {row.requested_by, *makers} or row.desired_ms == asked_ms
+        return row, is_marked
+
     def ask_reconcile(self, account: str, symbol: str) -> ShardRow | None:
         row = self.active(account, symbol)
         if row is not None:
@@ -243,7 +257,9 @@ class Requests(Registry):
             raise not_traded(asked.account, asked.symbol)
         asked_ms = self.changes[asked.workflow_id].asked_ms
         if row.spec_ms > asked_ms:
-            raise RequestRefused(f"version {row.spec_version} was asked for after this one")
+            raise RequestRefused(
+                f"version {row.spec_version} of {row.symbol} was asked for after this one"
+            )
         check_version(asked.symbol, row.spec_version, asked.expected_version)
         edited = edit(self.standing(row))
         before = self._reserving(row)

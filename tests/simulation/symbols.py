@@ -68,12 +68,8 @@ class SimulatedSymbols:
         self, account: str, symbol: str, workflow_id: str
     ) -> tuple[RegisteredSymbol, bool] | None:
         def look() -> tuple[RegisteredSymbol, bool] | None:
-            rows = [
-                row
-                for row in self._database.shards.values()
-                if (row.account, row.symbol) == (account, symbol)
-            ]
-            return (_registered(rows[-1]), False) if rows else None
+            row, is_marked = self._database.mark_of(account, symbol, workflow_id)
+            return None if row is None else (_registered(row), is_marked)
 
         return await self._store.ask(look)
 
@@ -148,13 +144,13 @@ class SimulatedRuns:
         self,
         store: SimulatedStore,
         executor: str,
-        may_fail: Callable[[str], bool],
+        may_halt: Callable[[str, str], bool],
         fail: Callable[[str], None],
     ) -> None:
         self._store = store
         self._database = store.database
         self._executor = executor
-        self._may_fail = may_fail
+        self._may_halt = may_halt
         self._fail = fail
 
     async def release(self, shard: int) -> None:
@@ -179,7 +175,7 @@ class SimulatedRuns:
 
     async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None:
         symbol = self._database.shards[shard].symbol
-        if not self._may_fail(symbol):
+        if not self._may_halt(symbol, reason):
             self._fail(f"{symbol} is halted: {reason}")
         await self._store.ask(
             lambda: self._database.halt(

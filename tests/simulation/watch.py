@@ -119,7 +119,8 @@ class WatchedDatabase(Database):
     def desire(self, account: str, symbol: str, desired: Desired, asked_ms: int) -> ShardRow | None:
         before = self.active(account, symbol)
         row = super().desire(account, symbol, desired, asked_ms)
-        if before is not None and Desired.CLOSED in {desired, before.desired}:
+        after = None if before is None else self.shards[before.shard]
+        if before and after and Desired.CLOSED in {before.desired, after.desired}:
             self._watch.closed_ms[before.shard] = self._now_ms()
         return row
 
@@ -128,7 +129,7 @@ class WatchedDatabase(Database):
         super().finish_change(workflow_id, result)
         row = self.changes[workflow_id]
         is_over = row.change["verb"] == Verb.KILL and result["outcome"] == "done"
-        if is_over and self.is_killed and self.killed_ms <= row.asked_ms:
+        if is_over and self.is_killed and self.kills[-1][0] <= row.asked_ms:
             for name in self._watch.resting():
                 self._watch.fail(f"{workflow_id} is done, but {name} rests")
 

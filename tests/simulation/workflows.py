@@ -47,23 +47,24 @@ class Durable:
         self._fate = fate
         self._fail = fail
         self._running: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
 
     async def launch(self) -> None:
         """Register the process's own queue, and take from it and from that of all."""
         queues = self._database.queues
         await self._until_answered(lambda: queues.update({queue_of(self._me): None}))
-        self._spawn(self._poll)
+        self._polling = self._spawn(self._poll)
 
     def destroy(self) -> None:
-        """Cancel what runs: it stays pending."""
-        for task in self._running:
-            task.cancel()
+        """Take nothing any more; what runs goes on until its process ends."""
+        if self._polling is not None:
+            self._polling.cancel()
 
     async def execute_plan(self, batch: Document) -> Document:
         """Maybe later, maybe once more after it is done, maybe not to its end."""
         weather, dice = self._fate.weather(), self._fate.dice
         names = [str(plan["decision_id"]) for plan in batch["plans"]]
-        self._database.plans[names[0]] = self._me
+        await self._store.ask(lambda: self._database.plans.update({names[0]: self._me}))
         try:
             if self._fate.strikes(weather.plan_broken):
                 await asyncio.sleep(dice.uniform(0.0, PLAN_BREAKS_MAX_S))
@@ -136,7 +137,7 @@ class Durable:
             raise asyncio.CancelledError
         return kept
 
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
                 await work()
@@ -146,6 +147,7 @@ class Durable:
         task = asyncio.create_task(guarded())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def _until_answered(self, act: Callable[[], Answer]) -> Answer:
         while True:

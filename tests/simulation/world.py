@@ -26,7 +26,7 @@ from simulation.machine import Machine, Site
 from simulation.market import CANDLE_MS
 from simulation.node import LEASE_MS, SETTINGS
 from simulation.operator import Operator
-from simulation.poison import Poison
+from simulation.poison import Effect, Poison
 from simulation.portfolio import draw_portfolio
 from simulation.rest import check_places, check_rest, lacks_funds, why_halted, why_not_followed
 from simulation.silence import Silence
@@ -71,6 +71,9 @@ CAPACITIES = (2, 3, 10)
 SWITCHES_S = (0, 8, 15)
 #: How often symbols are added while the storm goes on.
 ADDS = 0.25
+#: How often one of several symbols ends whatever process looks at it, from when on.
+POISONED = 0.4
+POISONED_AT_S = (2.0, 8.0)
 #: How often rules that no grid can follow are there to stay.
 KEEPS_RULES = 0.5
 #: The venue's rules are asked for sooner, as runs are minutes.
@@ -95,6 +98,9 @@ class Outcome:
     orders: int
     trades: int
     deaths: int
+    #: Requests that were done as asked, and specs that were made by them.
+    answers: int
+    edits: int
     #: What went into it, and what was left out.
     cut: Cut
     faults: tuple[str, ...]
@@ -160,12 +166,17 @@ class World:
             clocks_are_right=lambda: all(machine.is_clock_right for machine in self._machines),
         )
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
+        self._poison = Poison()
         self._numbers = tuple(symbols)
         adds = not whole.is_scarce and Random(f"{seed}:late").random() < ADDS
         self._late = self._portfolio.symbols if adds else ()
+        poisoned = Random(f"{seed}:poison")
+        if len(symbols) > 1 and poisoned.random() < POISONED:
+            name = poisoned.choice(self._portfolio.symbols).name
+            at_s = poisoned.uniform(*POISONED_AT_S)
+            self._loop.later(at_s, self._poison.put, name, Effect.KILLS)
         for number, symbol in () if adds else symbols.items():
             self._add_symbol(FIRST_SHARD + number, symbol)
-        self._poison = Poison()
         self._site = Site(
             seed=seed,
             dice=Random(f"{seed}:site"),
@@ -186,7 +197,9 @@ class World:
             Machine(name, host, self._site)
             for name, host in zip("abc", self._dice.choice(HOSTS), strict=False)
         ]
-        self._operator = Operator(self._loop, self._trace, self._database)
+        self._operator = Operator(
+            self._loop, self._trace, self._database, symbols=len(self._portfolio.symbols)
+        )
         self._accidents = Accidents(
             seed=seed,
             dice=Random(f"{seed}:accidents"),
@@ -215,7 +228,9 @@ class World:
         violations += self._database.unfinished(self._may_stay_open)
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
-        violations += check_requests(self._database)
+        violations += check_requests(self._database, self._operator.last_words)
+        if self._database.is_killed is not (self._finale is None):
+            violations.append(f"the kill switch: engaged is {self._database.is_killed}")
         violations += check_switches(self._database, self._venue, self._site.dead_man_switch_s)
         violations += check_cancelled_by_switch(self._venue.ledger, EPOCH_MS + self._calm_ms)
         return Outcome(
@@ -227,6 +242,11 @@ class World:
             orders=len(self._database.orders),
             trades=sum(record["kind"] == "order_filled" for record in self._venue.ledger),
             deaths=len(self._site.ended),
+            answers=sum(
+                (row.result or {}).get("outcome") == "done"
+                for row in self._database.changes.values()
+            ),
+            edits=len(self._database.specs) - len(self._database.shards),
             cut=self._cut,
             faults=self._faults,
             accidents=tuple(self._accidents.happened),
