@@ -7,25 +7,15 @@ Every node does it; an entry is made once, by the venue's transaction id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
-from domain.contracts import Income
 from domain.errors import StoreUnavailable, VenueError
+from orchestrator.rows import WalletRows
 from ports.exchange import ExchangePort
 
 log = structlog.get_logger("orchestrator")
-
-
-class WalletRows(Protocol):
-    """One account's ledger; `store.wallets.Wallets` says what each means."""
-
-    async def ask_from_ms(self) -> int | None: ...
-
-    async def book(self, found: Sequence[Income]) -> int: ...
 
 
 class Bookkeeper:

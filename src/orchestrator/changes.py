@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -26,10 +26,10 @@ from grid.phase import first_phase
 from grid.spec import GridSpec
 from orchestrator.adoption import Adoption, find_adoption, slots_of
 from orchestrator.documents import instrument_document, instrument_of, refused, report_document
-from orchestrator.edits import Edits, SpecRows
+from orchestrator.edits import Edits
 from orchestrator.market import market_now
 from orchestrator.opening import Opening, read_opening, refuse_position
-from orchestrator.residents import Killed, SymbolRows
+from orchestrator.rows import KillSwitchRow, SymbolRows
 from orchestrator.workflows import (
     APPLICATION_NAME,
     APPLICATION_VERSION,
@@ -48,7 +48,7 @@ from store.registry import NewSymbol, RegisteredSymbol, already_added
 CONVERGE_S = 60.0
 POLL_S = 0.1
 #: How long an add waits for an exchange that does not answer, or for a rate budget that many adds
-#: at once use up, before it is refused.
+#: at once use up, before it is refused; while Postgres answers.
 VENUE_PATIENCE_S = 300.0
 VENUE_RETRY_S = 1.0
 
@@ -84,51 +84,12 @@ _REACHED = {
 }
 
 
-class RegistryRows(SymbolRows, Protocol):
-    """The symbols as requests change them; `store.registry.Registry` says what each means."""
-
-    @property
-    def specs(self) -> SpecRows: ...
-
-    async def add_symbol(
-        self,
-        new: NewSymbol,
-        run: Mapping[str, str],
-        run_id_prefix: str,
-        limits: PortfolioLimits,
-    ) -> int: ...
-
-    async def desire(
-        self, account: str, symbol: str, desired: Desired, workflow_id: str
-    ) -> RegisteredSymbol | None: ...
-
-    async def ask_reconcile(self, account: str, symbol: str) -> RegisteredSymbol | None: ...
-
-    async def pin(self, account: str, symbol: str, node: str | None) -> RegisteredSymbol | None: ...
-
-    async def mark_of(
-        self, account: str, symbol: str, workflow_id: str
-    ) -> tuple[RegisteredSymbol, bool] | None: ...
-
-    async def held_inventory(self, account: str, base: str) -> Decimal: ...
-
-    async def node_of(self, shard: int) -> str | None: ...
-
-
-class KillSwitchRow(Killed, Protocol):
-    """The kill switch as requests use it; `store.kill_switch.KillSwitch` says what each means."""
-
-    async def rearm(self, *, reason: str, workflow_id: str) -> None: ...
-
-    async def live_order_count(self) -> int: ...
-
-
 class Changes:
     """The three steps of `apply_change`; a crash may run each again, and nothing is done twice."""
 
     def __init__(
         self,
-        registry: RegistryRows,
+        registry: SymbolRows,
         kill_switch: KillSwitchRow,
         exchange: ExchangePort,
         failpoints: Failpoints,

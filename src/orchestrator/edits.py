@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
 
 from domain.errors import ConfigurationError
-from grid.edits import Edit, Standing, edit_grid
+from grid.edits import edit_grid
 from grid.spec import GridSpec
 from orchestrator.documents import instrument_document, instrument_of, report_document
 from orchestrator.market import market_now
+from orchestrator.rows import SpecRows
 from orchestrator.workflows import Document
 from ports.exchange import ExchangePort
 from risk.reservations import PortfolioLimits
 from store.reservations import Room
-from store.specs import Look, MadeVersion, SpecRequest, check_version, not_traded
-
-
-class SpecRows(Protocol):
-    """The specs of symbols; `store.specs.Specs` says what each means."""
-
-    async def look(self, account: str, symbol: str) -> Look | None: ...
-
-    async def spec(self, shard: int, version: int) -> GridSpec | None: ...
-
-    async def update(
-        self, asked: SpecRequest, edit: Callable[[Standing], Edit], room: Room
-    ) -> MadeVersion: ...
+from store.specs import Look, SpecRequest, check_version, not_traded
 
 
 class Edits:

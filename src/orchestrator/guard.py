@@ -6,7 +6,8 @@ round, or a request through its step. Symbols and requests whose starts were not
 at a time, so that the one that kills its process is soon the only one counted; such a request, and
 a symbol before the last starts that it has, also wait until their process has lasted, so that ends
 that others bring about do not count. Once the kill switch is thrown, suspects start all at once:
-their orders are to be cancelled now. Where that has ended the process too often, they take turns.
+their orders are to be cancelled now. A symbol before its last starts does not: those that start
+together are given up together, and then nobody cancels.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from domain.errors import OwnershipLost, StoreUnavailable
-from orchestrator.residents import Released, SymbolRows
+from orchestrator.rows import RunRows, SymbolRows
 from ports.clock import Clock
 from store.engine import until_store_answers
 from symbol_manager.shard import Shard
@@ -46,22 +47,6 @@ LOOKS_UNTIL_PROVEN = 40
 T = TypeVar("T")
 
 log = structlog.get_logger("orchestrator")
-
-
-class RunRows(Released, Protocol):
-    """What one executor writes about what it runs; `store.runs.Runs` says what each means."""
-
-    async def begin_start(self, shard: int) -> object: ...
-
-    async def end_start(self, shard: int) -> None: ...
-
-    async def change_starts(self, workflow_id: str) -> int: ...
-
-    async def begin_change(self, workflow_id: str) -> None: ...
-
-    async def end_change(self, workflow_id: str) -> None: ...
-
-    async def halt(self, shard: int, reason: str, *, is_quarantined: bool = False) -> None: ...
 
 
 class Guard:
@@ -167,6 +152,7 @@ class Guard:
             return runner.mailbox.wishes.is_killed and seen.starts < STARTS_DOUBTED
 
         if seen.starts >= STARTS_DOUBTED:
+            log.warning("shard_start_waits", symbol=runner.symbol, starts=seen.starts)
             await self._until_process_lasts(is_leaving)
         counted = self._counted(
             is_suspect=seen.starts >= STARTS_SUSPECT,

@@ -7,38 +7,19 @@ venue asked one for silence.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import OwnershipLost, StoreUnavailable
 from orchestrator.rate_share import ShareRule
+from orchestrator.rows import NodeRows
 from orchestrator.takeover import is_gone, this_process
 from ports.clock import Clock
 from ports.exchange import ExchangePort
-from store.nodes import Beat, ExecutorId, Process
+from store.nodes import Beat, ExecutorId
 from symbol_manager.lease import Lease
-
-
-class MemberRows(Protocol):
-    """The nodes that live; `store.nodes.Nodes` says what each means."""
-
-    async def join(
-        self, executor_id: ExecutorId, name: str, process: Process, capacity: int
-    ) -> None: ...
-
-    async def beat(
-        self,
-        executor_id: ExecutorId,
-        *,
-        reaches_exchange: bool,
-        account: str,
-        told_pause_s: float,
-    ) -> Beat | None: ...
-
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> object: ...
 
 
 class Membership:
@@ -46,7 +27,7 @@ class Membership:
 
     def __init__(
         self,
-        nodes: MemberRows,
+        nodes: NodeRows,
         executor_id: ExecutorId,
         clock: Clock,
         lease: Lease,

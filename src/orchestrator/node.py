@@ -16,14 +16,15 @@ import structlog
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Armed, Feeder
-from orchestrator.guard import Guard, RunRows
+from orchestrator.guard import Guard
 from orchestrator.last_resort import LastResort
 from orchestrator.membership import Membership
 from orchestrator.plans import Plans
 from orchestrator.reach import Reach
-from orchestrator.residents import Killed, Residents, SymbolRows
+from orchestrator.residents import Residents
 from orchestrator.rounds import ROUND_FAILURES, every
-from orchestrator.takeover import NodeRows, Watchdog, Work
+from orchestrator.rows import KillSwitchRow, NodeRows, RunRows, SymbolRows
+from orchestrator.takeover import Watchdog, Work
 from orchestrator.trading_rules import TradingRules
 from orchestrator.upkeep import Upkeep
 from orchestrator.workflows import Document, Workflows
@@ -65,7 +66,7 @@ class NodePorts:
 
     store: ShardStore
     registry: SymbolRows
-    kill_switch: Killed
+    kill_switch: KillSwitchRow
     nodes: NodeRows
     runs: RunRows
     work: Work

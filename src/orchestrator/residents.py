@@ -11,6 +11,7 @@ import structlog
 
 from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
+from orchestrator.rows import KillSwitchRow, RunRows, SymbolRows
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Status
 from store.engine import until_store_answers
@@ -24,24 +25,6 @@ from symbol_manager.tenure import ShardPorts, ShardSettings
 CLAIM_AGAIN_S = 0.25
 
 log = structlog.get_logger("orchestrator")
-
-
-class SymbolRows(Protocol):
-    """The registered symbols; `store.registry.Registry` says what each means."""
-
-    async def symbol(self, shard: int) -> RegisteredSymbol: ...
-
-    async def active_symbols(self) -> Sequence[RegisteredSymbol]: ...
-
-
-class Killed(Protocol):
-    async def is_engaged(self) -> bool: ...
-
-
-class Released(Protocol):
-    async def release(self, shard: int) -> None:
-        """Let another node claim a shard of which nothing runs here any more."""
-        ...
 
 
 class RunGuarded(Protocol):
@@ -67,8 +50,8 @@ class Residents:
         self,
         me: ExecutorId,
         rows: SymbolRows,
-        kill_switch: Killed,
-        runs: Released,
+        kill_switch: KillSwitchRow,
+        runs: RunRows,
         ports: ShardPorts,
         settings: ShardSettings,
         *,
@@ -83,7 +66,7 @@ class Residents:
         self._runs = runs
         self._ports = ports
         self._settings = settings
-        self._run = run
+        self._run_guarded = run
         self._before_release = before_release
         self._on_begin = on_begin
         self._on_end = on_end
@@ -183,7 +166,7 @@ class Residents:
         """Run a shard for as long as this is its place; its owner before may not be done yet."""
         while True:
             try:
-                await self._run(runner, is_leaving=lambda: self._is_leaving(runner))
+                await self._run_guarded(runner, is_leaving=lambda: self._is_leaving(runner))
             except OwnershipLost as failure:
                 log.info("ownership_lost", symbol=runner.symbol, reason=str(failure))
             else:

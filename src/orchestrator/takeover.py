@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from orchestrator.placement import find_homes, whereabouts
+from orchestrator.rows import NodeRows
 from orchestrator.workflows import (
     APPLY_CHANGE,
     CHANGES_QUEUE,
@@ -26,24 +26,6 @@ from orchestrator.workflows import (
 from store.nodes import ExecutorId, Member, Placed, Process
 
 log = structlog.get_logger("orchestrator")
-
-
-class NodeRows(Protocol):
-    """The nodes and where symbols are; `store.nodes.Nodes` says what each means."""
-
-    def only_one(self) -> AbstractAsyncContextManager[bool]: ...
-
-    async def members(self) -> Sequence[Member]: ...
-
-    async def remove(
-        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
-    ) -> Sequence[ExecutorId]: ...
-
-    async def placed(self) -> Sequence[Placed]: ...
-
-    async def place(self, homes: Mapping[int, ExecutorId]) -> None: ...
-
-    async def drain(self, name: str, *, is_draining: bool) -> object: ...
 
 
 class Work(Protocol):

@@ -56,7 +56,11 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
 async def transaction(
     engine: AsyncEngine, timeout_s: float = TRANSACTION_TIMEOUT_S
 ) -> AsyncIterator[AsyncConnection]:
-    """One transaction; a server that is gone, going or hung raises `StoreUnavailable`."""
+    """One transaction; a server that is gone, going or hung raises `StoreUnavailable`.
+
+    Not in a task that is cancelled meanwhile: that its rollback failed is nobody's news, and who
+    heard of that instead would go on.
+    """
     with _in_our_words():
         async with asyncio.timeout(timeout_s), engine.begin() as connection:
             yield connection
@@ -83,13 +87,21 @@ def _in_our_words() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
+        _insist_on_cancellation(error)
         if _sqlstate(error) == DISK_FULL:
             raise StoreFull(str(error)) from error
         raise StoreUnavailable(str(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
+            _insist_on_cancellation(error)
             raise StoreUnavailable(str(error)) from error
         raise
+
+
+def _insist_on_cancellation(failure: Exception) -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from failure
 
 
 def is_undone(failure: DBAPIError | StoreUnavailable) -> bool:

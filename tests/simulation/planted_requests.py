@@ -12,6 +12,7 @@ from orchestrator.changes import Changes
 from orchestrator.workflows import Document
 from ports.store import Desired
 from simulation.database import Database
+from simulation.symbols import SimulatedKillSwitch
 from simulation.tables import ShardRow
 from symbol_manager.tenure import Tenure
 
@@ -68,6 +69,30 @@ def start_not_forgiven() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rearm_forgotten() -> Iterator[None]:
+    """Who re-arms is told that it is done, and it is not."""
+
+    async def idle(self: SimulatedKillSwitch, *, reason: str, workflow_id: str) -> None:
+        return
+
+    with patch.object(SimulatedKillSwitch, "rearm", idle):
+        yield
+
+
+@contextmanager
+def requests_refused() -> Iterator[None]:
+    """What was prepared is not written down."""
+
+    async def refuse(
+        self: Changes, change: Document, prepared: Document, workflow_id: str
+    ) -> Document:
+        return {"outcome": "refused", "reason": "not today"}
+
+    with patch.object(Changes, "record", refuse):
+        yield
+
+
 REQUEST_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
@@ -76,5 +101,7 @@ REQUEST_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         new_spec_not_taken,
         kill_reported_too_soon,
         start_not_forgiven,
+        rearm_forgotten,
+        requests_refused,
     )
 }

@@ -21,7 +21,16 @@ class PoisonError(Exception):
 
 
 class Poison:
-    def __init__(self) -> None:
+    """Whose failures are to be expected.
+
+    Parameters
+    ----------
+    is_deadly : bool
+        Whether processes also end by chance at any of their calls, which first rounds have many of.
+    """
+
+    def __init__(self, *, is_deadly: bool) -> None:
+        self._is_deadly = is_deadly
         self._effects: dict[str, Effect] = {}
         self._ever: set[tuple[str, Effect]] = set()
 
@@ -30,10 +39,10 @@ class Poison:
         self._ever.add((symbol, effect))
 
     def explains(self, symbol: str, reason: str) -> bool:
-        """Whether a symbol may have been halted for what the poison did."""
-        effect = Effect.RAISES if PoisonError.__name__ in reason else Effect.KILLS
-        is_crash = "crash" in reason
-        return (symbol, effect) in self._ever and is_crash is (effect is Effect.RAISES)
+        """Whether a symbol may have been halted for what the poison, or chance, did."""
+        if "crash" in reason:
+            return PoisonError.__name__ in reason and (symbol, Effect.RAISES) in self._ever
+        return self._is_deadly or (symbol, Effect.KILLS) in self._ever
 
     def clear(self) -> None:
         self._effects.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TypeVar
@@ -98,6 +99,9 @@ class SimulatedStore:
         try:
             return await self.link.call(act)
         except NoAnswerError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error
             raise StoreUnavailable(str(error)) from error
 
     async def _transact(self, what: str, act: Callable[[], Answer]) -> Answer:

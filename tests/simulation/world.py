@@ -32,7 +32,7 @@ from simulation.rest import check_places, check_rest, lacks_funds, why_halted, w
 from simulation.silence import Silence
 from simulation.switches import check_cancelled_by_switch, check_switches
 from simulation.symbol import START, Symbol
-from simulation.tables import ShardRow
+from simulation.tables import Progress, ShardRow
 from simulation.trace import Trace
 from simulation.venue import QUIET_MS, Event
 from simulation.venues import PerpetualsExchange, open_venue
@@ -60,6 +60,11 @@ FUNDING_AT_S = 20.0
 #: A run ends when the venue has had nothing to do for this long: whom it refuses asks again.
 QUIET_S = 0.25
 QUIET_WITHIN = 8
+#: It goes on for so long at most while a request waits for a rate limit that is nearly used up, and
+#: until the symbol that it adds has had its time.
+LATE_S = 5.0
+LATE_WITHIN = 12
+SETTLES_S = 15.0
 #: When in the calm the kill switch is thrown, and when nothing may rest any more (I6).
 KILL_AT_S = 18.0
 EMPTY_AFTER_S = 5.0
@@ -166,7 +171,7 @@ class World:
             clocks_are_right=lambda: all(machine.is_clock_right for machine in self._machines),
         )
         self._database = WatchedDatabase(self._loop.now_ms, nonce=NONCE, watch=watch)
-        self._poison = Poison()
+        self._poison = Poison(is_deadly="dies" in self._faults)
         self._numbers = tuple(symbols)
         adds = not whole.is_scarce and Random(f"{seed}:late").random() < ADDS
         self._late = self._portfolio.symbols if adds else ()
@@ -228,7 +233,9 @@ class World:
         violations += self._database.unfinished(self._may_stay_open)
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
-        violations += check_requests(self._database, self._operator.last_words)
+        violations += check_requests(
+            self._database, self._operator.last_words, ends_by_chance="dies" in self._faults
+        )
         if self._database.is_killed is not (self._finale is None):
             violations.append(f"the kill switch: engaged is {self._database.is_killed}")
         violations += check_switches(self._database, self._venue, self._site.dead_man_switch_s)
@@ -298,10 +305,21 @@ class World:
         self._loop.run_for(MOVING_S)
         self._venue.is_frozen = True
         self._loop.run_for(CALM_S - MOVING_S)
+        for _ in range(LATE_WITHIN):
+            if not self._is_late():
+                break
+            self._loop.run_for(LATE_S)
         for _ in range(QUIET_WITHIN):
             if self._venue.is_quiet and self._database.quiet_ms > QUIET_MS:
                 break
             self._loop.run_for(QUIET_S)
+
+    def _is_late(self) -> bool:
+        """Whether a request is not answered yet, or a symbol was added just now."""
+        youngest_ms = max((row.created_ms for row in self._database.shards.values()), default=0)
+        return youngest_ms > self._loop.now_ms() - int(SETTLES_S * 1_000) or any(
+            row.progress is not Progress.DONE for row in self._database.changes.values()
+        )
 
     def _may_stay_open(self, row: ShardRow) -> bool:
         """Halted it closes at its levels only; a short one that cannot pay has nothing to do."""

@@ -414,6 +414,26 @@ async def test_round_of_a_stopped_process_keeps_others_from_theirs_for_a_while_o
         await stopped.wait()
 
 
+async def test_transaction_that_is_cancelled_while_postgres_is_away_is_cancelled(
+    clean_engine: AsyncEngine,
+) -> None:
+    """Whoever heard of its rollback's failure instead would try again, and never end."""
+    pids: asyncio.Queue[int] = asyncio.Queue()
+
+    async def hold() -> None:
+        async with transaction(clean_engine) as connection:
+            found = await connection.execute(text("SELECT pg_backend_pid()"))
+            pids.put_nowait(found.scalar_one())
+            await asyncio.Event().wait()
+
+    holding = asyncio.create_task(hold())
+    pid = await pids.get()
+    assert await value(clean_engine, "SELECT pg_terminate_backend(:pid, 10000)", pid=pid)
+    holding.cancel()
+    await asyncio.wait([holding], timeout=10)
+    assert holding.cancelled()
+
+
 async def test_transaction_left_idle_is_ended_and_unavailable(engine: AsyncEngine) -> None:
     async def leave_idle() -> None:
         async with transaction(engine) as connection:
