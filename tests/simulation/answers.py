@@ -27,7 +27,7 @@ _REFUSALS = re.compile(
 
 
 def check_requests(
-    database: Database, last_words: Mapping[int, Desired], *, ends_by_chance: bool
+    database: Database, last_words: Mapping[int, Desired], *, is_deadly: bool
 ) -> list[str]:
     """Each request has an answer with a reason, the newest wish counts, and specs are taken.
 
@@ -35,8 +35,8 @@ def check_requests(
     ----------
     last_words : mapping of shard to what was wanted of it at last
         A removal that was asked for before may have come first.
-    ends_by_chance : bool
-        Whether processes end at any call, and so again and again in one request.
+    is_deadly : bool
+        Whether processes end again and again, and so in one request.
     """
     violations = []
     for asked in database.changes.values():
@@ -46,7 +46,7 @@ def check_requests(
             violations.append(f"{asked.workflow_id}: {asked.progress.value} after {[*asked.steps]}")
         elif outcome == "refused" and not _REFUSALS.match(reason):
             violations.append(f"{asked.workflow_id}: refused for {reason}")
-        elif outcome == "given up" and ends_by_chance:
+        elif outcome == "given up" and is_deadly:
             continue
         elif outcome not in {"done", "pending", "refused"}:
             violations.append(f"{asked.workflow_id}: {outcome}: {reason}")

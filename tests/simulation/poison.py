@@ -44,6 +44,11 @@ class Poison:
             return PoisonError.__name__ in reason and (symbol, Effect.RAISES) in self._ever
         return self._is_deadly or (symbol, Effect.KILLS) in self._ever
 
+    @property
+    def is_deadly(self) -> bool:
+        """Whether processes end again and again, by a symbol or by chance."""
+        return self._is_deadly or any(effect is Effect.KILLS for _, effect in self._ever)
+
     def clear(self) -> None:
         self._effects.clear()
 

@@ -234,7 +234,7 @@ class World:
         violations += check_rest(self._database, self._venue, self._loop.now_ms())
         violations += check_places(self._database)
         violations += check_requests(
-            self._database, self._operator.last_words, ends_by_chance="dies" in self._faults
+            self._database, self._operator.last_words, is_deadly=self._poison.is_deadly
         )
         if self._database.is_killed is not (self._finale is None):
             violations.append(f"the kill switch: engaged is {self._database.is_killed}")
