@@ -232,9 +232,9 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 changes=Changes(
                     registry, kill_switch, exchange, failpoints, settings.risk.portfolio
                 ),
+                upkeep=Upkeep(database.engine, exchange, settings.keep_history_days),
                 failpoints=failpoints,
                 is_gone=partial(is_gone, me=membership.process),
-                upkeep=Upkeep(database.engine, exchange, settings.keep_history_days),
                 bookkeeper=_bookkeeper(settings, database.engine, exchange),
                 feeder=Feeder(exchange, membership, clock, lease, settings.dead_man_switch_s),
             ),

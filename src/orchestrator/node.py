@@ -75,11 +75,11 @@ class NodePorts:
     lease: Lease
     membership: Membership
     changes: Changes
+    #: Absent where nobody looks after old rows.
+    upkeep: Upkeep | None
     failpoints: Failpoints
     #: Whether a process is known to have ended.
     is_gone: Callable[[Process], bool]
-    #: Where one node or another is to keep the tables as they should be.
-    upkeep: Upkeep | None = None
     #: Where balances move without trades.
     bookkeeper: Bookkeeper | None = None
     #: Of the venue's dead-man switch.
@@ -130,7 +130,7 @@ class Node:
                 failpoints=ports.failpoints,
             ),
             settings.shard,
-            run=self._guard.run,
+            self._guard,
             before_release=self._before_release,
             on_begin=self._rules.doubt,
             on_end=self._has_news.set,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
 from domain.errors import OwnershipLost, StoreUnavailable
 from domain.orders import OrderReport, Trade
+from orchestrator.guard import Guard
 from orchestrator.rows import KillSwitchRow, RunRows, SymbolRows
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Status
@@ -27,19 +27,11 @@ CLAIM_AGAIN_S = 0.25
 log = structlog.get_logger("orchestrator")
 
 
-class RunGuarded(Protocol):
-    """Runs a shard until its symbol is removed; `orchestrator.guard.Guard.run` says how."""
-
-    async def __call__(self, runner: Shard, *, is_leaving: Callable[[], bool]) -> None: ...
-
-
 class Residents:
     """Whoever is here, and whoever is on the way out.
 
     Parameters
     ----------
-    run : callable
-        What runs a shard.
     before_release : callable
         Awaited for a shard that goes on elsewhere, while it is still owned here.
     on_begin, on_end : callable
@@ -54,8 +46,8 @@ class Residents:
         runs: RunRows,
         ports: ShardPorts,
         settings: ShardSettings,
+        guard: Guard,
         *,
-        run: RunGuarded,
         before_release: Callable[[Shard], Awaitable[None]],
         on_begin: Callable[[], None],
         on_end: Callable[[], None],
@@ -66,7 +58,7 @@ class Residents:
         self._runs = runs
         self._ports = ports
         self._settings = settings
-        self._run_guarded = run
+        self._guard = guard
         self._before_release = before_release
         self._on_begin = on_begin
         self._on_end = on_end
@@ -166,7 +158,7 @@ class Residents:
         """Run a shard for as long as this is its place; its owner before may not be done yet."""
         while True:
             try:
-                await self._run_guarded(runner, is_leaving=lambda: self._is_leaving(runner))
+                await self._guard.run(runner, is_leaving=lambda: self._is_leaving(runner))
             except OwnershipLost as failure:
                 log.info("ownership_lost", symbol=runner.symbol, reason=str(failure))
             else:

@@ -104,6 +104,7 @@ class RunningNode:
                 lease=lease,
                 membership=self._membership,
                 changes=Changes(symbols, kill_switch, here.exchange, no_failpoints),
+                upkeep=None,
                 failpoints=no_failpoints,
                 is_gone=self._is_gone,
                 bookkeeper=_bookkeeper(here),

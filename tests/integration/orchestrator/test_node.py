@@ -29,12 +29,14 @@ from integration.store.factories import (
 from integration.symbol_manager.harness import WatchedExchange, eventually
 from orchestrator import durable_work as durable_work_module
 from orchestrator import node as node_module
+from orchestrator import upkeep as upkeep_module
 from orchestrator.changes import Changes
 from orchestrator.dead_man import Feeder
 from orchestrator.durable_work import DurableWork
 from orchestrator.membership import Membership
 from orchestrator.node import Node, NodePorts, NodeSettings
 from orchestrator.takeover import is_gone
+from orchestrator.upkeep import Upkeep
 from orchestrator.workflows import Document, Workflows, run_shard_again, run_shard_id
 from ports.exchange import SendGuard, StreamLost, StreamRestored
 from risk.reservations import PortfolioLimits
@@ -42,6 +44,7 @@ from store.kill_switch import KillSwitch
 from store.nodes import Nodes
 from store.registry import RegisteredSymbol, Registry
 from store.repository import Repository
+from store.reservations import are_balances_old
 from store.runs import Runs
 from symbol_manager.lease import Lease
 from symbol_manager.tenure import ShardSettings
@@ -101,6 +104,7 @@ class Place:
     switch: Switch
     #: Feeds only when told to.
     feeder: Feeder
+    upkeep: Upkeep
 
     @property
     def workflow_id(self) -> str:
@@ -143,6 +147,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
     switch = Switch(clean_engine)
     feeder = Feeder(switch, membership, clock, lease, wanted_s=0)
     kill_switch, failpoints = KillSwitch(clean_engine), PassedFailpoints()
+    upkeep = Upkeep(clean_engine, exchange, keep_history_days=30.0)
     node = Node(
         NodeSettings(
             executor_id=EXECUTOR,
@@ -164,6 +169,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
             lease=lease,
             membership=membership,
             changes=Changes(registry, kill_switch, exchange, failpoints),
+            upkeep=upkeep,
             failpoints=failpoints,
             is_gone=partial(is_gone, me=membership.process),
             feeder=feeder,
@@ -182,7 +188,7 @@ async def place(clean_engine: AsyncEngine) -> Place:
 
     node.bind(Workflows(run_shard, execute_plan, apply_change))
     shard = await add_symbol(clean_engine)
-    return Place(node, exchange, registry, clean_engine, shard, switch, feeder)
+    return Place(node, exchange, registry, clean_engine, shard, switch, feeder, upkeep)
 
 
 @pytest.fixture
@@ -428,6 +434,36 @@ async def test_switch_of_a_removed_symbol_is_taken_back_unless_it_was_added_agai
     place.switch.answers.set()
     await asyncio.wait_for(asyncio.gather(feeding, running), 10)
     assert place.switch.sets == sets
+
+
+async def test_serving_node_purges_as_was_set_last_and_notes_balances(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged: list[float] = []
+
+    async def purge(engine: AsyncEngine, keep_days: float) -> int:
+        purged.append(keep_days)
+        return 0
+
+    async def has_purged() -> bool:
+        return purged[-1:] == [place.upkeep.keep_history_days]
+
+    async def has_noted() -> bool:
+        return not await are_balances_old(place.engine, place.exchange.account, 60)
+
+    monkeypatch.setattr(upkeep_module, "purge_history", purge)
+    monkeypatch.setattr(upkeep_module, "PURGE_EVERY_S", 0.01)
+    await execute(place.engine, "UPDATE balances SET read_at = read_at - interval '1 hour'")
+    assert not await has_noted()
+    serving = asyncio.create_task(place.node.serve())
+    await eventually(has_purged)
+    await eventually(has_noted)
+    place.node.take_up(keep_history_days=7.0, cancel_on_stop=False, portfolio=PortfolioLimits())
+    assert place.upkeep.keep_history_days == 7
+    await eventually(has_purged)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 @pytest.mark.usefixtures("serving", "running")
