@@ -130,7 +130,7 @@ class Node:
                 failpoints=ports.failpoints,
             ),
             settings.shard,
-            self._guard,
+            guard=self._guard,
             before_release=self._before_release,
             on_begin=self._rules.doubt,
             on_end=self._has_news.set,
