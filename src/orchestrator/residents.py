@@ -106,12 +106,7 @@ class Residents:
             await self._before_release(runner)
             raise
         finally:
-            with suppress(StoreUnavailable):  # the watchdog releases it then
-                await self._runs.release(shard)
-            del self._shards[shard]
-            self._leaving.discard(shard)
-            runner.ended.set()
-            self._on_end()
+            await self._let_go(runner)
         return runner
 
     async def read_wishes(self) -> None:
@@ -169,6 +164,16 @@ class Residents:
             if self._is_leaving(runner) or seen.placed_on != self._me:
                 raise asyncio.CancelledError
             await asyncio.sleep(CLAIM_AGAIN_S)
+
+    async def _let_go(self, runner: Shard) -> None:
+        try:
+            with suppress(StoreUnavailable):  # the watchdog releases it then
+                await self._runs.release(runner.shard)
+        finally:
+            del self._shards[runner.shard]
+            self._leaving.discard(runner.shard)
+            runner.ended.set()
+            self._on_end()
 
     def _is_leaving(self, runner: Shard) -> bool:
         return self._stopping or runner.shard in self._leaving

@@ -58,8 +58,8 @@ async def transaction(
 ) -> AsyncIterator[AsyncConnection]:
     """One transaction; a server that is gone, going or hung raises `StoreUnavailable`.
 
-    Not in a task that is cancelled meanwhile: that its rollback failed is nobody's news, and who
-    heard of that instead would go on.
+    Not if the task is cancelled meanwhile: that its rollback failed is nobody's news, and who heard
+    of that instead would go on.
     """
     with _in_our_words():
         async with asyncio.timeout(timeout_s), engine.begin() as connection:
@@ -84,24 +84,27 @@ class Alone:
 
 @contextmanager
 def _in_our_words() -> Iterator[None]:
+    before = cancellations()
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
-        _insist_on_cancellation(error)
+        if cancellations() > before:
+            raise asyncio.CancelledError from error
         if _sqlstate(error) == DISK_FULL:
             raise StoreFull(str(error)) from error
         raise StoreUnavailable(str(error)) from error
     except DBAPIError as error:
+        if error.connection_invalidated and cancellations() > before:
+            raise asyncio.CancelledError from error
         if error.connection_invalidated:
-            _insist_on_cancellation(error)
             raise StoreUnavailable(str(error)) from error
         raise
 
 
-def _insist_on_cancellation(failure: Exception) -> None:
+def cancellations() -> int:
+    """How often the present task was told to end; one that cleans up after that goes on."""
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError from failure
+    return 0 if task is None else task.cancelling()
 
 
 def is_undone(failure: DBAPIError | StoreUnavailable) -> bool:

@@ -14,7 +14,7 @@ from orchestrator.workflows import APPLY_CHANGE, EXECUTE_PLAN, RUN_SHARD
 from simulation.registry import Registry
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow
-from store.engine import TRANSACTION_TIMEOUT_S
+from store.engine import TRANSACTION_TIMEOUT_S, cancellations
 from store.nodes import Beat, ExecutorId, Member, Placed, Process
 
 
@@ -89,6 +89,7 @@ class SimulatedNodes:
     @asynccontextmanager
     async def only_one(self) -> AsyncIterator[bool]:
         """One transaction around the round, as long as any."""
+        before = cancellations()
         try:
             async with asyncio.timeout(TRANSACTION_TIMEOUT_S):
                 is_mine = await self._store.ask(
@@ -99,8 +100,10 @@ class SimulatedNodes:
                 finally:
                     if is_mine:
                         await self._store.ask(lambda: self._database.unlock_round(self._executor))
-        except TimeoutError as error:
-            raise StoreUnavailable("the round took too long") from error
+        except (StoreUnavailable, TimeoutError) as error:
+            if cancellations() > before:
+                raise asyncio.CancelledError from error
+            raise StoreUnavailable(f"the round: {error}") from error
 
     async def placed(self) -> Sequence[Placed]:
         return await self._store.ask(self._database.placed)

@@ -17,6 +17,7 @@ from ports.store import Changes, Claim, Decision, Held, Loaded, Ownership, Statu
 from simulation.database import Database
 from simulation.fate import Fate
 from simulation.link import Chances, Link, NoAnswerError
+from store.engine import cancellations
 
 USUAL_WAY_S = 0.003
 TIMEOUT_S = 4.0
@@ -96,11 +97,11 @@ class SimulatedStore:
 
     async def ask(self, act: Callable[[], Answer]) -> Answer:
         """Any one transaction, at the database's end of the connection."""
+        before = cancellations()
         try:
             return await self.link.call(act)
         except NoAnswerError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if cancellations() > before:
                 raise asyncio.CancelledError from error
             raise StoreUnavailable(str(error)) from error
 

@@ -434,6 +434,30 @@ async def test_transaction_that_is_cancelled_while_postgres_is_away_is_cancelled
     assert holding.cancelled()
 
 
+async def test_transaction_of_a_task_that_was_cancelled_before_is_unavailable(
+    clean_engine: AsyncEngine,
+) -> None:
+    """Who cleans up hears of each failure, and goes on."""
+    heard: list[str] = []
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                async with transaction(clean_engine) as connection:
+                    await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+            except StoreUnavailable as error:
+                heard.append(str(error))
+
+    cleaning = asyncio.create_task(clean_up())
+    await asyncio.sleep(0)
+    cleaning.cancel()
+    await asyncio.wait([cleaning], timeout=10)
+    assert cleaning.cancelled()
+    assert len(heard) == 1
+
+
 async def test_transaction_left_idle_is_ended_and_unavailable(engine: AsyncEngine) -> None:
     async def leave_idle() -> None:
         async with transaction(engine) as connection:
