@@ -136,7 +136,8 @@ class Watchdog:
             *await self._nodes.remove(gone),
             *await self._nodes.remove(silent, silent_for_s=self._dead_after_s),
         ]
-        log.warning("nodes_lost", executors=lost)
+        if lost:
+            log.warning("nodes_lost", executors=lost)
         return await self._nodes.members()
 
     async def _hand_on(self) -> None:
