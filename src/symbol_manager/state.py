@@ -108,16 +108,20 @@ class ShardState:
         """Versions whose slots hold more than dust or have orders that may rest.
 
         Dust nearly always stays behind where the fee of a buy is taken from the base: it waits for
-        the slot's next exit, whatever its levels are then.
+        the slot's next exit, whatever its levels are then. Unless an edit moved the pivot since, so
+        that the slot would trade the other way round.
         """
-        held = {
-            slot.id.version
-            for slot in self.slots.values()
-            if not self.grid.is_dust(slot.id, slot.held_units)
-        }
+        held = {slot.id.version for slot in self.slots.values() if self._keeps_ladder(slot)}
         orders = {order.intent.tag.slot.version for order in self._active.values()}
         strays = {order.intent.tag.slot.version for order in self._strays.values()}
         return held | orders | strays
+
+    def _keeps_ladder(self, slot: Slot) -> bool:
+        if not slot.held_units:
+            return False
+        now, then = slot.id, SlotId(self.ladder.version, slot.id.number)
+        is_turned = self.grid.role_of(now) is not self.grid.role_of(then)
+        return is_turned or not self.grid.is_dust(slot.id, slot.held_units)
 
     def profit_units(self, mark_ticks: int) -> int:
         """Total profit in quote units at a mark price."""

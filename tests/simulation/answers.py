@@ -55,7 +55,7 @@ def check_requests(
         if newest and row.desired not in newest:
             violations.append(f"{row.symbol} is wanted {row.desired.value} after {newest}")
         wanted = last_words.get(row.shard, row.desired)
-        if row.desired not in {wanted, *ENDING}:
+        if row.desired not in {wanted, *ENDING, *newest}:
             violations.append(f"{row.symbol} is wanted {row.desired.value}, was asked {wanted}")
         if row.status is not Status.REMOVED and row.taken_version != row.spec_version:
             spec = f"{row.taken_version} of {row.spec_version}"

@@ -15,6 +15,7 @@ from simulation.invariants import Kill
 from simulation.loop import VirtualLoop
 from simulation.machine import CAPABILITIES
 from simulation.node import LEASE_MS
+from simulation.poison import Poison
 from simulation.symbol import Symbol, draw_spec
 from simulation.trace import Trace
 
@@ -38,12 +39,19 @@ class Operator:
     """Makes requests; in calm nothing is taken back any more."""
 
     def __init__(
-        self, loop: VirtualLoop, trace: Trace, database: Database, *, symbols: int
+        self,
+        loop: VirtualLoop,
+        trace: Trace,
+        database: Database,
+        *,
+        symbols: int,
+        poison: Poison,
     ) -> None:
         self._loop = loop
         self._trace = trace
         self._database = database
         self._symbols = symbols
+        self._poison = poison
         #: Since when it is calm.
         self._calm_ms: int | None = None
         self._numbers = count(1)
@@ -169,6 +177,7 @@ class Operator:
 
     def _ask_of(self, shard: int, verb: Verb, more: Document) -> None:
         row = self._database.shards[shard]
+        self._poison.pardon(row.symbol)
         self._ask(verb, row.key, {"account": row.account, "symbol": row.symbol, **more})
 
     def _ask(self, verb: Verb, key: str, more: Document) -> None:

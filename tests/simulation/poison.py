@@ -33,16 +33,23 @@ class Poison:
         self._is_deadly = is_deadly
         self._effects: dict[str, Effect] = {}
         self._ever: set[tuple[str, Effect]] = set()
+        self._is_pardoned = False
 
     def put(self, symbol: str, effect: Effect) -> None:
         self._effects[symbol] = effect
         self._ever.add((symbol, effect))
 
+    def pardon(self, symbol: str) -> None:
+        """Somebody asks for it again, so that its starts count anew and go beside the others'."""
+        if (symbol, Effect.KILLS) in self._ever:
+            self._is_pardoned = True
+
     def explains(self, symbol: str, reason: str) -> bool:
         """Whether a symbol may have been halted for what the poison, or chance, did."""
         if "crash" in reason:
             return PoisonError.__name__ in reason and (symbol, Effect.RAISES) in self._ever
-        return self._is_deadly or (symbol, Effect.KILLS) in self._ever
+        is_chance = self._is_deadly or self._is_pardoned
+        return is_chance or (symbol, Effect.KILLS) in self._ever
 
     @property
     def is_deadly(self) -> bool:

@@ -32,7 +32,7 @@ _NOTHING_TO_REDUCE = -2022
 _ANSWERS = frozenset({"order_accepted", "order_rejected"})
 
 #: How long ago the last comparison may be: twice the time between two, and some for the answers.
-COMPARED_WITHIN_MS = 2 * SETTINGS.reconcile_every_ms + 5_000
+COMPARED_WITHIN_MS = 2 * SETTINGS.reconcile_every_ms + 10_000
 
 _DOUBTFUL = frozenset({OrderStatus.INTENDED, OrderStatus.SENT, OrderStatus.UNKNOWN})
 

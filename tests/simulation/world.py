@@ -203,7 +203,11 @@ class World:
             for name, host in zip("abc", self._dice.choice(HOSTS), strict=False)
         ]
         self._operator = Operator(
-            self._loop, self._trace, self._database, symbols=len(self._portfolio.symbols)
+            self._loop,
+            self._trace,
+            self._database,
+            symbols=len(self._portfolio.symbols),
+            poison=self._poison,
         )
         self._accidents = Accidents(
             seed=seed,

@@ -337,6 +337,25 @@ def test_ladders_in_use_are_those_that_hold_more_than_dust_or_have_orders() -> N
     assert state.ladders_in_use() == {0, 1}
 
 
+@pytest.mark.parametrize(
+    ("mode", "slot", "pivot", "in_use"),
+    [
+        pytest.param("neutral", 0, 0, set(), id="short stays short"),
+        pytest.param("neutral", -1, 1, set(), id="long stays long"),
+        pytest.param("neutral", 0, 1, {0}, id="short would be long"),
+        pytest.param("neutral", -1, -1, {0}, id="long would be short"),
+        pytest.param("short", 0, 1, set(), id="one way only"),
+    ],
+)
+def test_ladders_in_use_are_those_whose_dust_would_be_of_the_other_side(
+    mode: str, slot: int, pivot: int, in_use: set[int]
+) -> None:
+    dust = replace(make_slot(slot), inventory_units=BTC.base_units_per_lot - 1)
+    state = make_state(slots=[dust], spec=make_spec(mode=mode, base_inventory="1"))
+    state.climb(replace(state.claim.ladders[0], version=1, pivot=pivot))
+    assert state.ladders_in_use() == in_use
+
+
 def test_enter_phase_moves_the_range_and_a_later_ladder_keeps_it_moved() -> None:
     fixed = {"kind": "fixed", "lower": "100", "upper": "103"}
     phase = make_phase(shift=1)
