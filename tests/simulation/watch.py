@@ -74,6 +74,7 @@ class WatchedDatabase(Database):
 
     def commit_decision(self, decision: Decision, instrument: Instrument) -> CommittedPlan:
         committed = super().commit_decision(decision, instrument)
+        self._judge_epoch(decision.ownership)
         row = self.shards[decision.ownership.shard]
         intents = [place.intent for place in committed.plan.places]
         for intent in intents:
@@ -97,6 +98,7 @@ class WatchedDatabase(Database):
         row = self.shards[ownership.shard]
         in_use = self._versions_in_use(row.shard) if changes.ladder else set()
         super().record(ownership, instrument, changes)
+        self._judge_epoch(ownership)
         if changes.ladder is not None:
             taken = self._watch.taken[row.shard]
             self._watch.taken[row.shard] = replace(taken, ladder_version=changes.ladder.version)
@@ -112,6 +114,7 @@ class WatchedDatabase(Database):
 
     def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         super().set_status(ownership, status, reason)
+        self._judge_epoch(ownership)
         row = self.shards[ownership.shard]
         if status is Status.REMOVED and row.desired is not Desired.REMOVED:
             self._judge_end(row)
@@ -144,6 +147,11 @@ class WatchedDatabase(Database):
             and not may_stay_open(row)
             and self._now_ms() - self._watch.phase_ms[row.shard] > CLOSING_MAX_MS
         ]
+
+    def _judge_epoch(self, ownership: Ownership) -> None:
+        """A former owner commits nothing."""
+        if ownership.epoch != self.shards[ownership.shard].epoch:
+            self._watch.fail(f"shard {ownership.shard}: epoch {ownership.epoch} commits")
 
     def _judge_intent(self, row: ShardRow, intent: Intent) -> None:
         purpose, slot_id = intent.tag.purpose, intent.tag.slot

@@ -27,7 +27,9 @@ SHRUNK_WITHIN_S = 900
 CAUGHT_WITHIN = 250
 #: Orders, trades and deaths that so many runs have at the least: else there was nothing to judge.
 EVENTFUL = 200
-EDITS = 10
+#: Requests that are done as asked, and specs that are made by them.
+ANSWERED = 100
+EDITED = 10
 
 _FINGERPRINT = "from simulation.world import simulate; print(simulate({seed}).fingerprint)"
 
@@ -41,8 +43,9 @@ def test_simulate_many_seeds_break_no_promise(first: int) -> None:
         main(["--seed", f"{min(failed)}"])
     assert not failed
     assert min(sum(o.orders for o in outcomes), sum(o.trades for o in outcomes)) > EVENTFUL
-    assert min(sum(o.deaths for o in outcomes), sum(o.answers for o in outcomes)) > EVENTFUL
-    assert sum(o.edits for o in outcomes) > EDITS
+    assert sum(o.deaths for o in outcomes) > EVENTFUL
+    assert sum(o.answers for o in outcomes) > ANSWERED
+    assert sum(o.edits for o in outcomes) > EDITED
 
 
 def test_simulate_same_seed_gives_the_same_trace() -> None:

@@ -62,7 +62,7 @@ def test_other_errors_and_those_after_the_end_are_not_heard() -> None:
         pytest.param(psycopg.errors.AdminShutdown, StoreUnavailable, id="gone"),
     ],
 )
-def test_full_disk_is_told_from_a_postgres_that_is_away(
+async def test_full_disk_is_told_from_a_postgres_that_is_away(
     error: type[Exception], kind: type[StoreUnavailable]
 ) -> None:
     with pytest.raises(StoreUnavailable) as told, _in_our_words():
