@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -48,6 +49,7 @@ async def host() -> AsyncIterator[LocalSystem]:
                 await RunningSystem(system, database).add_grid(SYMBOL, SPEC)
             await freeze(system, is_frozen=True)
             await eventually(lambda: ladder_rests(system), "the ladder rests")
+            await eventually(lambda: is_settled(system), "nothing moves any more")
             yield system
         finally:
             await system.close()
@@ -65,6 +67,13 @@ async def resting(system: LocalSystem) -> list[Any]:
 
 async def ladder_rests(system: LocalSystem) -> bool:
     return len(await resting(system)) >= 4
+
+
+async def is_settled(system: LocalSystem) -> bool:
+    """What was filled before the market was frozen has its exit."""
+    before = await resting(system)
+    await asyncio.sleep(1.0)
+    return before == await resting(system)
 
 
 async def countdowns(system: LocalSystem) -> list[Any]:
