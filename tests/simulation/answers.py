@@ -9,8 +9,7 @@ from orchestrator.changes import Verb
 from orchestrator.workflows import Document
 from ports.store import Desired, Status
 from simulation.database import Database
-from simulation.operator import ENDING
-from simulation.tables import Progress
+from simulation.tables import ENDING, Progress
 
 _WISHED: Mapping[str, Callable[[Document], Desired]] = {
     Verb.PAUSE: lambda change: Desired.PAUSED,

@@ -17,6 +17,7 @@ from simulation.machine import CAPABILITIES
 from simulation.node import LEASE_MS
 from simulation.poison import Poison
 from simulation.symbol import Symbol, draw_spec
+from simulation.tables import ENDING
 from simulation.trace import Trace
 
 #: When in calm somebody looks whether all that was asked for goes on.
@@ -26,7 +27,6 @@ KILL_CALM_MS = 1_000
 KILL_STORM_MS = LEASE_MS + (CAPABILITIES.request_expiry_ms or 0) + CAPABILITIES.clock_skew_ms
 
 
-ENDING = frozenset({Desired.CLOSED, Desired.REMOVED})
 _WISHES: Mapping[Desired, tuple[Verb, Document]] = {
     Desired.RUNNING: (Verb.RESUME, {}),
     Desired.PAUSED: (Verb.PAUSE, {}),

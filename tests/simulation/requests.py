@@ -21,12 +21,10 @@ from risk.reservations import (
     check_reservation,
 )
 from simulation.registry import Registry
-from simulation.tables import ChangeRow, LadderRow, Progress, ShardRow, SpecRow
+from simulation.tables import ENDING, ChangeRow, LadderRow, Progress, ShardRow, SpecRow
 from store.registry import NewSymbol, already_added
 from store.reservations import Room, market_of
 from store.specs import MadeVersion, SpecRequest, check_version, not_traded
-
-_ENDING = frozenset({Desired.CLOSED, Desired.REMOVED})
 
 
 class Requests(Registry):
@@ -182,9 +180,7 @@ class Requests(Registry):
     def desire(self, account: str, symbol: str, desired: Desired, asked_ms: int) -> ShardRow | None:
         """Requests count in the order in which they were made; a removal is not undone."""
         row = self.active(account, symbol)
-        if row is None or (
-            row.desired in _ENDING and desired not in {row.desired, Desired.REMOVED}
-        ):
+        if row is None or (row.desired in ENDING and desired not in {row.desired, Desired.REMOVED}):
             return None
         if row.desired_ms <= asked_ms:
             row = replace(row, desired=desired, desired_ms=asked_ms, starts=0, is_quarantined=False)
@@ -253,7 +249,7 @@ class Requests(Registry):
             if made.requested_by == asked.workflow_id:
                 return MadeVersion(shard=shard, version=version, ladder_version=made.ladder_version)
         row = self.active(asked.account, asked.symbol)
-        if row is None or row.desired in _ENDING:
+        if row is None or row.desired in ENDING:
             raise not_traded(asked.account, asked.symbol)
         asked_ms = self.changes[asked.workflow_id].asked_ms
         if row.spec_ms > asked_ms:

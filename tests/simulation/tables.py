@@ -23,6 +23,9 @@ from ports.store import Decision, Desired, Fill, Finding, Status
 Key = TypeVar("Key")
 Row = TypeVar("Row")
 
+#: Wishes that are not undone.
+ENDING = frozenset({Desired.CLOSED, Desired.REMOVED})
+
 _MISSING = object()
 
 
