@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
-from random import Random
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,17 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import ConfigurationError, RequestRefused
 from grid.edits import Edit, Standing, edit_grid
 from integration.store.factories import RUN, ask, execute, join_node, new_symbol, value
+from integration.store.memory import prompt_store
 from orchestrator.rows import KillSwitchRow, RunRows, SymbolRows
 from orchestrator.workflows import RUN_SHARD
 from ports.store import Desired, Status
 from risk.reservations import PortfolioLimits
 from simulation.database import Database
-from simulation.fate import Fate
 from simulation.loop import VirtualLoop
-from simulation.store import SimulatedStore
 from simulation.symbols import SimulatedKillSwitch, SimulatedRuns, SimulatedSymbols
-from simulation.trace import Trace
-from simulation.weather import CALM
 from store.kill_switch import KillSwitch
 from store.registry import NewSymbol, Registry
 from store.reservations import Room
@@ -38,8 +34,6 @@ ME, OTHER = "node-1:start-1", "node-2:start-1"
 NEW = new_symbol("add:1")
 OF_IT = NEW.account, NEW.symbol
 LONG_AGO_MS = 60_000
-
-Answer = TypeVar("Answer")
 
 
 class Backend(Protocol):
@@ -88,25 +82,11 @@ class PostgresBackend:
         )
 
 
-class PromptStore(SimulatedStore):
-    """The simulated store without the way to it."""
-
-    async def ask(self, act: Callable[[], Answer]) -> Answer:
-        return act()
-
-
 class MemoryBackend:
     def __init__(self, loop: VirtualLoop) -> None:
         times = count(1_000_000)
         self._database = Database(lambda: next(times), nonce=7)
-        fate = Fate(
-            loop=loop,
-            trace=Trace(loop, keep=False),
-            dice=Random(1),
-            weather=lambda: CALM,
-            hazard=lambda weight: None,
-        )
-        self._store = PromptStore(fate, self._database, ME)
+        self._store = prompt_store(loop, self._database, ME)
         self.symbols = SimulatedSymbols(self._store)
         self.kill_switch = SimulatedKillSwitch(self._store)
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from random import Random
 from typing import Protocol, TypeVar
 
 import pytest
@@ -43,6 +42,7 @@ from integration.store.factories import (
     own_fill,
     start_workflow,
 )
+from integration.store.memory import prompt_store
 from orchestrator.workflows import run_shard_id
 from ports.store import (
     Changes,
@@ -58,12 +58,8 @@ from ports.store import (
     Status,
 )
 from simulation.database import Database
-from simulation.fate import Fate
 from simulation.loop import VirtualLoop
-from simulation.store import SimulatedStore
 from simulation.tables import IntegrityError, Progress, ShardRow
-from simulation.trace import Trace
-from simulation.weather import CALM
 from store.engine import create_engine
 from store.kill_switch import KillSwitch
 from store.registry import Registry
@@ -143,24 +139,11 @@ class PostgresBackend:
         return seen.status, seen.reason
 
 
-class PromptStore(SimulatedStore):
-    """The simulated store without the way to it."""
-
-    async def ask(self, act: Callable[[], Answer]) -> Answer:
-        return act()
-
-
 class MemoryBackend:
     integrity_error: type[Exception] = IntegrityError
 
     def __init__(self, loop: VirtualLoop, spec: GridSpec) -> None:
-        self._fate = Fate(
-            loop=loop,
-            trace=Trace(loop, keep=False),
-            dice=Random(1),
-            weather=lambda: CALM,
-            hazard=lambda weight: None,
-        )
+        self._loop = loop
         self._database = Database(loop.now_ms, nonce=7)
         symbol = new_symbol()
         self.shard = SHARD
@@ -181,7 +164,7 @@ class MemoryBackend:
         self._database.add_shard(row, symbol.ladder, symbol.balances)
 
     def store(self, executor: str) -> ShardStore:
-        return PromptStore(self._fate, self._database, executor)
+        return prompt_store(self._loop, self._database, executor)
 
     async def join(self, executor: str) -> None:
         self._database.join(executor, "here")
