@@ -182,6 +182,16 @@ async def test_add_records_where_the_grid_starts_and_its_first_ladder(
     assert (await changes.converge(add, recorded))["outcome"] == "done"
 
 
+async def test_add_of_what_is_there_already_is_refused_before_the_exchange_is_asked(
+    clean_engine: AsyncEngine, changes: Changes, exchange: FlakyExchange
+) -> None:
+    await add_symbol(clean_engine)
+    refused = await changes.prepare(ADD)
+    assert refused["outcome"] == "refused"
+    assert "already: remove it first" in refused["reason"]
+    assert exchange.asked == []
+
+
 async def test_add_waits_for_an_exchange_that_answers_in_the_end(
     changes: Changes, exchange: FlakyExchange
 ) -> None:
