@@ -205,7 +205,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column(
-            "boot_id", sa.Text(), nullable=False, comment="of the host's kernel: proves a reboot"
+            "boot_id",
+            sa.Text(),
+            nullable=False,
+            comment="of the host's kernel: with another one it counts as another host",
         ),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column(
@@ -278,6 +281,13 @@ def upgrade() -> None:
     op.create_table(
         "rate_pauses",
         sa.Column("account", sa.Text(), nullable=False),
+        sa.Column(
+            "told_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+            comment="when a heartbeat told of it: void while the clock says less",
+        ),
         sa.Column(
             "paused_until",
             sa.DateTime(timezone=True),

@@ -7,8 +7,9 @@ venue asked one for silence.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,7 +19,7 @@ from orchestrator.rows import NodeRows
 from orchestrator.takeover import is_gone, this_process
 from ports.clock import Clock
 from ports.exchange import ExchangePort
-from store.nodes import Beat, ExecutorId
+from store.nodes import Beat, ExecutorId, Member
 from symbol_manager.lease import Lease
 
 
@@ -42,6 +43,8 @@ class Membership:
         self._rule = ShareRule(lease.duration_ms)
         #: Since when no heartbeat came too late for the lease.
         self._steady_since_ms = 0
+        #: Of each node, its last heartbeat and when, by boot time, that was seen here first.
+        self._heard: Mapping[ExecutorId, tuple[datetime, int]] = {}
         self._has_beaten = asyncio.Event()
         self.process = this_process()
 
@@ -58,6 +61,11 @@ class Membership:
         """Whether Postgres acknowledged the heartbeats without a gap for so long."""
         steady_ms = self._clock.boot_ms() - self._steady_since_ms
         return self._lease.is_held and steady_ms >= seconds * 1000
+
+    def silent_s(self, member: Member) -> float:
+        """For how long a node has not been heard of, by boot time: Postgres' clock may be set."""
+        now_ms = self._clock.boot_ms()
+        return (now_ms - self._seen_ms(member, now_ms)) / 1000
 
     async def next_beat(self) -> None:
         """Wait until Postgres acknowledges a heartbeat of this node."""
@@ -105,16 +113,26 @@ class Membership:
         return beat
 
     def _heed(self, beat: Beat) -> None:
-        """Keep to the part of the rate limits, and the silence, that a heartbeat told of."""
+        """Keep to the part of the rate limits, and the pause, that a heartbeat told of."""
         alive = [
             member
             for member in beat.members
             if member.executor_id == self._executor_id or not is_gone(member.process, self.process)
         ]
-        nodes = self._rule.nodes(len(alive), self._clock.boot_ms())
+        now_ms = self._clock.boot_ms()
+        self._heard = {
+            member.executor_id: (member.heartbeat_at, self._seen_ms(member, now_ms))
+            for member in beat.members
+        }
+        nodes = self._rule.nodes(len(alive), now_ms)
         # Not longer than the lease: by then other nodes may have taken this one's part.
         self._rate.share(nodes, self._lease.valid_until_ms)
         self._rate.pause_with(beat.paused_for_s)
+
+    def _seen_ms(self, member: Member, now_ms: int) -> int:
+        """When its last heartbeat was seen here first."""
+        heartbeat_at, seen_ms = self._heard.get(member.executor_id, (None, now_ms))
+        return seen_ms if heartbeat_at == member.heartbeat_at else now_ms
 
     def _revoke(self) -> None:
         self._lease.revoke()

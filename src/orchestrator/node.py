@@ -100,18 +100,18 @@ class Node:
             ports.exchange, ports.store, ports.lease, ports.failpoints, self._rules.doubt
         )
         self._plans = Plans(self._executor)
-        self._reach = Reach(
-            ports.clock,
-            settings.shard.stale_after_ms,
-            QUOTES_FORGOTTEN_S,
-            lambda: self._residents.shards,
-        )
+        self._reach = Reach(ports.clock, QUOTES_FORGOTTEN_S, lambda: self._residents.shards)
         self._last_resort = LastResort(
             ports.exchange, ports.clock, ports.lease, lambda: self._residents.shards
         )
         self._guard = Guard(ports.registry, ports.runs, ports.clock)
         self._watchdog = Watchdog(
-            ports.nodes, ports.work, settings.executor_id, ports.is_gone, settings.dead_after_s
+            ports.nodes,
+            ports.work,
+            settings.executor_id,
+            ports.is_gone,
+            ports.membership.silent_s,
+            settings.dead_after_s,
         )
         #: Workflows at work here; a late resume may have one twice for a moment.
         self._busy: Counter[str] = Counter()

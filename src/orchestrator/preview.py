@@ -183,7 +183,7 @@ def _decision(look: Look, state: ShardState, book: BookTop) -> RiskApproved:
             halt_reason="",
             rules_reason="",
             has_price=True,
-            is_stale=False,
+            price_reason="",
             entries_locked=False,
             has_orders=bool(state.active_orders()),
             is_flat=False,

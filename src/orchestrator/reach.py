@@ -22,12 +22,10 @@ class Reach:
     def __init__(
         self,
         clock: Clock,
-        stale_after_ms: int,
         forgotten_s: float,
         shards: Callable[[], Collection[Shard]],
     ) -> None:
         self._clock = clock
-        self._stale_after_ms = stale_after_ms
         self._forgotten_s = forgotten_s
         self._shards = shards
         self._account_is_up = False
@@ -44,12 +42,10 @@ class Reach:
 
     def is_given(self) -> bool:
         """Whether the account's stream is up, and prices are fresh of any symbol that runs here."""
-        now_ms = self._clock.now_ms()
-        quotes = [runner.mailbox.latest_quote for runner in self._shards()]
-        ages_ms = [now_ms - quote.exchange_ms for quote in quotes if quote is not None]
+        are_fresh = [runner.freshness.of_latest for runner in self._shards()]
         boot_ms = self._clock.boot_ms()
-        if ages_ms:
-            self._quotes_flow = min(ages_ms) <= self._stale_after_ms
+        if any(is_fresh is not None for is_fresh in are_fresh):
+            self._quotes_flow = any(are_fresh)
             self._quotes_judged_ms = boot_ms
         elif boot_ms - self._quotes_judged_ms > self._forgotten_s * 1000:
             self._quotes_flow = True

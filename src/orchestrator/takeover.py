@@ -59,6 +59,8 @@ class Watchdog:
     ----------
     is_gone : callable
         Whether a process is known to have ended.
+    silent_s : callable
+        For how long a node has not been heard of.
     dead_after_s : float
         Silence after which a node is taken for dead.
     """
@@ -69,12 +71,14 @@ class Watchdog:
         work: Work,
         executor_id: ExecutorId,
         is_gone: Callable[[Process], bool],
+        silent_s: Callable[[Member], float],
         dead_after_s: float,
     ) -> None:
         self._nodes = nodes
         self._work = work
         self._executor_id = executor_id
         self._is_gone = is_gone
+        self._silent_s = silent_s
         self._dead_after_s = dead_after_s
         self._idle_before: set[str] = set()
 
@@ -126,15 +130,15 @@ class Watchdog:
         others = [member for member in members if member.executor_id != self._executor_id]
         gone = [member.executor_id for member in others if self._is_gone(member.process)]
         silent = [
-            member.executor_id
+            member
             for member in others
-            if trusts_silence and member.silent_s > self._dead_after_s
+            if trusts_silence and self._silent_s(member) > self._dead_after_s
         ]
         if not gone and not silent:
             return members
         lost = [
             *await self._nodes.remove(gone),
-            *await self._nodes.remove(silent, silent_for_s=self._dead_after_s),
+            *await self._nodes.remove_silent(silent),
         ]
         if lost:
             log.warning("nodes_lost", executors=lost)
@@ -190,10 +194,13 @@ def this_process() -> Process:
 
 
 def is_gone(process: Process, me: Process) -> bool:
-    """Whether a process of this host is known to have ended; of other hosts nothing is known."""
-    if process.host != me.host:
+    """Whether a process of this host is known to have ended; of other hosts nothing is known.
+
+    Nor of this host before it was booted: another one of the same name cannot be told from it.
+    """
+    if (process.host, process.boot_id) != (me.host, me.boot_id):
         return False
-    return process.boot_id != me.boot_id or _started_ticks(process.pid) != process.pid_started
+    return _started_ticks(process.pid) != process.pid_started
 
 
 def _is_ready_for(symbol: Placed, home: ExecutorId, alive: Sequence[Member]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NewType
 
 from sqlalchemy import text
@@ -35,8 +36,8 @@ class Member:
     executor_id: ExecutorId
     name: str
     process: Process
-    #: Seconds since its last heartbeat.
-    silent_s: float
+    #: By Postgres' clock, which may be set: another stamp is news of it, whatever it says.
+    heartbeat_at: datetime
     #: Symbols it may run.
     capacity: int
     is_draining: bool
@@ -71,21 +72,24 @@ class Placed:
 
 
 _MEMBERS = text("""
-    SELECT *, CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) AS float) AS silent_s,
-           CAST(extract(epoch FROM heartbeat_at - exchange_at) AS float) AS exchange_lost_s
+    SELECT *, CAST(extract(epoch FROM heartbeat_at - exchange_at) AS float) AS exchange_lost_s
       FROM nodes ORDER BY executor_id
 """)
 
-#: The longest pause that any node was told stands.
+#: The longest pause that any node was told stands. One from before Postgres' clock was set back
+#: would last for as long again: it counts no more, and whoever was told of it tells it anew.
 _PAUSE = text("""
-    INSERT INTO rate_pauses (account, paused_until)
-    VALUES (:account, clock_timestamp() + make_interval(secs => :told_pause_s))
+    INSERT INTO rate_pauses (account, told_at, paused_until)
+    SELECT :account, now, now + make_interval(secs => :told_pause_s) FROM clock_timestamp() AS now
     ON CONFLICT (account) DO UPDATE
-       SET paused_until = greatest(rate_pauses.paused_until, excluded.paused_until)
+       SET told_at = excluded.told_at,
+           paused_until = CASE WHEN rate_pauses.told_at > excluded.told_at
+                               THEN excluded.paused_until
+                               ELSE greatest(rate_pauses.paused_until, excluded.paused_until) END
 """)
 _PAUSED = text("""
-    SELECT CAST(greatest(extract(epoch FROM paused_until - clock_timestamp()), 0) AS float)
-      FROM rate_pauses WHERE account = :account
+    SELECT CAST(greatest(extract(epoch FROM paused_until - now), 0) AS float)
+      FROM rate_pauses, clock_timestamp() AS now WHERE account = :account AND told_at <= now
 """)
 
 #: The two states are those of an index of DBOS; a symbol's key holds no colon.
@@ -171,16 +175,8 @@ class Nodes:
             paused = await connection.execute(_PAUSED, {"account": account})
             return Beat(members=members, paused_for_s=paused.scalar_one_or_none() or 0.0)
 
-    async def remove(
-        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
-    ) -> Sequence[ExecutorId]:
+    async def remove(self, executor_ids: Sequence[ExecutorId]) -> Sequence[ExecutorId]:
         """Take the permission to act from processes; what they left is found by its absence.
-
-        Parameters
-        ----------
-        silent_for_s : float
-            Those that were heard of since keep it: whoever found them silent may have been stopped
-            himself, and they may have renewed their lease meanwhile.
 
         Returns
         -------
@@ -189,13 +185,31 @@ class Nodes:
         """
         async with transaction(self._engine) as connection:
             removed = await connection.execute(
+                text("DELETE FROM nodes WHERE executor_id = ANY (:ids) RETURNING executor_id"),
+                {"ids": list(executor_ids)},
+            )
+            return list(removed.scalars())
+
+    async def remove_silent(self, silent: Sequence[Member]) -> Sequence[ExecutorId]:
+        """The same of those that were not heard of since they were read.
+
+        Whoever found them silent may have been stopped himself, and they may have renewed their
+        lease meanwhile.
+        """
+        async with transaction(self._engine) as connection:
+            removed = await connection.execute(
                 text("""
-                    DELETE FROM nodes
-                     WHERE executor_id = ANY (:ids)
-                       AND heartbeat_at <= clock_timestamp() - make_interval(secs => :silent_for_s)
-                    RETURNING executor_id
+                    DELETE FROM nodes USING unnest(
+                               CAST(:ids AS text[]), CAST(:heartbeats AS timestamptz[])
+                           ) AS seen (executor_id, heartbeat_at)
+                     WHERE nodes.executor_id = seen.executor_id
+                       AND nodes.heartbeat_at = seen.heartbeat_at
+                    RETURNING nodes.executor_id
                 """),
-                {"ids": list(executor_ids), "silent_for_s": silent_for_s},
+                {
+                    "ids": [member.executor_id for member in silent],
+                    "heartbeats": [member.heartbeat_at for member in silent],
+                },
             )
             return list(removed.scalars())
 
@@ -267,7 +281,7 @@ def _member(row: object) -> Member:
             pid=values["pid"],
             pid_started=values["pid_started"],
         ),
-        silent_s=values["silent_s"],
+        heartbeat_at=values["heartbeat_at"],
         capacity=values["capacity"],
         is_draining=values["is_draining"],
         exchange_lost_s=values["exchange_lost_s"],

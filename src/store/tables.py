@@ -69,7 +69,12 @@ nodes = Table(
     Column("executor_id", Text, primary_key=True, comment="node name and a fresh uuid per start"),
     Column("name", Text, nullable=False),
     Column("host", Text, nullable=False),
-    Column("boot_id", Text, nullable=False, comment="of the host's kernel: proves a reboot"),
+    Column(
+        "boot_id",
+        Text,
+        nullable=False,
+        comment="of the host's kernel: with another one it counts as another host",
+    ),
     Column("pid", Integer, nullable=False),
     Column("pid_started", BigInteger, nullable=False, comment="kernel start ticks of the pid"),
     _moment("started_at", "when the process joined", default=True),
@@ -481,6 +486,7 @@ rate_pauses = Table(
     "rate_pauses",
     metadata,
     Column("account", Text, primary_key=True),
+    _moment("told_at", "when a heartbeat told of it: void while the clock says less", default=True),
     _moment("paused_until", "no node asks the venue anything before", default=True),
     comment="the venue asked one node of the account for silence; all of them keep it",
 )

@@ -23,8 +23,8 @@ class Circumstances:
     #: Why orders under the trading rules in force must go; empty while those are the venue's.
     rules_reason: str
     has_price: bool
-    #: The venue's time of the price is too old.
-    is_stale: bool
+    #: Why the price must not be acted on; empty if it may.
+    price_reason: str
     #: Funds were short a while ago: entries that rest stay, and none is added.
     entries_locked: bool
     #: Anything of ours may rest or may not be booked yet.
@@ -41,7 +41,7 @@ def stance_of(now: Circumstances) -> Stance:
     if now.rules_reason:
         return Stance.NOTHING
     stance = Stance.FLATTEN if wants is Desired.CLOSED else now.phase.stance
-    pulls_entries = bool(now.halt_reason) or now.is_stale
+    pulls_entries = bool(now.halt_reason or now.price_reason)
     if stance is Stance.FLATTEN:
         # What the price is must be known to sell at a little less.
         return Stance.EXIT if pulls_entries else stance
@@ -64,7 +64,7 @@ def status_of(now: Circumstances) -> tuple[Status, str]:
         (bool(now.rules_reason), Status.HALTED, now.rules_reason),
         (bool(now.halt_reason), Status.HALTED, now.halt_reason),
         (not now.has_price, Status.STARTING, "no price yet"),
-        (now.is_stale, Status.HALTED, "no fresh price from the exchange"),
+        (bool(now.price_reason), Status.HALTED, now.price_reason),
         (is_closed, Status.REMOVING, "closing the inventory"),
         (is_over, Status.STOPPED, phase.reason),
         (phase.stage in {Stage.CLOSING, Stage.ENDED}, Status.CLOSING, phase.reason),

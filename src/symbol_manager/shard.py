@@ -18,6 +18,7 @@ from domain.errors import (
 )
 from domain.orders import Order
 from ports.failpoints import Failpoint
+from symbol_manager.freshness import Freshness
 from symbol_manager.mailbox import Mailbox
 from symbol_manager.state import ShardState
 from symbol_manager.tenure import ShardPorts, ShardSettings, Stop, Tenure
@@ -51,6 +52,12 @@ class Shard:
         self.shard = shard
         self.symbol = symbol
         self.mailbox = mailbox
+        self.freshness = Freshness(
+            mailbox,
+            ports.clock,
+            stale_after_ms=settings.stale_after_ms,
+            clock_skew_ms=ports.exchange.capabilities.clock_skew_ms,
+        )
         self.view: ShardView | None = None
         #: Set when nothing of this shard runs any more in this process.
         self.ended = asyncio.Event()
@@ -191,6 +198,7 @@ class Shard:
             ports=ports,
             settings=self._settings,
             stop=self._stop,
+            freshness=self.freshness,
             sent_ms=self._sent_ms,
             show=self._show,
             cause=cause,

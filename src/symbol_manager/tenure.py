@@ -36,6 +36,7 @@ from symbol_manager.course import Circumstances, stance_of, status_of
 from symbol_manager.decide import decide, limits_of, to_book
 from symbol_manager.doubts import Backoff, Doubts
 from symbol_manager.execute import Held, PlanExecutor, PlanRecord, plan_record
+from symbol_manager.freshness import STALE, Freshness
 from symbol_manager.mailbox import Batch, Mailbox, Wishes
 from symbol_manager.reconcile import absorb_report, is_unconfirmed
 from symbol_manager.rules import RulesChange, rules_change
@@ -98,7 +99,8 @@ class Tenure:
     ports: ShardPorts
     settings: ShardSettings
     stop: Stop
-    #: Shared by all tenures of the shard.
+    #: These two are shared by all tenures of the shard.
+    freshness: Freshness
     sent_ms: list[int]
     show: Callable[[ShardView], None]
     #: Why it began, for its first decision.
@@ -242,7 +244,7 @@ class Tenure:
     async def _advance(self) -> None:
         """Enter the grid's next phase, once it is durable."""
         state = self.state
-        if self._book is None or self._is_stale():
+        if self._book is None or self._price_reason():
             return
         phase = next_phase(state.phase, state.grid, state.slots, self._book, state.profit_units)
         if phase == state.phase:
@@ -326,7 +328,7 @@ class Tenure:
 
     def _quiet_prices(self) -> tuple[TickScale, QuietBand] | None:
         """Quotes that need not be looked at one by one; after a stale price every one must be."""
-        if self._quiet is None or self._is_stale() or not self._is_quiet():
+        if self._quiet is None or self._price_reason() or not self._is_quiet():
             return None
         return self._scale, self._quiet[0]
 
@@ -432,7 +434,7 @@ class Tenure:
             halt_reason=self._comparison.halt_reason,
             rules_reason=self._rules.reason if self._rules else "",
             has_price=book is not None,
-            is_stale=self._is_stale(),
+            price_reason=self._price_reason(),
             entries_locked=self._backoff.entries_locked,
             has_orders=self._has_orders(),
             is_flat=self.mailbox.wishes.desired is Desired.CLOSED
@@ -440,11 +442,11 @@ class Tenure:
             and is_flat(state.grid, state.slots, book),
         )
 
-    def _is_stale(self) -> bool:
-        if self._book is None:
-            return True
-        age_ms = self.ports.clock.now_ms() - self._book.exchange_ms
-        return age_ms > self.settings.stale_after_ms
+    def _price_reason(self) -> str:
+        """Why the price must not be acted on; empty if it may."""
+        return (
+            STALE if self._book is None else self.freshness.reason_against(self._book.exchange_ms)
+        )
 
     def _is_done(self) -> bool:
         """Removed for good; or, after a stop, raise once nothing is left to cancel."""

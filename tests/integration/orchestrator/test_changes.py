@@ -192,6 +192,15 @@ async def test_add_of_what_is_there_already_is_refused_before_the_exchange_is_as
     assert exchange.asked == []
 
 
+async def test_add_of_what_the_exchange_does_not_list_is_refused(
+    clean_engine: AsyncEngine, changes: Changes
+) -> None:
+    refused = await changes.prepare(ADD | {"symbol": "NOPE/USDT"})
+    assert refused["outcome"] == "refused"
+    assert "NOPE/USDT" in refused["reason"]
+    assert await select(clean_engine, "SELECT FROM shards") == []
+
+
 async def test_add_waits_for_an_exchange_that_answers_in_the_end(
     changes: Changes, exchange: FlakyExchange
 ) -> None:

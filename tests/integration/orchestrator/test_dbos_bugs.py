@@ -150,7 +150,12 @@ async def dbos(clean_engine: AsyncEngine, shared_dsn: str) -> AsyncIterator[Engi
     nodes = Nodes(clean_engine)
     work = DurableWork(nodes, Registry(clean_engine))
     watchdog = Watchdog(
-        nodes, work, EXECUTOR, partial(is_gone, me=this_process()), dead_after_s=10.0
+        nodes,
+        work,
+        EXECUTOR,
+        partial(is_gone, me=this_process()),
+        silent_s=lambda _: 0.0,
+        dead_after_s=10.0,
     )
     handlers = Refusing()
     async with launched(shared_dsn, handlers):

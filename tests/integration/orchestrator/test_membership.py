@@ -154,9 +154,49 @@ async def test_membership_beside_others_has_no_part_before_they_must_have_shrunk
 
 async def test_membership_counts_no_process_of_its_host_that_has_ended(member: Member) -> None:
     me = member.membership.process
-    await join_node(member.engine, OTHER, host=me.host, boot_id="an earlier boot")
+    await join_node(
+        member.engine, OTHER, host=me.host, boot_id=me.boot_id, pid=me.pid, pid_started=1
+    )
     await member.beat()
     assert member.rate.shares[-1][0] == 1
+
+
+async def test_membership_counts_a_machine_of_the_same_name(member: Member) -> None:
+    await join_node(member.engine, OTHER, host=member.membership.process.host)
+    member.clock.at_ms += LEASE_MS
+    await member.beat()
+    assert member.rate.shares[-1][0] == 2
+
+
+@pytest.mark.parametrize("set_by", ["1 hour", "-1 hour"])
+async def test_silence_is_counted_by_boot_time_whatever_postgres_is_set_to(
+    member: Member, set_by: str
+) -> None:
+    async def silent_s() -> float:
+        (other,) = [
+            each for each in await Nodes(member.engine).members() if each.executor_id == OTHER
+        ]
+        return member.membership.silent_s(other)
+
+    await join_node(member.engine, OTHER)
+    assert await silent_s() == 0.0
+    await member.beat()
+    member.clock.at_ms += 3_000
+    await member.beat()
+    member.clock.at_ms += 6_000
+    assert await silent_s() == 9.0
+
+    await execute(
+        member.engine,
+        "UPDATE nodes SET heartbeat_at = heartbeat_at + CAST(:by AS interval)"
+        " WHERE executor_id = :other",
+        by=set_by,
+        other=OTHER,
+    )
+    assert await silent_s() == 0.0
+    await member.beat()
+    member.clock.at_ms += 1_000
+    assert await silent_s() == 1.0
 
 
 async def test_membership_whose_row_is_gone_has_no_part(member: Member) -> None:
@@ -200,3 +240,25 @@ async def test_shorter_pause_told_later_does_not_end_a_longer_one(
     elsewhere = await nodes.beat(EXECUTOR, reaches_exchange=True, account="b", told_pause_s=0.0)
     assert elsewhere is not None
     assert elsewhere.paused_for_s == 0
+
+
+async def test_pause_told_before_postgres_was_set_back_counts_until_then_only(
+    clean_engine: AsyncEngine,
+) -> None:
+    await join_node(clean_engine)
+    nodes = Nodes(clean_engine)
+
+    async def paused_s(told_s: float) -> float:
+        beat = await nodes.beat(EXECUTOR, reaches_exchange=True, account="sim", told_pause_s=told_s)
+        assert beat is not None
+        return beat.paused_for_s
+
+    assert await paused_s(30.0) > 25
+    await execute(
+        clean_engine,
+        "UPDATE rate_pauses SET told_at = told_at + interval '1 hour',"
+        " paused_until = paused_until + interval '1 hour'",
+    )
+    assert await paused_s(0.0) == 0
+    assert 4 < await paused_s(5.0) <= 5
+    assert 4 < await paused_s(0.0) <= 5

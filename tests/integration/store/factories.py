@@ -73,10 +73,9 @@ async def join_node(engine: AsyncEngine, executor_id: str = EXECUTOR, **changes:
     name = executor_id.partition(":")[0]
     await execute(
         engine,
-        "INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started, heartbeat_at)"
-        " VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started,"
-        " clock_timestamp() - make_interval(secs => :silent_s))",
-        **{"silent_s": 0.0, "name": name} | row | changes,
+        "INSERT INTO nodes (executor_id, name, host, boot_id, pid, pid_started)"
+        " VALUES (:executor_id, :name, :host, :boot_id, :pid, :pid_started)",
+        **{"name": name} | row | changes,
     )
 
 

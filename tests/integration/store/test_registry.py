@@ -254,5 +254,8 @@ async def test_idle_symbols_are_those_the_process_does_not_run(
     assert await registry.idle_symbols(pid) == []
     assert await registry.idle_symbols(pid + 1) == ["BTC/USDT"]
     await execute(clean_engine, "DELETE FROM nodes")
-    await join_node(clean_engine, EXECUTOR, pid=pid, silent_s=60.0)
+    await join_node(clean_engine, EXECUTOR, pid=pid)
+    await execute(
+        clean_engine, "UPDATE nodes SET heartbeat_at = clock_timestamp() - interval '1 minute'"
+    )
     assert await registry.idle_symbols(pid) == ["BTC/USDT"]

@@ -85,17 +85,20 @@ def started_ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def watchdog(engine: AsyncEngine) -> Watchdog:
-    return watchdog_of(Nodes(engine), engine)
+def watchdog(engine: AsyncEngine, silent_s: float = 0.0) -> Watchdog:
+    return watchdog_of(Nodes(engine), engine, silent_s)
 
 
-def watchdog_of(nodes: Nodes, engine: AsyncEngine) -> Watchdog:
+def watchdog_of(nodes: Nodes, engine: AsyncEngine, silent_s: float = 0.0) -> Watchdog:
+    """One to which every node has been silent for so long."""
     work = DurableWork(nodes, Registry(engine))
-    return Watchdog(nodes, work, EXECUTOR, partial(is_gone, me=ME), DEAD_AFTER_S)
+    return Watchdog(
+        nodes, work, EXECUTOR, partial(is_gone, me=ME), lambda _: silent_s, DEAD_AFTER_S
+    )
 
 
-async def run(engine: AsyncEngine, *, trusts_silence: bool = True) -> None:
-    await watchdog(engine).make_rounds(trusts_silence=trusts_silence)
+async def run(engine: AsyncEngine, *, silent_s: float = 0.0, trusts_silence: bool = True) -> None:
+    await watchdog(engine, silent_s).make_rounds(trusts_silence=trusts_silence)
 
 
 async def nodes(engine: AsyncEngine) -> list[str]:
@@ -107,23 +110,24 @@ HERE = {"host": ME.host, "boot_id": ME.boot_id, "pid": ME.pid, "pid_started": ME
 
 
 @pytest.mark.parametrize(
-    ("node", "is_dead"),
+    ("node", "silent_s", "is_dead"),
     [
-        pytest.param({"host": "elsewhere", "silent_s": 9.0}, False, id="elsewhere, heard of"),
-        pytest.param({"host": "elsewhere", "silent_s": 11.0}, True, id="elsewhere, silent"),
-        pytest.param(HERE, False, id="here, alive"),
-        pytest.param(HERE | {"silent_s": 11.0}, True, id="here, stopped"),
-        pytest.param(HERE | {"boot_id": "before"}, True, id="here, before a reboot"),
-        pytest.param(HERE | {"pid_started": 1}, True, id="here, its pid is another's now"),
-        pytest.param(HERE | {"pid": 2**22 + 1}, True, id="here, no such process"),
+        pytest.param({"host": "elsewhere"}, 9.0, False, id="elsewhere, heard of"),
+        pytest.param({"host": "elsewhere"}, 11.0, True, id="elsewhere, silent"),
+        pytest.param(HERE, 9.0, False, id="here, alive"),
+        pytest.param(HERE, 11.0, True, id="here, stopped"),
+        pytest.param(HERE | {"boot_id": "b"}, 9.0, False, id="another machine of this name"),
+        pytest.param(HERE | {"boot_id": "b"}, 11.0, True, id="of this name, silent"),
+        pytest.param(HERE | {"pid_started": 1}, 0.0, True, id="here, its pid is another's now"),
+        pytest.param(HERE | {"pid": 2**22 + 1}, 0.0, True, id="here, no such process"),
     ],
 )
 async def test_watchdog_declares_dead_on_evidence_only(
-    clean_engine: AsyncEngine, handed: Handed, node: dict[str, Any], is_dead: bool
+    clean_engine: AsyncEngine, handed: Handed, node: dict[str, Any], silent_s: float, is_dead: bool
 ) -> None:
     await join_node(clean_engine, EXECUTOR, **HERE)
     await join_node(clean_engine, OTHER, **node)
-    await run(clean_engine)
+    await run(clean_engine, silent_s=silent_s)
     assert await nodes(clean_engine) == ([EXECUTOR] if is_dead else [EXECUTOR, OTHER])
 
 
@@ -140,8 +144,8 @@ async def test_watchdog_never_declares_itself_dead(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     """After an outage of Postgres our own heartbeat may be the late one."""
-    await join_node(clean_engine, EXECUTOR, **HERE, silent_s=3_600.0)
-    await run(clean_engine)
+    await join_node(clean_engine, EXECUTOR, **HERE)
+    await run(clean_engine, silent_s=3_600.0)
     assert await nodes(clean_engine) == [EXECUTOR]
 
 
@@ -158,8 +162,8 @@ async def test_watchdog_leaves_a_node_its_lease_that_was_heard_of_since_the_look
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     await join_node(clean_engine, EXECUTOR, **HERE)
-    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=3_600.0)
-    late = watchdog_of(NodesOfTheStopped(clean_engine), clean_engine)
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    late = watchdog_of(NodesOfTheStopped(clean_engine), clean_engine, silent_s=3_600.0)
     await late.make_rounds(trusts_silence=True)
     assert await nodes(clean_engine) == [EXECUTOR, OTHER]
 
@@ -168,8 +172,8 @@ async def test_watchdog_that_was_cut_off_itself_trusts_no_silence(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     await join_node(clean_engine, EXECUTOR, **HERE)
-    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=3_600.0)
-    await run(clean_engine, trusts_silence=False)
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    await run(clean_engine, silent_s=3_600.0, trusts_silence=False)
     assert await nodes(clean_engine) == [EXECUTOR, OTHER]
 
 
@@ -204,9 +208,9 @@ async def test_watchdog_places_what_a_dead_node_ran_and_resumes_its_changes_only
     for workflow_id in ("pause:1", "sim-BTC-USDT:1:1"):
         await start_workflow(clean_engine, workflow_id, OTHER)
     await start_workflow(clean_engine, "done:1", OTHER, status="SUCCESS")
-    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
+    await join_node(clean_engine, OTHER, host="elsewhere")
 
-    await run(clean_engine)
+    await run(clean_engine, silent_s=11.0)
 
     assert handed.resumed == {
         "changes": ["pause:1"],
@@ -269,10 +273,10 @@ async def test_watchdog_finds_work_whose_node_is_gone_already(
 async def test_watchdog_that_fails_leaves_everything_to_be_found_again(
     clean_engine: AsyncEngine, handed: Handed, running: Running
 ) -> None:
-    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
+    await join_node(clean_engine, OTHER, host="elsewhere")
     handed.is_broken = True
     with pytest.raises(ConnectionError):
-        await run(clean_engine)
+        await run(clean_engine, silent_s=11.0)
 
     handed.is_broken = False
     await run(clean_engine)
@@ -307,12 +311,12 @@ async def test_watchdog_when_all_nodes_drain_leaves_a_symbol_on_the_move_to_its_
 async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
-    await join_node(clean_engine, OTHER, host="elsewhere", silent_s=11.0)
+    await join_node(clean_engine, OTHER, host="elsewhere")
     async with Nodes(clean_engine).only_one() as is_only:
         assert is_only
-        await run(clean_engine)
+        await run(clean_engine, silent_s=11.0)
         assert await nodes(clean_engine) == [OTHER]
-    await run(clean_engine)
+    await run(clean_engine, silent_s=11.0)
     assert await nodes(clean_engine) == []
 
 

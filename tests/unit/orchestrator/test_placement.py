@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def member(name: str, **changes: Any) -> Member:
         "executor_id": ExecutorId(name),
         "name": name,
         "process": PROCESS,
-        "silent_s": 0.0,
+        "heartbeat_at": datetime(2026, 1, 1, tzinfo=UTC),
         "capacity": 100,
         "is_draining": False,
         "exchange_lost_s": 0.0,

@@ -12,6 +12,7 @@ from domain.market import Quote
 from orchestrator.reach import Reach
 from ports.exchange import StreamLost, StreamRestored
 from ports.store import Desired
+from symbol_manager.freshness import Freshness
 from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.shard import Shard
 from unit.symbol_manager.factories import FakeClock
@@ -22,20 +23,23 @@ FORGOTTEN_S = 60.0
 
 @dataclass
 class Runner:
+    clock: FakeClock
     mailbox: Mailbox = field(default_factory=lambda: Mailbox(Wishes(Desired.RUNNING, False)))
+
+    def __post_init__(self) -> None:
+        self.freshness = Freshness(
+            self.mailbox, self.clock, stale_after_ms=STALE_AFTER_MS, clock_skew_ms=0
+        )
 
 
 @dataclass
 class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
-    runners: list[Runner] = field(default_factory=lambda: [Runner(), Runner()])
 
     def __post_init__(self) -> None:
+        self.runners = [Runner(self.clock), Runner(self.clock)]
         self.reach = Reach(
-            self.clock,
-            STALE_AFTER_MS,
-            FORGOTTEN_S,
-            lambda: [cast(Shard, runner) for runner in self.runners],
+            self.clock, FORGOTTEN_S, lambda: [cast(Shard, runner) for runner in self.runners]
         )
 
     def quote(self, number: int) -> None:

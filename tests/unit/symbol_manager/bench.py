@@ -14,6 +14,7 @@ from domain.orders import Intent, OrderReport
 from ports.store import Desired, Status
 from support.fake_exchange import FakeExchange, keeps
 from symbol_manager.execute import PlanExecutor, PlanRecord, decision_id_of
+from symbol_manager.freshness import Freshness
 from symbol_manager.lease import Lease
 from symbol_manager.mailbox import Mailbox, Wishes
 from symbol_manager.state import ShardState
@@ -50,10 +51,17 @@ class Bench:
     sent_ms: list[int] = field(default_factory=list)
     views: list[ShardView] = field(default_factory=list)
     lease: Lease = field(init=False)
+    freshness: Freshness = field(init=False)
     _serving: asyncio.Task[bool] | None = None
 
     def __post_init__(self) -> None:
         self.lease = Lease(self.clock, 3_600_000)
+        self.freshness = Freshness(
+            self.mailbox,
+            self.clock,
+            stale_after_ms=ShardSettings().stale_after_ms,
+            clock_skew_ms=CAPABILITIES.clock_skew_ms,
+        )
         self.tick()
 
     def tick(self, *, age_ms: int = 0) -> None:
@@ -113,6 +121,7 @@ class Bench:
                 reconcile_every_ms=RECONCILE_EVERY_MS, orders_per_minute=self.orders_per_minute
             ),
             stop=self.stop,
+            freshness=self.freshness,
             sent_ms=self.sent_ms,
             show=self.views.append,
         )

@@ -11,6 +11,7 @@ from grid.desired import Stance
 from grid.phase import Phase, Stage
 from ports.store import Desired, Status
 from symbol_manager.course import Circumstances, stance_of, status_of
+from symbol_manager.freshness import STALE
 from symbol_manager.mailbox import Wishes
 from unit.symbol_manager.factories import make_phase
 
@@ -29,7 +30,7 @@ def make_circumstances(
         "halt_reason": "",
         "rules_reason": "",
         "has_price": True,
-        "is_stale": False,
+        "price_reason": "",
         "entries_locked": False,
         "has_orders": True,
         "is_flat": False,
@@ -40,7 +41,7 @@ def make_circumstances(
 TRIGGERED = make_phase(reason="the trigger price was reached")
 NORMAL = make_circumstances()
 HALTED = {"halt_reason": "exchange: no answer"}
-STALE = {"is_stale": True}
+OLD = {"price_reason": STALE}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ STALE = {"is_stale": True}
         pytest.param(NORMAL, Stance.TRADE, id="running"),
         pytest.param(make_circumstances(Desired.PAUSED), Stance.EXIT, id="paused"),
         pytest.param(make_circumstances(**HALTED), Stance.EXIT, id="halted"),
-        pytest.param(make_circumstances(**STALE), Stance.EXIT, id="stale"),
+        pytest.param(make_circumstances(**OLD), Stance.EXIT, id="stale"),
         pytest.param(make_circumstances(entries_locked=True), Stance.TRADE, id="funds short"),
         pytest.param(make_circumstances(phase=WAITING), Stance.NOTHING, id="waiting"),
         pytest.param(make_circumstances(phase=CLOSING), Stance.FLATTEN, id="closing"),
@@ -61,12 +62,12 @@ STALE = {"is_stale": True}
         pytest.param(
             make_circumstances(Desired.PAUSED, phase=CLOSING), Stance.FLATTEN, id="closing paused"
         ),
-        pytest.param(make_circumstances(phase=CLOSING, **STALE), Stance.EXIT, id="closing stale"),
+        pytest.param(make_circumstances(phase=CLOSING, **OLD), Stance.EXIT, id="closing stale"),
         pytest.param(make_circumstances(phase=CLOSING, **HALTED), Stance.EXIT, id="closing halted"),
         pytest.param(make_circumstances(phase=ENDED), Stance.NOTHING, id="ended"),
         pytest.param(make_circumstances(phase=ENDED, **HALTED), Stance.NOTHING, id="ended halted"),
         pytest.param(make_circumstances(Desired.CLOSED), Stance.FLATTEN, id="closed"),
-        pytest.param(make_circumstances(Desired.CLOSED, **STALE), Stance.EXIT, id="closed stale"),
+        pytest.param(make_circumstances(Desired.CLOSED, **OLD), Stance.EXIT, id="closed stale"),
         pytest.param(
             make_circumstances(Desired.CLOSED, phase=WAITING), Stance.FLATTEN, id="closed waiting"
         ),
@@ -105,13 +106,13 @@ def test_stance_of_circumstances_is_the_strongest_word(now: Circumstances, stanc
         ),
         pytest.param(make_circumstances(Desired.PAUSED), Status.PAUSED, "", id="paused"),
         pytest.param(
-            make_circumstances(has_price=False, **STALE),
+            make_circumstances(has_price=False, **OLD),
             Status.STARTING,
             "no price yet",
             id="no price",
         ),
         pytest.param(
-            make_circumstances(**STALE),
+            make_circumstances(**OLD),
             Status.HALTED,
             "no fresh price from the exchange",
             id="stale",
@@ -248,7 +249,7 @@ ALL = [
         phase=phase,
         cancels_for_stop=cancels_for_stop,
         halt_reason=halt_reason,
-        is_stale=is_stale,
+        price_reason=price_reason,
         entries_locked=entries_locked,
         has_orders=has_orders,
         is_flat=is_flat,
@@ -257,20 +258,26 @@ ALL = [
         desired,
         phase,
         halt_reason,
+        price_reason,
         is_killed,
         cancels_for_stop,
-        is_stale,
         entries_locked,
         has_orders,
         is_flat,
-    ) in product(Desired, (make_phase(), WAITING, CLOSING, ENDED), ("", "broken"), *[BOOLEANS] * 6)
+    ) in product(
+        Desired,
+        (make_phase(), WAITING, CLOSING, ENDED),
+        ("", "broken"),
+        ("", STALE),
+        *[BOOLEANS] * 5,
+    )
 ]
 
 
 def test_stance_of_anything_in_the_way_is_never_to_trade() -> None:
     trading = [now for now in ALL if stance_of(now) is Stance.TRADE]
     assert {(now.wishes, now.phase) for now in trading} == {(NORMAL.wishes, NORMAL.phase)}
-    assert not any(now.halt_reason or now.is_stale or now.cancels_for_stop for now in trading)
+    assert not any(now.halt_reason or now.price_reason or now.cancels_for_stop for now in trading)
 
 
 def test_status_of_removed_is_said_only_when_no_order_is_left() -> None:
