@@ -57,6 +57,20 @@ BUGS = (
         tests="integration/orchestrator/test_membership.py",
     ),
     Bug(
+        name="price aged by the wall clock alone",
+        file="symbol_manager/freshness.py",
+        before="max(age_ms, boot_ms - self._seen_ms)",
+        after="age_ms",
+        tests="unit/symbol_manager/test_freshness.py",
+    ),
+    Bug(
+        name="clock that is behind not noticed",
+        file="symbol_manager/freshness.py",
+        before="if age_ms < -self._clock_skew_ms:",
+        after="if age_ms < -self._stale_after_ms - self._clock_skew_ms:",
+        tests="unit/symbol_manager/test_freshness.py",
+    ),
+    Bug(
         name="stale plan resumed instead of cancelled",
         file="orchestrator/takeover.py",
         before="await self._work.cancel(plans)",
@@ -66,15 +80,15 @@ BUGS = (
     Bug(
         name="silence believed after an outage",
         file="orchestrator/takeover.py",
-        before="if trusts_silence and member.silent_s > self._dead_after_s",
-        after="if member.silent_s > self._dead_after_s",
+        before="if trusts_silence and self._silent_s(member) > self._dead_after_s",
+        after="if self._silent_s(member) > self._dead_after_s",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
         name="node declared dead that was heard of since",
         file="store/nodes.py",
-        before="AND heartbeat_at <= clock_timestamp() - make_interval(secs => :silent_for_s)",
-        after="AND :silent_for_s >= 0.0",
+        before="AND nodes.heartbeat_at = seen.heartbeat_at",
+        after="AND nodes.heartbeat_at >= seen.heartbeat_at",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
@@ -122,15 +136,15 @@ BUGS = (
     Bug(
         name="stale price traded on",
         file="symbol_manager/course.py",
-        before="pulls_entries = bool(now.halt_reason) or now.is_stale",
+        before="pulls_entries = bool(now.halt_reason or now.price_reason)",
         after="pulls_entries = bool(now.halt_reason)",
         tests="unit/symbol_manager/test_course.py",
     ),
     Bug(
         name="age of a price not looked at",
-        file="symbol_manager/tenure.py",
-        before="return age_ms > self.settings.stale_after_ms",
-        after="return age_ms > 1_000 * self.settings.stale_after_ms",
+        file="symbol_manager/freshness.py",
+        before="> self._stale_after_ms else",
+        after="> 1_000 * self._stale_after_ms else",
         tests="unit/symbol_manager/test_tenure_quiet.py",
     ),
     Bug(

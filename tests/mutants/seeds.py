@@ -12,7 +12,7 @@ from simulation.sight import violations_with
 from simulation.world import simulate
 
 #: As the tests demand.
-SEEDS_MAX = 250
+SEEDS_MAX = 300
 #: The exit code of a search that found something; Python's own for what it did not expect is 1.
 SEEN = 10
 #: Without a bug nothing ends the search, so it is a shorter one.

@@ -29,6 +29,8 @@ CLOCK_JUMP_S = (2.0, 30.0)
 LEAPS_AT_LAST = 0.5
 LEAPS_BEFORE_S = (2.0, 12.0)
 CLOCK_LEAP_S = (300.0, 3_600.0)
+#: How far the wall clock of the database's host is off once it is set.
+DATABASE_AHEAD_S = (1.0, 3_600.0)
 #: What a venue may change of a market's rules, coarser or finer.
 FILTERS: Sequence[Mapping[str, str]] = (
     {"tick_size": "0.05"},
@@ -140,9 +142,11 @@ class Accidents:
             self._lose_machine,
             self._terminate,
             self._cut_exchange,
+            self._silence_market,
             self._cut_store,
             self._database_outage,
             self._jump_clock,
+            self._set_database_clock,
             self._venue.person_trades,
             self._venue.person_cancels,
             self._venue.person_transfers,
@@ -203,6 +207,9 @@ class Accidents:
     def _cut_exchange(self) -> None:
         self._any_machine().lose_exchange(self._dice.uniform(0.2, 16.0))
 
+    def _silence_market(self) -> None:
+        self._any_machine().lose_market(self._dice.uniform(2.0, 16.0))
+
     def _cut_store(self) -> None:
         self._any_machine().lose_store(self._dice.uniform(0.2, 12.0))
 
@@ -219,6 +226,10 @@ class Accidents:
         by_s = self._dice.choice((-1, 1)) * self._dice.uniform(*CLOCK_LEAP_S)
         for machine in self._machines:
             machine.jump_clock(int(by_s * 1000), LEAPS_BEFORE_S[1])
+
+    def _set_database_clock(self) -> None:
+        ahead_s = self._dice.choice((-1, 1)) * self._dice.uniform(*DATABASE_AHEAD_S)
+        self._database.set_clock(int(ahead_s * 1000))
 
     # Of the venue and its market.
 

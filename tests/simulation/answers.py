@@ -22,6 +22,7 @@ _WISHED: Mapping[str, Callable[[Document], Desired]] = {
 _REFUSALS = re.compile(
     r"`[\w.]+` |.* is not on account |.* is on account .* already: |version \d+ of .* was asked for"
     r"|no node .* takes symbols|the kill switch was thrown again|.* has no price now"
+    r"|rate budget is used up"
 )
 
 

@@ -102,6 +102,11 @@ class SimulatedExchange:
         self._venue = venue
         self._clock = clock
         self._capabilities = capabilities
+        #: How far the venue's clock is ahead, and whether it refused a stamp made by that.
+        self._ahead_ms = 0
+        self._must_ask_time = False
+        #: Whether nothing comes of the market, though requests are answered.
+        self.is_mute = False
         self._account_feed = Feed(fate)
         self._quote_feeds = {symbol: Feed(fate) for symbol in venue.markets}
         self._rate = MoodyAdmission(fate)
@@ -140,7 +145,7 @@ class SimulatedExchange:
             quote = distorted(quote, self._fate.dice)
         self._quote_feeds[quote.symbol].tell(
             quote,
-            lost=1.0 if self.link.is_cut else weather.quote_lost,
+            lost=1.0 if self.link.is_cut or self.is_mute else weather.quote_lost,
             repeated=0.0,
             slow=weather.quote_slow,
             broken=0.0,
@@ -220,7 +225,10 @@ class SimulatedExchange:
 
     async def set_dead_man_switch(self, symbol: str, countdown_s: int, guard: SendGuard) -> None:
         await self._admit(Call.DEAD_MAN_SWITCH, Tier.REDUCE, QUERY_WAIT_MAX_S)
-        signed_ms = self._clock.now_ms()
+        try:
+            signed_ms = await self._stamp_ms()
+        except NoAnswerError as error:
+            raise TransientVenueError(str(error)) from error
         self._fate.hazard(1.0)
         await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
         guard()
@@ -323,7 +331,10 @@ class SimulatedExchange:
         await asyncio.sleep(self._fate.dice.uniform(0.0, ADMISSION_MAX_S if slow else 0.002))
         if self._fate.strikes(weather.not_sent):
             return NotSent("no connection")
-        signed_ms = self._clock.now_ms()
+        try:
+            signed_ms = await self._stamp_ms()
+        except NoAnswerError as error:
+            return NotSent(str(error))
         self._fate.hazard(LEAVING)
         await asyncio.sleep(self._fate.dice.uniform(0.0, 0.001))
         try:
@@ -369,8 +380,17 @@ class SimulatedExchange:
         if error.retry_after_s is not None:
             self._rate.pause(self._silence.tell(self._executor, error))
 
+    async def _stamp_ms(self) -> int:
+        """The venue's time, which is asked for once it refused a stamp."""
+        if self._must_ask_time:
+            venue_ms = await self.link.call(self._venue.now_ms)
+            self._ahead_ms = venue_ms - self._clock.now_ms()
+            self._must_ask_time = False
+        return self._clock.now_ms() + self._ahead_ms
+
     def _check_stamp(self, signed_ms: int) -> None:
         age_ms = self._venue.now_ms() - signed_ms
         expiry_ms = self._capabilities.request_expiry_ms
         if age_ms < -AHEAD_MAX_MS or (expiry_ms is not None and age_ms > expiry_ms):
+            self._must_ask_time = True
             raise ExpiredError(f"stamped {age_ms} ms ago")

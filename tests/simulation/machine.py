@@ -140,6 +140,13 @@ class Machine:
             self.node.exchange.link.is_cut = True
             self._site.loop.later(lasts_s, self._reconnect)
 
+    def lose_market(self, lasts_s: float) -> None:
+        """Its streams fall silent; requests are answered."""
+        if self.node is not None:
+            self._site.trace.note(f"{self.node.process.name} loses the market")
+            self.node.exchange.is_mute = True
+            self._site.loop.later(lasts_s, self._reconnect)
+
     def lose_store(self, lasts_s: float) -> None:
         if self.node is not None:
             self._site.trace.note(f"{self.node.process.name} loses the store")
@@ -172,6 +179,7 @@ class Machine:
     def _reconnect(self) -> None:
         if self.node is not None:
             self.node.store.link.is_cut = self.node.exchange.link.is_cut = False
+            self.node.exchange.is_mute = False
 
     def _fate_of(self, process: Process) -> Fate:
         site = self._site

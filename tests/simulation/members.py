@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from domain.errors import StoreUnavailable
 from orchestrator.workflows import APPLY_CHANGE, EXECUTE_PLAN, RUN_SHARD
-from simulation.registry import Registry
 from simulation.store import SimulatedStore
 from simulation.tables import NodeRow
 from store.engine import TRANSACTION_TIMEOUT_S, cancellations
@@ -68,17 +68,13 @@ class SimulatedNodes:
 
         return await self._store.ask(beat)
 
-    async def remove(
-        self, executor_ids: Sequence[ExecutorId], *, silent_for_s: float = 0.0
-    ) -> Sequence[ExecutorId]:
-        def remove() -> list[ExecutorId]:
-            silent_ms = int(silent_for_s * 1_000)
-            removed = [each for each in executor_ids if self._database.leave(each, silent_ms)]
-            for executor_id in removed:
-                self._note(f"{self._executor} removes {executor_id}")
-            return removed
+    async def remove(self, executor_ids: Sequence[ExecutorId]) -> Sequence[ExecutorId]:
+        return await self._remove(dict.fromkeys(executor_ids))
 
-        return await self._store.ask(remove)
+    async def remove_silent(self, silent: Sequence[Member]) -> Sequence[ExecutorId]:
+        return await self._remove(
+            {each.executor_id: round(each.heartbeat_at.timestamp() * 1000) for each in silent}
+        )
 
     async def members(self) -> Sequence[Member]:
         return await self._store.ask(self._members)
@@ -116,9 +112,18 @@ class SimulatedNodes:
 
         await self._store.ask(place)
 
+    async def _remove(self, heard_ms: Mapping[ExecutorId, int | None]) -> Sequence[ExecutorId]:
+        def remove() -> list[ExecutorId]:
+            removed = [each for each, ms in heard_ms.items() if self._database.leave(each, ms)]
+            for executor_id in removed:
+                self._note(f"{self._executor} removes {executor_id}")
+            return removed
+
+        return await self._store.ask(remove)
+
     def _members(self) -> list[Member]:
         rows = self._database.nodes.values()
-        return [member_of(self._database, row) for row in rows]
+        return [member_of(row) for row in rows]
 
 
 class SimulatedWork:
@@ -168,15 +173,14 @@ class SimulatedWork:
         await self._store.ask(self._database.run_orphans_again)
 
 
-def member_of(registry: Registry, row: NodeRow) -> Member:
+def member_of(row: NodeRow) -> Member:
     """A row as all nodes read it; its boot id tells the simulation whose process it is."""
-    now_ms = registry.now_ms()
     exchange_ms = row.exchange_ms
     return Member(
         executor_id=ExecutorId(row.executor),
         name=row.name,
         process=Process(host=row.host, boot_id=row.executor, pid=0, pid_started=0),
-        silent_s=(now_ms - row.heartbeat_ms) / 1000,
+        heartbeat_at=datetime.fromtimestamp(row.heartbeat_ms / 1000, UTC),
         capacity=row.capacity,
         is_draining=row.is_draining,
         exchange_lost_s=None if exchange_ms is None else (row.heartbeat_ms - exchange_ms) / 1000,

@@ -35,6 +35,7 @@ from symbol_manager import execute, tenure
 from symbol_manager.course import Circumstances, stance_of
 from symbol_manager.doubts import Doubts
 from symbol_manager.execute import Held, PlanExecutor
+from symbol_manager.freshness import Freshness
 from symbol_manager.lease import Lease
 from symbol_manager.state import ShardState
 from symbol_manager.tenure import Tenure
@@ -246,7 +247,7 @@ def range_not_restored() -> Iterator[None]:
 @contextmanager
 def stale_price_accepted() -> Iterator[None]:
     """A price is as good as new, however old it is."""
-    with patch.object(Tenure, "_is_stale", lambda self: self._book is None):
+    with patch.object(Freshness, "reason_against", lambda self, exchange_ms: ""):
         yield
 
 

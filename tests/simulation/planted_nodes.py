@@ -9,8 +9,10 @@ from unittest.mock import patch
 
 from orchestrator import takeover
 from orchestrator.dead_man import Feeder
+from orchestrator.membership import Membership
 from orchestrator.placement import find_homes
 from orchestrator.takeover import Watchdog
+from simulation.clock import EPOCH_MS
 from simulation.database import Database
 from store.nodes import ExecutorId, Member, Placed
 
@@ -26,6 +28,18 @@ def silence_of_nodes_never_trusted() -> Iterator[None]:
         await make_rounds(self, trusts_silence=False)
 
     with patch.object(Watchdog, "make_rounds", timid):
+        yield
+
+
+@contextmanager
+def silence_reckoned_by_stamps() -> Iterator[None]:
+    """A node has been silent since what the clock of Postgres, which was set, said then."""
+
+    def silent_s(self: Membership, member: Member) -> float:
+        now_ms = self._clock.now_ms() - EPOCH_MS
+        return now_ms / 1000 - member.heartbeat_at.timestamp()
+
+    with patch.object(Membership, "silent_s", silent_s):
         yield
 
 
@@ -85,6 +99,7 @@ NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     bug.__name__: bug
     for bug in (
         silence_of_nodes_never_trusted,
+        silence_reckoned_by_stamps,
         idle_work_left,
         draining_ignored,
         owner_not_released,

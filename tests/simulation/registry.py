@@ -55,13 +55,13 @@ class Registry(Tables):
             name=name or executor,
             host=host,
             capacity=capacity,
-            heartbeat_ms=self._now_ms(),
+            heartbeat_ms=self._stamp_ms(),
         )
 
-    def leave(self, executor: str, silent_ms: int = 0) -> bool:
-        """Remove a node, unless it was heard of since; whether it was."""
+    def leave(self, executor: str, heartbeat_ms: int | None = None) -> bool:
+        """Remove a node, unless it was heard of since; whether it was there."""
         row = self.nodes.get(executor)
-        if row is None or row.heartbeat_ms > self._now_ms() - silent_ms:
+        if row is None or heartbeat_ms not in {None, row.heartbeat_ms}:
             return False
         del self.nodes[executor]
         return True
@@ -71,16 +71,24 @@ class Registry(Tables):
         row = self.nodes.get(executor)
         if row is None:
             return False
-        now_ms = self._now_ms()
-        exchange_ms = now_ms if reaches_exchange else row.exchange_ms
-        self.nodes[executor] = replace(row, heartbeat_ms=now_ms, exchange_ms=exchange_ms)
+        stamp_ms = self._stamp_ms()
+        exchange_ms = stamp_ms if reaches_exchange else row.exchange_ms
+        self.nodes[executor] = replace(row, heartbeat_ms=stamp_ms, exchange_ms=exchange_ms)
         if told_pause_ms > self.paused_for_ms:
+            self.pause = stamp_ms, stamp_ms + told_pause_ms
             self.pauses.append((self._now_ms(), self._now_ms() + told_pause_ms))
         return True
 
     @property
     def paused_for_ms(self) -> int:
-        return max([0, *(until_ms - self._now_ms() for _, until_ms in self.pauses)])
+        told_ms, until_ms = self.pause
+        stamp_ms = self._stamp_ms()
+        return max(until_ms - stamp_ms, 0) if told_ms <= stamp_ms else 0
+
+    def set_clock(self, ahead_ms: int) -> None:
+        """The wall clock of the server is set; who joins next need not hear of a pause."""
+        self.ahead_ms = ahead_ms
+        self.pauses.clear()
 
     def drain(self, name: str, *, is_draining: bool) -> None:
         """Of all nodes of that name, or of one executor."""
@@ -199,6 +207,10 @@ class Registry(Tables):
             if row.status is not Status.REMOVED and row.progress is Progress.DONE:
                 again = replace(row, progress=Progress.ENQUEUED, queue=SHARDS_QUEUE)
                 self.shards[row.shard] = again
+
+    def _stamp_ms(self) -> int:
+        """By the wall clock of the server."""
+        return self._now_ms() + self.ahead_ms
 
 
 def _id(executor: str | None) -> ExecutorId | None:

@@ -92,7 +92,7 @@ def check_places(database: Database) -> list[str]:
             violations.append(f"place of {row.symbol}: {row.owner} is draining")
         elif sum(other.owner == row.owner for other in rows) > node.capacity:
             violations.append(f"place of {row.symbol}: {row.owner} is too full")
-    members = [member_of(database, node) for node in database.nodes.values()]
+    members = [member_of(node) for node in database.nodes.values()]
     placed = database.placed()
     homes = find_homes(members, placed)
     return violations + [
@@ -190,7 +190,7 @@ def _check_wanted(
             halt_reason=halt,
             rules_reason=obstacle,
             has_price=True,
-            is_stale=False,
+            price_reason="",
             entries_locked=is_locked,
             has_orders=bool(state.active_orders()),
             is_flat=False,

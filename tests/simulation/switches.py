@@ -11,8 +11,9 @@ from simulation.invariants import AnyVenue
 from simulation.venues import PerpetualsExchange
 from simulator.futures_venue import COUNTDOWN_PREFIX
 
-#: By when in calm somebody feeds every switch again.
-SETTLED_MS = 10_000
+#: By when in calm somebody feeds every switch again: after a take-over, and a comparison that waits
+#: for its part of the rate limits.
+SETTLED_MS = 20_000
 
 
 def check_switches(database: Database, venue: AnyVenue, wanted_s: int) -> list[str]:

@@ -176,6 +176,9 @@ class Tables:
         self.kills: list[tuple[int, int | None]] = []
         #: When each silence was made known to all nodes, and until when it lasts.
         self.pauses: list[tuple[int, int]] = []
+        #: The one that counts, by the wall clock of the server, and how far that is ahead.
+        self.pause = 0, 0
+        self.ahead_ms = 0
         self.nodes: dict[str, NodeRow] = {}
         #: Queues that are registered.
         #: By name, as they came.

@@ -32,6 +32,8 @@ HEARSAY_MS = 20_000
 CLOSING_MAX_MS = 15_000
 #: How long a transaction may be under way, and clocks be apart: usually, and where any is slow.
 COMMIT_MS, COMMIT_MAX_MS = 600, 5_500
+#: How long a quote may be under way.
+QUOTE_LATE_MAX_MS = 3_000
 #: What cannot be closed at this part of the price is dust at whatever price was looked at.
 DUST_SHARE = Decimal("0.9")
 
@@ -47,7 +49,7 @@ class Watch:
     stale_after_ms: int
     #: Whether transactions may be slow.
     commits_late: Callable[[], bool]
-    #: Whether no process takes an old price for new by a wall clock that jumped.
+    #: Whether none jumped: else what is late may seem to be new.
     clocks_are_right: Callable[[], bool]
     #: Each symbol as it was when it was claimed last: with the spec that its owner works with, and
     #: the ladder that takes entries.
@@ -177,7 +179,8 @@ class WatchedDatabase(Database):
         now_ms = EPOCH_MS + self._now_ms()
         age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
         late_ms = COMMIT_MAX_MS if self._watch.commits_late() else COMMIT_MS
-        if age_ms > self._watch.stale_after_ms + late_ms and self._watch.clocks_are_right():
+        late_ms += 0 if self._watch.clocks_are_right() else QUOTE_LATE_MAX_MS
+        if age_ms > self._watch.stale_after_ms + late_ms:
             self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
 
     def _judge_reductions(self, row: ShardRow, intents: Sequence[Intent]) -> None:

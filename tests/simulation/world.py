@@ -60,10 +60,10 @@ FUNDING_AT_S = 20.0
 #: A run ends when the venue has had nothing to do for this long: whom it refuses asks again.
 QUIET_S = 0.25
 QUIET_WITHIN = 8
-#: It goes on for so long at most while a request waits for a rate limit that is nearly used up, and
-#: until the symbol that it adds has had its time.
+#: It goes on while a request waits for a rate limit that is nearly used up, for as long as that has
+#: patience, and until the symbol that it adds has had its time.
 LATE_S = 5.0
-LATE_WITHIN = 12
+LATE_WITHIN = int(changes.VENUE_PATIENCE_S / LATE_S) + 4
 SETTLES_S = 15.0
 #: When in the calm the kill switch is thrown, and when nothing may rest any more (I6).
 KILL_AT_S = 18.0
