@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from chaos.proxy import Mode
@@ -37,6 +37,16 @@ class Place(StrEnum):
     TO_DATABASE = "line to the database"
 
 
+class End(IntEnum):
+    """Codes with which a fault may have a node end by itself.
+
+    None has it end for want of the exchange: a node halts its symbols and asks again.
+    """
+
+    DATABASE_UNAVAILABLE = 3
+    FENCED = 75
+
+
 class Person(StrEnum):
     """What somebody does by hand on the account."""
 
@@ -50,6 +60,8 @@ class Armed:
     """Faults of the simulated exchange's control API; paths are named as in `hands.PATHS`."""
 
     descriptions: tuple[Mapping[str, Any], ...]
+    #: How many of the first are what the fault is called after: any of them must have happened.
+    named_by: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +127,5 @@ class Fault:
     hold_s: tuple[float, float] = (0.0, 0.0)
     #: How long after it is healed all symbols must quote again.
     again_s: float = 30.0
+    #: How the nodes that it strikes may end by themselves because of it.
+    ends: frozenset[End] = frozenset()

@@ -55,9 +55,7 @@ async def strike(rig: Rig, injection: Injection) -> None:
     """
     match injection.fault.effect:
         case Armed(descriptions):
-            market = next(iter(rig.listings.values())).market
-            armed = [_on_paths(PATHS[market], item) for item in descriptions]
-            await rig.control("/control/faults", armed)
+            await rig.control("/control/faults", _on_paths(rig, descriptions))
         case Broken(line, mode):
             for node in injection.nodes:
                 rig.proxy(node, line).set(mode)
@@ -67,7 +65,9 @@ async def strike(rig: Rig, injection: Injection) -> None:
             await _strike_market(rig, injection)
         case FullDisk():
             if rig.disk is None:
-                raise NothingToStrikeError("no small file system can be mounted here")
+                raise NothingToStrikeError(
+                    "no small file system can be mounted here: it takes root and the right to mount"
+                )
             rig.disk.fill()
         case Killed():
             await rig.throw_kill_switch()
@@ -80,10 +80,12 @@ async def heal(rig: Rig, injection: Injection) -> None:
     ------
     NothingToStrikeError
         If nothing met it.
+    NotEndedError
+        If what was told to end did not.
     """
     match injection.fault.effect:
-        case Armed(descriptions):
-            await _disarm(rig, descriptions)
+        case Armed(descriptions, named_by):
+            await _disarm(rig, descriptions[:named_by])
         case Broken(line):
             for node in injection.nodes:
                 rig.proxy(node, line).set(Mode.PASS)
@@ -112,19 +114,33 @@ async def _strike_market(rig: Rig, injection: Injection) -> None:
             await _by_hand(rig, injection, person)
 
 
-async def _disarm(rig: Rig, descriptions: Sequence[Mapping[str, Any]]) -> None:
-    """What was to happen to requests or events must have happened at least once."""
+async def _disarm(rig: Rig, naming: Sequence[Mapping[str, Any]]) -> None:
+    """What was to happen to requests or events must have happened at least once.
+
+    Parameters
+    ----------
+    naming : sequence of mapping
+        What the fault is called after; whatever comes with it does not count.
+    """
     left = await rig.control("/control/faults")
     await rig.control("/control/faults", method="DELETE")
-    counted = [description["kind"] for description in descriptions if "count" in description]
-    untouched = [fault for fault in left if fault["kind"] in counted and not fault["fired"]]
-    if counted and len(untouched) == len(counted):
+    counted = _on_paths(rig, [description for description in naming if "count" in description])
+    if counted and all(_is_untouched(description, left) for description in counted):
         raise NothingToStrikeError("no request or event met it")
 
 
-def _on_paths(paths: Mapping[str, str], description: Mapping[str, Any]) -> dict[str, Any]:
-    path = description.get("path")
-    return dict(description) if path is None else {**description, "path": paths[path]}
+def _is_untouched(description: Mapping[str, Any], left: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it is still armed as it was; the exchange forgets what happened for the last time."""
+    as_armed = {**description, "fired": 0}
+    return any(as_armed.items() <= fault.items() for fault in left)
+
+
+def _on_paths(rig: Rig, descriptions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    paths = PATHS[next(iter(rig.listings.values())).market]
+    return [
+        {**item, "path": paths[item["path"]]} if "path" in item else dict(item)
+        for item in descriptions
+    ]
 
 
 async def _revive(rig: Rig, process: Process, node: int, number: signal.Signals) -> None:

@@ -19,6 +19,9 @@ class Strike:
     injection: Injection
     #: Why it could not be done; empty if it was.
     skipped: str = ""
+    #: When it began and was healed, by the clock of the event loop.
+    began_s: float | None = None
+    healed_s: float | None = None
     #: From the end of the round's last fault until all symbols quoted; `None` if they never did.
     recovery_s: float | None = None
     violations: list[str] = field(default_factory=list)
@@ -62,10 +65,16 @@ class Outcome:
     audit: Mapping[str, Any] | None = None
 
     @property
+    def is_vacuous(self) -> bool:
+        """Whether nothing was tried."""
+        return all(strike.skipped for strike in self.strikes)
+
+    @property
     def ok(self) -> bool:
         return (
             self.audit is not None
             and bool(self.audit["ok"])
+            and not self.is_vacuous
             and not self.violations
             and not any(strike.violations for strike in self.strikes)
         )

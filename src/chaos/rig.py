@@ -9,8 +9,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from chaos.ends import NodeEnd
 from chaos.faults import Line, Process
 from chaos.proxy import Proxy
+from chaos.requests import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,10 @@ class Listing:
     market: str
     tick_size: Decimal
     step_size: Decimal
+
+
+class NotEndedError(Exception):
+    """A process that was told to end goes on."""
 
 
 class Disk(Protocol):
@@ -52,7 +58,17 @@ class Rig(Protocol):
     def signal(self, process: Process, node: int, number: signal.Signals) -> None: ...
 
     async def start(self, process: Process, node: int) -> None:
-        """Start what ended; nothing where something else does so."""
+        """Start what ended; nothing where something else does so.
+
+        Raises
+        ------
+        NotEndedError
+            If what was told to end did not, in the time that it has for that; it is killed.
+        """
+        ...
+
+    async def ask(self, request: Request) -> None:
+        """Ask for it until it is acknowledged, however long that takes."""
         ...
 
     async def throw_kill_switch(self) -> None: ...
@@ -71,8 +87,8 @@ class Rig(Protocol):
         """Why symbols do not quote, as far as one sees that after a moment; empty if all do."""
         ...
 
-    def ended_by_themselves(self) -> list[str]:
-        """Processes that ended otherwise than they were made to, since one asked last."""
+    def ended_by_themselves(self) -> list[NodeEnd]:
+        """Nodes that ended otherwise than they were made to, since one asked last."""
         ...
 
     async def audit(self) -> Sequence[str]:

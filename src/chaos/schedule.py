@@ -7,7 +7,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.faults import Broken, Fault
+from chaos.faults import Broken, Fault, Place
+from chaos.requests import Request, stories
 
 PAUSE_S = (0.5, 3.0)
 #: How often two faults strike in one round.
@@ -16,6 +17,8 @@ OVERLAP = 0.3
 LATER_MAX_S = 2.0
 #: How often a line breaks for every node at once.
 EVERYWHERE = 0.3
+#: Elsewhere a fault strikes all nodes at once.
+_OF_A_NODE = frozenset({Place.NODE, Place.TO_EXCHANGE, Place.TO_DATABASE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,10 @@ class Injection:
     #: Between -1 and 1, for what has a size and a direction.
     strength: float
 
+    def reaches(self, node: int) -> bool:
+        """Whether a node may suffer from it."""
+        return self.fault.place not in _OF_A_NODE or node in self.nodes
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -38,6 +45,13 @@ class Round:
     #: Of undisturbed trading before it.
     pause_s: float
     injections: tuple[Injection, ...]
+    #: Made until the last fault is healed.
+    requests: tuple[Request, ...] = ()
+
+    @property
+    def lasts_s(self) -> float:
+        """From its first fault until the last one is healed."""
+        return max(item.after_s + item.hold_s for item in self.injections)
 
 
 def rounds(
@@ -48,6 +62,7 @@ def rounds(
     Of two in one round each strikes in another place, so that healing one leaves the other alone.
     """
     choices = random.Random(seed)  # nosec B311  # repeatable, not secret
+    users = stories(seed, symbols)
     bag: list[Fault] = []
     for number in itertools.count(1):
         if not bag:
@@ -62,7 +77,7 @@ def rounds(
         for fault in chosen:
             after_s = choices.uniform(0.0, LATER_MAX_S) if injections else 0.0
             injections.append(_injection(choices, fault, after_s, symbols, nodes))
-        yield Round(number, pause_s, tuple(injections))
+        yield Round(number, pause_s, tuple(injections), next(users))
 
 
 def _injection(

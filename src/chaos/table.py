@@ -10,6 +10,7 @@ from chaos.faults import (
     Armed,
     Broken,
     ByHand,
+    End,
     Fault,
     FrozenMarket,
     FullDisk,
@@ -24,11 +25,15 @@ from chaos.faults import (
 )
 from chaos.proxy import Mode
 
+#: Started without a database, or lost to a node that had one.
+_NO_DATABASE = frozenset({End.DATABASE_UNAVAILABLE, End.FENCED})
+
 
 def _replies(
     name: str,
     does: str,
     *faults: Mapping[str, Any],
+    named_by: int = 1,
     hold_s: tuple[float, float] = (3.0, 10.0),
     again_s: float = 30.0,
 ) -> Fault:
@@ -36,7 +41,7 @@ def _replies(
     return Fault(
         name=name,
         place=Place.EXCHANGE,
-        effect=Armed(faults),
+        effect=Armed(faults, named_by),
         does=does,
         heals="answers as always",
         hold_s=hold_s,
@@ -54,10 +59,16 @@ def _line(line: Line, mode: Mode, does: str) -> Fault:
         heals="passes everything",
         hold_s=(1.0, 15.0),
         again_s=45.0,
+        ends=frozenset() if line is Line.EXCHANGE else _NO_DATABASE,
     )
 
 
 def _signal(name: str, process: Process, number: signal.Signals, does: str, heals: str) -> Fault:
+    ends: frozenset[End] = frozenset()
+    if process is Process.POSTGRES:
+        ends = _NO_DATABASE
+    elif process is Process.NODE and number is signal.SIGSTOP:
+        ends = frozenset({End.FENCED})
     places = {
         Process.NODE: Place.NODE,
         Process.EXCHANGE: Place.EXCHANGE,
@@ -71,6 +82,7 @@ def _signal(name: str, process: Process, number: signal.Signals, does: str, heal
         heals=heals,
         hold_s=(0.5, 12.0) if number is signal.SIGSTOP else (0.0, 3.0),
         again_s=45.0,
+        ends=ends,
     )
 
 
@@ -190,6 +202,7 @@ _TABLE = (
             }
             for path in ("order", "open orders", "trades")
         ),
+        named_by=3,
         again_s=60.0,  # keys are tried again every 15 s
     ),
     _replies(
@@ -346,6 +359,7 @@ _TABLE = (
         heals="there is room again",
         hold_s=(5.0, 15.0),
         again_s=60.0,
+        ends=_NO_DATABASE,
     ),
     Fault(
         name="kill-switch",

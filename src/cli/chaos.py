@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from rich.progress import Progress
 from chaos.disk import NoSmallDiskError, SmallDisk
 from chaos.faults import Fault, FullDisk
 from chaos.report import Outcome, Row
-from chaos.run import ROUNDS_MAX, play
+from chaos.run import ROUNDS_MAX, blame_for_ends, play
 from chaos.schedule import Round, rounds
 from chaos.table import FAULTS
 from cli.chaos_system import chaos_system
 from cli.exits import Exit
 from cli.local_nodes import COMMAND
-from cli.local_system import LocalSystem, Market, temporary_data_dir
+from cli.local_system import LocalSystem, Market, kept_copy, temporary_data_dir
 from cli.render import Column, print_json, show_lines, show_rows
 from cli.session import Format, Output
 from telemetry.logs import configure_logs
@@ -34,6 +33,10 @@ from telemetry.logs import configure_logs
 DURATION_MAX_S = 24 * 3_600.0
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3_600}
 _TICK_S = 0.5
+NOTHING_INJECTED = (
+    "no fault was injected, so nothing was shown: give it a longer --duration, other --faults,"
+    " or what those that were skipped ask for"
+)
 
 
 class MarketKind(StrEnum):
@@ -131,7 +134,8 @@ def chaos(
 
     Everything is started for it and ended with it: simulated exchange, Postgres, nodes, proxies.
     The same seed, faults and number of nodes give the same sequence. It ends with 1 if symbols do
-    not quote again in time, a process ends by itself, or the auditor finds anything.
+    not quote again in time, a node ends for no reason or not when it is told to, the auditor finds
+    anything, or no fault could be injected.
     """
     chosen = _chosen(faults)
     if list_faults:
@@ -168,7 +172,9 @@ async def run(
     outcome = Outcome(seed=plan.seed, faults=plan.faults)
     symbols = SYMBOLS[plan.market]
     system = LocalSystem(data_dir=data_dir, market=Market(seed=plan.seed, symbols=symbols))
-    async with chaos_system(system, nodes=plan.nodes, disk=disk, command=plan.command) as rig:
+    async with chaos_system(
+        system, nodes=plan.nodes, disk=disk, patience=plan.patience, command=plan.command
+    ) as rig:
         await play(
             rig,
             rounds(plan.seed, plan.faults, symbols=symbols, nodes=plan.nodes),
@@ -179,9 +185,11 @@ async def run(
             on_round=on_round,
         )
         known = {what for strike in outcome.strikes for what in strike.violations}
-        found = [*rig.ended_by_themselves(), *await rig.audit()]
-        outcome.violations += [what for what in found if what not in known]
+        outcome.violations += [what for what in await rig.audit() if what not in known]
+        blame_for_ends(rig, outcome, plan.patience)
         outcome.audit = None if rig.report is None else rig.report.to_json()
+    if outcome.is_vacuous:
+        outcome.violations.append(NOTHING_INJECTED)
     return outcome
 
 
@@ -199,9 +207,8 @@ def _run_shown(plan: Plan, console: Console, *, keep: bool) -> Outcome:
                 return await run(plan, data_dir, disk=disk, on_round=show)
 
         outcome = asyncio.run(run_shown())
-        if keep or not outcome.ok:
-            kept = shutil.copytree(data_dir, data_dir.with_name(f"{data_dir.name}-kept"))
-            console.print(f"data and logs: {kept}")
+        if keep or not (outcome.ok or outcome.violations == [NOTHING_INJECTED]):
+            console.print(f"data and logs: {kept_copy(data_dir)}")
     return outcome
 
 
@@ -245,7 +252,7 @@ def _show(outcome: Outcome) -> None:
         [row for row in outcome.rows if row.injected or row.skipped],
         _ROWS,
         Format.TABLE,
-        empty="no fault was injected: give it more time",
+        empty="no fault struck",
     )
     found = [
         f"round {strike.round}, {strike.injection.fault.name}: {what}"

@@ -17,13 +17,16 @@ from audit.auditor import audit
 from audit.report import Report
 from audit.simulator import SimulatorAccess
 from chaos.disk import SmallDisk
+from chaos.ends import NodeEnd
 from chaos.faults import Line, Process
 from chaos.hands import market_state, open_orders
 from chaos.proxy import Proxy
-from chaos.rig import Listing
+from chaos.requests import Request
+from chaos.rig import Listing, NotEndedError
 from cli.exits import Exit
 from cli.local_nodes import COMMAND, LocalNode, local_node
-from cli.local_system import LocalSystem, add_symbols, listing_of
+from cli.local_system import STOP_WAIT_S, LocalSystem, listing_of
+from cli.users import ANSWER_S, Users
 from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import Database, new_request_id, open_database
 from store import history
@@ -34,10 +37,10 @@ SETTLE_S = 20.0
 KILL_S = 30.0
 #: As a service manager starts what ended.
 RESTART_AFTER_S = 1.0
-#: Fenced, or for want of a database or of an exchange.
-OWN_ENDS = frozenset({Exit.FENCED, Exit.DATABASE_UNAVAILABLE, Exit.EXCHANGE_UNAVAILABLE})
 #: How a node ends that is killed or told to stop.
-STRUCK_ENDS = frozenset({-signal.SIGKILL, Exit.OK})
+STRUCK_ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: Exit.OK}
+#: A program that starts is ended by any signal until it says what it does with it.
+START_S = 15.0
 #: From level to level of every grid, and how many levels away an order is near.
 STEP_RATIO = "1.0005"
 NEAR_LEVELS = 5
@@ -59,13 +62,17 @@ class ChaosSystem:
     database: Database
     nodes: Sequence[LocalNode]
     disk: SmallDisk | None
-    acknowledged: list[str] = field(default_factory=list)
+    users: Users
+    #: Multiplies what nodes and requests have time for.
+    patience: float = 1.0
     report: Report | None = None
     #: Whether each node is to be started again when it ends.
     _may_run: list[asyncio.Event] = field(default_factory=list)
-    #: Nodes that were killed or told to stop, and have not ended yet.
-    _struck: set[int] = field(default_factory=set)
-    _ends: list[str] = field(default_factory=list)
+    #: How nodes may end that were killed or told to stop, and not started again yet.
+    _struck: dict[int, set[int]] = field(default_factory=dict)
+    #: When each node was started last.
+    _started_s: dict[int, float] = field(default_factory=dict)
+    _ends: list[NodeEnd] = field(default_factory=list)
     _kill: str = ""
 
     @property
@@ -80,12 +87,14 @@ class ChaosSystem:
         return await self.system.control(path, body, method)
 
     def signal(self, process: Process, node: int, number: signal.Signals) -> None:
-        ends = number in {signal.SIGKILL, signal.SIGTERM}
         match process:
             case Process.NODE:
-                if ends:
+                if number in STRUCK_ENDS:
                     self._may_run[node].clear()
-                    self._struck.add(node)
+                    age_s = asyncio.get_running_loop().time() - self._started_s[node]
+                    is_starting = age_s < START_S * self.patience
+                    pid = self.nodes[node].process.pid
+                    self._struck[node] = _struck_ends(pid, number, is_starting=is_starting)
                 self.nodes[node].send(number)
             case Process.EXCHANGE:
                 if self.system.simulator is not None:
@@ -96,7 +105,10 @@ class ChaosSystem:
     async def start(self, process: Process, node: int) -> None:
         match process:
             case Process.NODE:
-                self._may_run[node].set()
+                try:
+                    await self._end(node)
+                finally:
+                    self._may_run[node].set()
             case Process.EXCHANGE:
                 if self.system.simulator is not None:
                     await self.system.simulator.wait()
@@ -106,7 +118,7 @@ class ChaosSystem:
 
     async def throw_kill_switch(self) -> None:
         self._kill = await self.database.requests.kill("chaos", new_request_id())
-        self.acknowledged.append(self._kill)
+        self.users.acknowledged.append(self._kill)
 
     async def rearm(self) -> None:
         requests = self.database.requests
@@ -114,7 +126,7 @@ class ChaosSystem:
         market = next(iter(self.listings.values())).market
         left = open_orders(await self.control("/control/state"), market)
         asked = await requests.rearm("chaos is over", new_request_id())
-        self.acknowledged.append(asked)
+        self.users.acknowledged.append(asked)
         await requests.wait(asked, KILL_S)
         if not killed.is_finished or left:
             raise TimeoutError(f"{len(left)} orders open after {KILL_S:.0f} s: {killed.status}")
@@ -135,35 +147,49 @@ class ChaosSystem:
                 reasons.append(f"{symbol}: {why}")
         return reasons
 
-    def ended_by_themselves(self) -> list[str]:
+    async def ask(self, request: Request) -> None:
+        await self.users.ask(request)
+
+    def ended_by_themselves(self) -> list[NodeEnd]:
         found, self._ends = self._ends, []
         return found
 
     async def audit(self) -> list[str]:
+        await self.users.until_answered(self.users.acknowledged, ANSWER_S * self.patience)
         self.report = await audit(
             self.database.dsn,
             SimulatorAccess(self.system.simulator_dir),
             settle_s=SETTLE_S,
-            acknowledged=self.acknowledged,
+            acknowledged=self.users.acknowledged,
         )
         return [f"{found.invariant} {found}" for found in self.report.violations]
-
-    async def add(self, spec: Mapping[str, object]) -> None:
-        """Add every symbol and wait until each trades."""
-        symbols = self.system.market.symbols
-        self.acknowledged += await add_symbols(self.database, symbols, spec)
 
     async def keep(self, index: int) -> None:
         """Run a node, and start it again whenever it ends and is meant to run."""
         node = self.nodes[index]
         while True:
-            self._struck.discard(index)
+            self._struck.pop(index, None)
+            self._started_s[index] = asyncio.get_running_loop().time()
             await node.start()
             code = await node.process.wait()
-            if code not in OWN_ENDS and not (index in self._struck and code in STRUCK_ENDS):
-                self._ends.append(f"node {node.name} ended with {code}: see {node.log}")
+            if code not in self._struck.get(index, ()):
+                at_s = asyncio.get_running_loop().time()
+                text = f"node {node.name} ended with {code}: see {node.log}"
+                self._ends.append(NodeEnd(node=index, code=code, at_s=at_s, text=text))
             await asyncio.sleep(RESTART_AFTER_S)
             await self._may_run[index].wait()
+
+    async def _end(self, index: int) -> None:
+        """Wait for the end of a node that was struck, and kill it if it takes too long."""
+        node, bound_s = self.nodes[index], STOP_WAIT_S * self.patience
+        try:
+            await node.ended(bound_s)
+        except TimeoutError:
+            self._struck[index] = {-signal.SIGKILL}
+            await node.kill()
+            raise NotEndedError(
+                f"node {node.name} did not end within {bound_s:.0f} s: see {node.log}"
+            ) from None
 
     def allow_all(self) -> None:
         self._may_run[:] = [asyncio.Event() for _ in self.nodes]
@@ -177,6 +203,7 @@ async def chaos_system(
     *,
     nodes: int,
     disk: SmallDisk | None,
+    patience: float = 1.0,
     command: Sequence[str] = COMMAND,
 ) -> AsyncIterator[ChaosSystem]:
     """An exchange, a database and nodes that trade all symbols of the market."""
@@ -193,11 +220,18 @@ async def chaos_system(
                 )
                 for number in range(1, nodes + 1)
             ]
-            rig = ChaosSystem(system=system, database=database, nodes=made, disk=disk)
+            rig = ChaosSystem(
+                system=system,
+                database=database,
+                nodes=made,
+                disk=disk,
+                users=Users(database=database, spec=chaos_spec(is_linear=is_linear)),
+                patience=patience,
+            )
             rig.allow_all()
             keepers = [asyncio.create_task(rig.keep(index)) for index in range(nodes)]
             try:
-                await rig.add(chaos_spec(is_linear=is_linear))
+                await rig.users.add(system.market.symbols)
                 yield rig
             finally:
                 for keeper in keepers:
@@ -256,6 +290,23 @@ def _signal_postgres(data_dir: Path, number: signal.Signals) -> None:
         for child in _children(postmaster.pid):
             with suppress(ProcessLookupError):
                 os.kill(child, number)
+
+
+def _struck_ends(pid: int, number: signal.Signals, *, is_starting: bool) -> set[int]:
+    """The codes with which a node that is struck now may end."""
+    if is_starting and not _catches(pid, number):
+        return {STRUCK_ENDS[number], -number}
+    return {STRUCK_ENDS[number]}
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process does something of its own at a signal."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "SigCgt":
+                return bool(int(value, 16) >> (number - 1) & 1)
+    return False
 
 
 def _children(pid: int) -> list[int]:

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -22,10 +22,12 @@ from rich.progress import Progress
 from audit.auditor import audit
 from audit.report import Report
 from audit.simulator import SimulatorAccess
+from chaos.requests import stories
 from cli.exits import Exit
-from cli.local_system import LocalSystem, Market, add_symbols, demo_spec, temporary_data_dir
+from cli.local_system import LocalSystem, Market, demo_spec, kept_copy, temporary_data_dir
 from cli.render import print_json
 from cli.session import Format, Output
+from cli.users import ANSWER_S, Users
 from domain.errors import StoreUnavailable
 from orchestrator.bootstrap import Database, open_database
 from ports.failpoints import Failpoint
@@ -38,7 +40,12 @@ PAUSE_S = (0.3, 3.0)
 DOWN_S = (0.0, 1.0)
 CONVERGE_S = 60.0
 SETTLE_S = 20.0
-FAILPOINT_WAIT_S = 5.0
+#: From its start: the start alone takes 5 s where other work goes on.
+FAILPOINT_WAIT_S = 15.0
+#: How many times the node passes a failpoint until it ends there, at most.
+HITS_MAX = 5
+#: One user after the other begins to ask, and has asked for everything so long after.
+STORY_S = 1.5
 
 
 class Target(StrEnum):
@@ -51,6 +58,8 @@ class Target(StrEnum):
     FAILPOINT = "failpoint"
 
 
+#: What a start, or a request, passes once begins so.
+_PASSED_ONCE = ("start_up.", "apply_change.")
 _WEIGHTS = {Target.NODE: 4, Target.POSTGRES: 2, Target.BOTH: 2, Target.FAILPOINT: 4}
 
 
@@ -59,6 +68,14 @@ class Kill:
     target: Target
     #: Name of the failpoint, where one was armed.
     detail: str = ""
+    #: Whether the node ended there, and not only when that took too long.
+    reached: bool | None = None
+
+    @property
+    def label(self) -> str:
+        if self.reached is None:
+            return self.target.value
+        return f"{self.target.value} {'reached' if self.reached else 'not reached'}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +83,7 @@ class Outcome:
     seed: int
     kills: list[Kill] = field(default_factory=list)
     report: Report | None = None
-    #: Symbols that did not trade again within the time allowed.
+    #: Symbols that did not trade again, and requests that were not taken, in the time allowed.
     stuck: list[str] = field(default_factory=list)
 
     @property
@@ -74,7 +91,7 @@ class Outcome:
         return self.report is not None and self.report.ok and not self.stuck
 
     def to_text(self) -> str:
-        counts = Counter(kill.target.value for kill in self.kills)
+        counts = Counter(kill.label for kill in self.kills)
         lines = [f"seed {self.seed}: " + ", ".join(f"{n} × {what}" for what, n in counts.items())]
         lines += [f"stuck: {what}" for what in self.stuck]
         if self.report is not None:
@@ -105,19 +122,20 @@ def command(
 ) -> None:
     """Kill -9 node and Postgres at random moments while they trade, then audit the result.
 
+    Meanwhile symbols are paused, resumed and updated, each of which must be answered at the end.
     The same seed kills in the same order. It ends by itself, and with 1 on any violation.
     """
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     configure_logs("critical", "console", [])
     console = Console(stderr=True)
     console.print(f"seed {chosen}")
-    with temporary_data_dir(keep=keep) as data_dir, Progress(console=console) as progress:
+    with temporary_data_dir() as data_dir, Progress(console=console) as progress:
         task = progress.add_task("kills", total=kills)
         outcome = asyncio.run(
             crash_test(data_dir, kills=kills, seed=chosen, on_kill=lambda _: progress.advance(task))
         )
         if keep or not outcome.ok:
-            console.print(f"data and logs: {data_dir}")
+            console.print(f"data and logs: {kept_copy(data_dir)}")
     if output is Format.JSON:
         print_json(outcome.to_document())
     else:
@@ -136,37 +154,64 @@ async def crash_test(
         await system.start_simulator()
         async with open_database(system.settings) as database:
             await system.start_node()
-            acknowledged = await add_symbols(database, system.market.symbols, demo_spec())
-            for _ in range(kills):
-                kill = await _kill_once(system, choices)
-                outcome.kills.append(kill)
-                on_kill(kill)
-            outcome.stuck = await _stuck_symbols(database, system.node_pid)
+            users = Users(database=database, spec=demo_spec())
+            await users.add(system.market.symbols)
+            is_over = asyncio.Event()
+            asking = asyncio.create_task(_ask_on(users, seed, system.market.symbols, is_over))
+            try:
+                for _ in range(kills):
+                    kill = await _kill_once(system, choices)
+                    outcome.kills.append(kill)
+                    on_kill(kill)
+                is_over.set()
+                if (await asyncio.wait({asking}, timeout=ANSWER_S))[0]:
+                    asking.result()
+                else:
+                    outcome.stuck.append("a request is not acknowledged")
+            finally:
+                asking.cancel()
+            outcome.stuck += await _stuck_symbols(database, system.node_pid)
+            await users.until_answered(users.acknowledged, ANSWER_S)
             outcome.report = await audit(
                 database.dsn,
                 SimulatorAccess(system.simulator_dir),
                 settle_s=SETTLE_S,
-                acknowledged=acknowledged,
+                acknowledged=users.acknowledged,
             )
     finally:
         await system.close()
     return outcome
 
 
+async def _ask_on(users: Users, seed: int, symbols: Sequence[str], is_over: asyncio.Event) -> None:
+    """Let users ask one after the other; the last one finishes, so that every symbol is to run."""
+    for story in stories(seed, symbols):
+        asked = 0.0
+        for request in story:
+            await asyncio.sleep((request.at - asked) * STORY_S)
+            asked = request.at
+            await users.ask(request)
+        if is_over.is_set():
+            return
+
+
 async def _kill_once(system: LocalSystem, choices: random.Random) -> Kill:
     target = choices.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
     failpoint = choices.choice(list(Failpoint))
-    hits = choices.randint(1, 5)
+    hits = choices.randint(1, HITS_MAX)
     pause_s, down_s = choices.uniform(*PAUSE_S), choices.uniform(*DOWN_S)
     if target is Target.FAILPOINT:
+        if failpoint.startswith(_PASSED_ONCE):
+            hits = 1
         await system.kill_node()
         await system.start_node(failpoint=f"{failpoint}@{hits}")
+        code = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(FAILPOINT_WAIT_S):
-                await system.wait_node()
+                code = await system.wait_node()
         await system.kill_node()
         await system.start_node()
-        return Kill(target, f"{failpoint}@{hits}")
+        return Kill(target, f"{failpoint}@{hits}", reached=code == -signal.SIGKILL)
     await asyncio.sleep(pause_s)
     if target in {Target.POSTGRES, Target.BOTH}:
         kill_postgres(system.data_dir)

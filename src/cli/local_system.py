@@ -220,6 +220,11 @@ def temporary_data_dir(*, keep: bool = False) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def kept_copy(data_dir: Path) -> Path:
+    """What is left of a directory that goes, or of one on a file system that does."""
+    return shutil.copytree(data_dir, data_dir.with_name(f"{data_dir.name}-kept"))
+
+
 def _end_with_parent() -> None:
     """Have the kernel end this process as a stop does when its parent ends, even by kill -9."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.program import run
+from support.program import requests_checked, run
 
+#: Of the eight failpoints and processes that it kills at, three are failpoints of requests.
+SEED_OF_REQUESTS = "610"
 RECORDINGS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 
@@ -39,10 +41,13 @@ async def test_demo_trades_recorded_market() -> None:
 
 
 async def test_crash_test_ends_by_itself_and_finds_nothing() -> None:
-    code, result = await run("crash-test", "--kills", "8", "--seed", "3")
+    code, result = await run("crash-test", "--kills", "8", "--seed", SEED_OF_REQUESTS)
 
     assert code == 0, result
-    assert result["seed"] == 3
+    assert result["seed"] == int(SEED_OF_REQUESTS)
     assert len(result["kills"]) == 8
     assert result["stuck"] == []
     assert result["audit"]["ok"]
+    assert requests_checked(result["audit"]) > 3
+    reached = {kill["detail"] for kill in result["kills"] if kill["reached"]}
+    assert any(point.startswith("apply_change.") for point in reached), result["kills"]

@@ -12,7 +12,7 @@ from audit.report import Result
 __all__ = ["HEALABLE", "Evidence", "check_all", "check_all_and_kills"]
 
 #: What may be in flight at any one look; a violation of the others stays one.
-HEALABLE = frozenset({"I3", "I7", "I8"})
+HEALABLE = frozenset({"I3", "I7", "I8", "I10"})
 
 
 def check_all(evidence: Evidence) -> tuple[Result, ...]:

@@ -100,6 +100,9 @@ async def test_audit_of_a_clean_system_passes_at_the_first_look(
         pytest.param("UPDATE slots SET cost = cost + 0.00000001", "I8", id="cost"),
         pytest.param("DELETE FROM pairs", "I8", id="lost-pairs"),
         pytest.param("DELETE FROM dbos.workflow_status", "I10", id="lost-requests"),
+        pytest.param(
+            "UPDATE dbos.workflow_status SET status = 'PENDING'", "I10", id="unanswered-requests"
+        ),
     ],
 )
 async def test_audit_of_planted_bug_fails_under_its_invariant(
@@ -121,6 +124,20 @@ async def test_audit_waits_for_what_is_in_flight(world: World, dsn: str, tmp_pat
     )
     access = HookedAccess(
         tmp_path, lambda: execute(dsn, "INSERT INTO fills SELECT * FROM in_flight")
+    )
+
+    report = await audit(dsn, access, settle_s=30, acknowledged=REQUESTS)
+
+    assert report.ok
+    assert report.looks == 2
+
+
+async def test_audit_waits_for_requests_to_be_answered(
+    world: World, dsn: str, tmp_path: Path
+) -> None:
+    execute(dsn, "UPDATE dbos.workflow_status SET status = 'PENDING'")
+    access = HookedAccess(
+        tmp_path, lambda: execute(dsn, "UPDATE dbos.workflow_status SET status = 'SUCCESS'")
     )
 
     report = await audit(dsn, access, settle_s=30, acknowledged=REQUESTS)

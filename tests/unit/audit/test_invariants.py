@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.database import Database, Intent, Slot, Workflow
+from audit.database import Database, Intent, Slot
 from audit.invariants import Evidence, check_all
 from audit.invariants.convergence import check_convergence
 from domain.ids import OrderTag, Purpose, Side, SlotId
 from unit.audit.dataset import (
     LADDERS,
     NONCE,
-    REQUESTS,
     TICK,
     UNIT,
     client_id,
@@ -338,13 +337,6 @@ def test_nothing_to_check_is_shown_as_zero() -> None:
         ("I1", "I2", "I3", "I4", "I7", "I8", "I10"), 0
     )
     assert {result.name for result in results if not result.ok} == {"I1", "I2", "I3"}
-
-
-def test_workflow_that_waits_survives() -> None:
-    evidence = make_world(8).evidence()
-    waiting = Workflow(name="apply_change", status="ENQUEUED")
-
-    assert violated(with_database(evidence, workflows=dict.fromkeys(REQUESTS, waiting))) == set()
 
 
 def test_levels_agree_with_the_grids_own_at_the_ends_of_the_ladder() -> None:

@@ -61,7 +61,13 @@ def test_row_counts_strikes_and_says_middle_and_longest_recovery() -> None:
         pytest.param(outcome(audit={"ok": False}), False, id="audit failed"),
         pytest.param(outcome(violations=["I8"]), False, id="wrong at the end"),
         pytest.param(outcome(strike("order-lost", violations=["I1"])), False, id="after a fault"),
-        pytest.param(outcome(strike("order-lost", skipped="none")), True, id="skipped"),
+        pytest.param(outcome(), False, id="nothing struck"),
+        pytest.param(outcome(strike("order-lost", skipped="none")), False, id="all skipped"),
+        pytest.param(
+            outcome(strike("order-lost", skipped="none"), strike("node-killed", recovery_s=1.0)),
+            True,
+            id="one skipped",
+        ),
     ],
 )
 def test_outcome_is_ok_only_without_any_violation(found: Outcome, is_ok: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.faults import Armed, Fault, Line, Process, Signalled
+from chaos.faults import Armed, End, Fault, Line, Place, Process, Signalled
 from chaos.hands import PATHS
 from chaos.proxy import Mode
 from chaos.table import FAULTS
+from cli.exits import Exit
 from simulator.faults import Faults
 
 
@@ -41,6 +42,23 @@ def test_every_mode_of_the_lines_is_tried_but_corruption_where_nothing_detects_i
     }
     # Nothing below Postgres' own protocol would notice: it is TLS that makes a change an error.
     assert untried == {"database-corrupt"}
+
+
+def test_ends_are_the_documented_ones() -> None:
+    assert {end.name: int(end) for end in End} == {
+        name: int(Exit[name]) for name in End.__members__
+    }
+
+
+def test_only_faults_of_the_database_and_of_stopped_nodes_end_nodes() -> None:
+    ending = {fault.name: fault.ends for fault in FAULTS.values() if fault.ends}
+    at_database = {Place.POSTGRES, Place.TO_DATABASE}
+    assert ending.keys() == {"node-stopped"} | {
+        fault.name
+        for fault in FAULTS.values()
+        if fault.place in at_database and fault.name != "kill-switch"
+    }
+    assert ending["node-stopped"] == {End.FENCED}
 
 
 def test_every_process_is_killed_stopped_and_ended() -> None:
