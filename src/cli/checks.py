@@ -24,6 +24,7 @@ from exchanges.venues import VENUES
 from ext import ladder
 from orchestrator.bootstrap import open_exchange
 from orchestrator.settings import Settings
+from orchestrator.takeover import this_process
 from ports.exchange import ExchangePort
 from store import history
 from store.engine import create_engine, transaction
@@ -157,7 +158,7 @@ async def _api_port(settings: Settings, engine: AsyncEngine) -> Check:
     here = [
         node
         for node in await history.nodes(engine)
-        if node.host == socket.gethostname() and node.silent_s < settings.dead_after_s
+        if node.host == this_process().host and node.silent_s < settings.dead_after_s
     ]
     if here:
         return Check(name, True, f"{api.port} is in use; node {here[0].name} runs here")

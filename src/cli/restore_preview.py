@@ -14,7 +14,8 @@ from ports.store import Desired
 #: What no exchange knows.
 _LOST = (
     "lost: why each order was decided, requests and their results, former versions of the grids,"
-    " removed symbols, pauses, and stops that were touched"
+    " removed symbols, pauses, stops that were touched, and whether the kill switch was thrown:"
+    " where nothing is to trade yet, `gridkeeper kill` before a node starts"
 )
 _SHOWN = (
     "symbol",

@@ -1,4 +1,4 @@
-"""The named instants at which a test may kill the process."""
+"""The named instants at which a test may kill or stop the process."""
 
 from __future__ import annotations
 

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import string
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 from cli.main import main
+from domain.errors import OwnershipLost
 from domain.ids import ClientOrderId, OrderTag, Purpose
 from domain.instrument import Instrument
 from domain.plans import CommittedPlan
@@ -21,13 +25,21 @@ from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.id_codecs import Base62Codec
 from grid.desired import Stance, desired_orders
 from grid.grid import Desired, Grid
+from orchestrator import bootstrap
+from orchestrator.membership import Membership
+from orchestrator.node import Node
 from ports.store import Changes, Claim, Decision, Ownership
 from store.repository import Repository
 from symbol_manager import decide
+from symbol_manager.tenure import ShardSettings
 
 DROPPED_EVERY = 3
 #: How many times an order's size: more than the budget, then sane ones, each a percent farther off.
 RUNAWAY_FACTORS = (100, *(1,) * 30)
+#: Enough for a symbol to be added and to trade.
+GIVES_UP_AFTER_S = 15.0
+#: For the gate: its default is more than one account may send, and after refusals slots wait.
+RUNAWAY_ORDERS_PER_MINUTE = 40
 
 
 def random_client_ids() -> None:
@@ -120,16 +132,45 @@ def runaway() -> None:
         ]
         return (*(replace(order, placeable=True) for order in entries), *far)
 
+    slower = partial(ShardSettings, orders_per_minute=RUNAWAY_ORDERS_PER_MINUTE)
     decide.desired_orders = mad  # type: ignore[attr-defined]  # that is the fault
+    bootstrap.ShardSettings = slower  # type: ignore[attr-defined,assignment]  # a rate it reaches
+
+
+def deaf() -> None:
+    """A stop never ends."""
+
+    async def stop_for_ever(self: Node) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    Node.stop = stop_for_ever  # type: ignore[method-assign]  # that is the bug
+
+
+def gives_up() -> None:
+    """The node takes itself for fenced although nothing happened to it."""
+    keep = Membership.keep
+
+    async def keep_for_a_while(
+        self: Membership, heartbeat_s: float, reaches_exchange: Callable[[], bool]
+    ) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GIVES_UP_AFTER_S):
+                await keep(self, heartbeat_s, reaches_exchange)
+        raise OwnershipLost("nobody took anything")
+
+    Membership.keep = keep_for_a_while  # type: ignore[method-assign]  # that is the bug
 
 
 #: Each is found by the auditor.
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__: bug for bug in (random_client_ids, dropped_fill, intent_after_send, re_anchoring)
 }
+#: What they leave behind is sound: they are found by how their nodes end.
+BAD_ENDS: dict[str, Callable[[], None]] = {bug.__name__: bug for bug in (deaf, gives_up)}
 #: No bugs for a test to see: the rest of the product has to hold what comes of them.
 FAULTS: dict[str, Callable[[], None]] = {runaway.__name__: runaway}
 
 if __name__ == "__main__":
-    (BUGS | FAULTS)[sys.argv.pop(1)]()
+    (BUGS | BAD_ENDS | FAULTS)[sys.argv.pop(1)]()
     main()

@@ -28,3 +28,9 @@ async def run(*arguments: str) -> tuple[int, Any]:
         out, err = await process.communicate()
     assert out, err.decode()
     return process.returncode or 0, json.loads(out)
+
+
+def requests_checked(audit: Any) -> int:
+    """How many acknowledged requests an audit looked for."""
+    (found,) = (each for each in audit["invariants"] if each["name"] == "I10")
+    return int(found["checked"]["requests"])

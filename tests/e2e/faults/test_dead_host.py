@@ -66,7 +66,8 @@ async def resting(system: LocalSystem) -> list[Any]:
 
 
 async def ladder_rests(system: LocalSystem) -> bool:
-    return len(await resting(system)) >= 4
+    """Four levels, but for the one that the price may stand too near to."""
+    return len(await resting(system)) >= 3
 
 
 async def is_settled(system: LocalSystem) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest_asyncio
 from cli.local_system import Market
 from orchestrator.bootstrap import new_request_id
 from support.system import RunningSystem, eventually, running_system
+from symbol_manager.freshness import BEHIND, STALE
 
 #: Orders whose plan's step ended without knowing what became of them.
 UNKNOWN = """
@@ -31,6 +33,11 @@ INVENTORY = """
 """
 STATUSES = "SELECT client_order_id, status FROM orders WHERE client_order_id = ANY (:ids)"
 RESTS = {"open", "partially_filled", "filled", "cancelled"}
+HALTED = "SELECT 1 FROM shards WHERE status_reason = :reason HAVING count(*) = 2"
+#: By which the exchange's clock is off.
+JUMP_MS = 30_000
+#: How late a reply comes, or a request arrives, at the worst.
+LATE_S = 60.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -159,11 +166,24 @@ async def test_order_cancelled_by_hand_is_placed_again(trading: RunningSystem) -
 
 
 async def test_missed_events_are_found_by_the_next_comparison(trading: RunningSystem) -> None:
-    await trading.system.control("/control/faults", [{"kind": "drop_user_events", "count": 6}])
-    before = await trading.value("SELECT count(*) FROM fills")
+    """None of the account's orders is told of until the missed fills are in the database."""
+    before = await _trades(trading)
+    await trading.system.control("/control/faults", [{"kind": "drop_user_events", "count": 10_000}])
+    missed: set[str] = set()
 
-    await trading.until_rows("SELECT 1 FROM fills HAVING count(*) > :n + 6", n=before)
+    async def fills_are_missed() -> bool:
+        nonlocal missed
+        missed = await _trades(trading) - before
+        (fault,) = await _armed(trading)
+        return len(missed) > 2 and fault["fired"] > len(missed)
 
+    async def are_recorded() -> bool:
+        return missed <= {row.trade_id for row in await trading.rows("SELECT trade_id FROM fills")}
+
+    await eventually(fills_are_missed, "fills that nobody is told of")
+    await eventually(are_recorded, "the missed fills are recorded")
+    assert len(await _armed(trading)) == 1
+    await trading.system.control("/control/faults", method="DELETE")
     await trading.assert_sound()
 
 
@@ -171,10 +191,16 @@ async def test_missed_events_are_found_by_the_next_comparison(trading: RunningSy
 async def test_repeated_or_reordered_events_change_nothing(
     trading: RunningSystem, kind: str
 ) -> None:
+    before = await _trades(trading)
     await trading.system.control("/control/faults", [{"kind": kind, "count": 20}])
-    before = await trading.value("SELECT count(*) FROM fills")
 
-    await trading.until_rows("SELECT 1 FROM fills HAVING count(*) > :n + 6", n=before)
+    async def is_spent() -> bool:
+        return await _armed(trading) == []
+
+    await eventually(is_spent, "twenty events are told otherwise")
+    told = await _trades(trading)
+    assert told > before
+    await trading.exchange_has_traded(len(told) + 2)
 
     await trading.assert_sound()
 
@@ -192,6 +218,27 @@ async def test_silent_market_pulls_entries_until_prices_are_fresh(
     assert "no fresh price" in halted[0].status_reason
     await eventually(lambda: _has_no_entries(trading, "BTC/USDT"), "entries are pulled")
 
+    await trading.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("jump_ms", "reason"),
+    [pytest.param(JUMP_MS, BEHIND, id="ahead"), pytest.param(-JUMP_MS, STALE, id="behind")],
+)
+async def test_row_11_clock_that_jumps_by_30_s_pulls_entries_by_its_own_time(
+    trading: RunningSystem, jump_ms: int, reason: str
+) -> None:
+    """The cancels as well are refused until they are signed by the time after the jump."""
+    await trading.until_trading()
+    await _set_clock(trading, jump_ms)
+
+    async def no_entry_rests() -> bool:
+        state: Any = await trading.system.control("/control/state")
+        return all(order["side"] == "SELL" for order in state["accounts"]["main"]["open_orders"])
+
+    await trading.until_rows(HALTED, reason=reason)
+    await eventually(no_entry_rests, "no entry rests while nobody knows how old prices are")
+    await trading.system.control("/control/faults", method="DELETE")
     await trading.assert_sound()
 
 
@@ -256,6 +303,40 @@ async def test_kill_switch_cancels_all_and_rearms(trading: RunningSystem) -> Non
     await trading.assert_sound()
 
 
+async def test_row_04_order_and_reply_that_are_60_s_late_change_nothing() -> None:
+    """What became of both was concluded long before."""
+    async with running_system(
+        market=Market(symbols=("BTC/USDT",)), GRIDKEEPER_ACCOUNT__REQUEST_TIMEOUT_MS="3000"
+    ) as running:
+        place = {"method": "POST", "path": "/api/v3/order", "delay_s": LATE_S, "count": 1}
+        await running.system.control(
+            "/control/faults",
+            [{"kind": "reply_delayed"} | place, {"kind": "request_delayed"} | place],
+        )
+        await running.add("BTC/USDT")
+
+        async def statuses() -> dict[str, str]:
+            ids = [row.client_order_id for row in await running.rows(UNKNOWN)]
+            return {
+                row.client_order_id: row.status for row in await running.rows(STATUSES, ids=ids)
+            }
+
+        async def are_concluded() -> bool:
+            concluded = set((await statuses()).values())
+            return len(concluded) == 2 and concluded <= RESTS | {"absent"}
+
+        began_s = time.monotonic()
+        await eventually(are_concluded, "one order rests, the other is absent")
+        assert time.monotonic() - began_s < LATE_S
+        await asyncio.sleep(began_s + LATE_S + 2.0 - time.monotonic())
+
+        accepted = await _accepted(running)
+        assert len(await statuses()) == 2
+        for client_order_id, status in (await statuses()).items():
+            assert status in (RESTS if client_order_id in accepted else {"absent"})
+        await running.assert_sound()
+
+
 @pytest.mark.parametrize("on_shutdown", ["keep", "cancel"])
 async def test_graceful_stop_keeps_or_cancels_orders(on_shutdown: str) -> None:
     async with running_system(
@@ -274,11 +355,30 @@ async def test_graceful_stop_keeps_or_cancels_orders(on_shutdown: str) -> None:
         await running.assert_sound()
 
 
+async def _set_clock(trading: RunningSystem, offset_ms: int) -> None:
+    """Have the exchange's clock be off by so much, until faults are cleared."""
+    offset = {"kind": "clock_offset_ms", "offset_ms": offset_ms}
+    await trading.system.control("/control/faults", [offset])
+
+
 async def _accepted(trading: RunningSystem) -> set[str]:
     """Client ids of the orders that the exchange ever accepted."""
     ledger: Any = await trading.system.control("/control/ledger")
     records = [record for record in ledger["records"] if record["kind"] == "order_accepted"]
     return {record["client_order_id"] for record in records}
+
+
+async def _trades(trading: RunningSystem) -> set[str]:
+    """Ids of the fills that the exchange ever made."""
+    ledger: Any = await trading.system.control("/control/ledger")
+    return {str(record["trade_id"]) for record in ledger["records"] if "trade_id" in record}
+
+
+async def _armed(trading: RunningSystem) -> list[dict[str, Any]]:
+    """The faults that are not spent."""
+    armed: Any = await trading.system.control("/control/faults")
+    faults: list[dict[str, Any]] = armed
+    return faults
 
 
 async def _has_no_entries(trading: RunningSystem, symbol: str) -> bool:

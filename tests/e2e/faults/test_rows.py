@@ -38,6 +38,7 @@ PATIENCE = 4.0
 AGAIN_S = 45.0
 UNKNOWN = "SELECT count(*) FROM orders WHERE status = 'unknown'"
 HALTED = "SELECT count(*) FROM shards WHERE status = 'halted' AND status_reason LIKE 'exchange: %'"
+KEYS_REFUSED = HALTED + """ AND status_reason LIKE '%"code":-2015%'"""
 #: No shard can compare what it has with the exchange, and so none trades.
 NO_COMPARISON = {
     "kind": "timeout_lost",
@@ -126,13 +127,6 @@ async def test_row_10_500_on_every_request_and_503_on_orders_are_outlived(field:
     await field.strike(order_503_accepted=8.0)
 
 
-@pytest.mark.parametrize("fault", ["clock_ahead", "clock_behind"])
-async def test_row_11_clock_that_jumps_by_30_s_and_back_is_lived_through(
-    field: Field, fault: str
-) -> None:
-    await field.strike(**{fault: 5.0})
-
-
 async def test_row_15_maintenance_halts_and_is_resumed_from(field: Field) -> None:
     async def all_are_halted() -> bool:
         return bool(await field.value(HALTED) == len(SYMBOLS))
@@ -170,7 +164,10 @@ async def test_row_18_postgres_killed_while_a_node_recovers_strands_nothing(fiel
 
 
 async def test_row_24_refused_keys_halt_and_are_taken_again(field: Field) -> None:
-    await field.strike(keys_refused=6.0)
+    async def all_are_halted() -> bool:
+        return bool(await field.value(KEYS_REFUSED) == len(SYMBOLS))
+
+    await field.strike_until("keys-refused", all_are_halted, "every symbol is halted for its key")
 
 
 async def test_row_29_kill_switch_while_the_exchange_is_cut_off_cancels_all(field: Field) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import psycopg
 import pytest
 
 from cli.exits import Exit
+from orchestrator.takeover import this_process
 from support.command_line import CommandLine
 
 
@@ -47,3 +50,19 @@ def test_node_drain_and_undrain_are_shown(command: CommandLine) -> None:
 @pytest.mark.parametrize("verb", ["drain", "undrain"])
 def test_node_that_is_not_there_is_refused(command: CommandLine, verb: str) -> None:
     assert "there is no node two" in command("node", verb, "two", code=Exit.REFUSED)
+
+
+def test_doctor_tells_a_node_of_this_machine_from_a_stranger_at_its_port(
+    command: CommandLine, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def port() -> dict[str, object]:
+        checks = command.json("doctor", code=Exit.FAILED)["checks"]
+        return next(check for check in checks if check["name"] == "API port")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("GRIDKEEPER_API__PORT", str(taken.getsockname()[1]))
+        assert port()["ok"] is False
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute("UPDATE nodes SET host = %s", [this_process().host])
+        assert port()["ok"] is True
+        assert "node one runs here" in str(port()["value"])

@@ -203,6 +203,7 @@ def test_restore_shows_and_does_nothing_unless_it_is_confirmed(
     shown = gridkeeper("restore", "--file", file, "--preview")
     assert f"installation {NONCE}; new symbols are numbered from {SHARD + 1001} on" in shown
     assert "lost: why each order was decided" in shown
+    assert "whether the kill switch was thrown" in shown
     asked = gridkeeper.json("restore", "--file", file, code=Exit.INVALID)
     assert asked["error"]["field"] == "--yes"
     assert rows(dsn, "SELECT count(*) FROM shards") == [(0,)]
