@@ -7,6 +7,7 @@ venue asked one for silence.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -66,6 +67,16 @@ class Membership:
         """For how long a node has not been heard of, by boot time: Postgres' clock may be set."""
         now_ms = self._clock.boot_ms()
         return (now_ms - self._seen_ms(member, now_ms)) / 1000
+
+    def until_silent_s(self, seconds: float) -> float:
+        """In how long the next of the others will not have been heard of for so long."""
+        now_ms = self._clock.boot_ms()
+        left_s = [
+            seconds - (now_ms - seen_ms) / 1000
+            for executor_id, (_, seen_ms) in self._heard.items()
+            if executor_id != self._executor_id
+        ]
+        return min((each for each in left_s if each > 0), default=math.inf)
 
     async def next_beat(self) -> None:
         """Wait until Postgres acknowledges a heartbeat of this node."""

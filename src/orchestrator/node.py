@@ -303,10 +303,15 @@ class Node:
         self._ports.failpoints(Failpoint.START_AFTER_TAKE_OVER)
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(WATCHDOG_EVERY_S):
+                async with asyncio.timeout(self._until_next_round_s()):
                     await self._has_news.wait()
             self._has_news.clear()
             await self._watch()
+
+    def _until_next_round_s(self) -> float:
+        """Sooner where a node is taken for dead sooner, unless it says something until then."""
+        dead_after_s = self._settings.dead_after_s
+        return min(WATCHDOG_EVERY_S, self._ports.membership.until_silent_s(dead_after_s))
 
     async def _watch(self) -> None:
         """One round: miss nothing that dead nodes, or this one, left undone."""

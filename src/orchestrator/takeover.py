@@ -132,7 +132,7 @@ class Watchdog:
         silent = [
             member
             for member in others
-            if trusts_silence and self._silent_s(member) > self._dead_after_s
+            if trusts_silence and self._silent_s(member) >= self._dead_after_s
         ]
         if not gone and not silent:
             return members

@@ -80,8 +80,8 @@ BUGS = (
     Bug(
         name="silence believed after an outage",
         file="orchestrator/takeover.py",
-        before="if trusts_silence and self._silent_s(member) > self._dead_after_s",
-        after="if self._silent_s(member) > self._dead_after_s",
+        before="if trusts_silence and self._silent_s(member) >= self._dead_after_s",
+        after="if self._silent_s(member) >= self._dead_after_s",
         tests="integration/store/test_takeover.py",
     ),
     Bug(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -197,6 +198,18 @@ async def test_silence_is_counted_by_boot_time_whatever_postgres_is_set_to(
     await member.beat()
     member.clock.at_ms += 1_000
     assert await silent_s() == 1.0
+
+
+async def test_silence_of_the_next_to_be_taken_for_dead_is_told_ahead(member: Member) -> None:
+    assert member.membership.until_silent_s(8) == math.inf
+    await join_node(member.engine, OTHER)
+    await member.beat()
+    member.clock.at_ms += 3_000
+    await member.beat()
+    assert member.membership.until_silent_s(8) == 5.0
+    member.clock.at_ms += 5_000
+    await member.beat()
+    assert member.membership.until_silent_s(8) == math.inf
 
 
 async def test_membership_whose_row_is_gone_has_no_part(member: Member) -> None:
