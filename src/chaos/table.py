@@ -26,7 +26,7 @@ from chaos.faults import (
 from chaos.proxy import Mode
 
 #: Started without a database, or lost to a node that had one.
-_NO_DATABASE = frozenset({End.DATABASE_UNAVAILABLE, End.FENCED})
+WITHOUT_DATABASE = frozenset({End.DATABASE_UNAVAILABLE, End.FENCED})
 
 
 def _replies(
@@ -59,14 +59,14 @@ def _line(line: Line, mode: Mode, does: str) -> Fault:
         heals="passes everything",
         hold_s=(1.0, 15.0),
         again_s=45.0,
-        ends=frozenset() if line is Line.EXCHANGE else _NO_DATABASE,
+        ends=frozenset() if line is Line.EXCHANGE else WITHOUT_DATABASE,
     )
 
 
 def _signal(name: str, process: Process, number: signal.Signals, does: str, heals: str) -> Fault:
     ends: frozenset[End] = frozenset()
     if process is Process.POSTGRES:
-        ends = _NO_DATABASE
+        ends = WITHOUT_DATABASE
     elif process is Process.NODE and number is signal.SIGSTOP:
         ends = frozenset({End.FENCED})
     places = {
@@ -359,7 +359,7 @@ _TABLE = (
         heals="there is room again",
         hold_s=(5.0, 15.0),
         again_s=60.0,
-        ends=_NO_DATABASE,
+        ends=WITHOUT_DATABASE,
     ),
     Fault(
         name="kill-switch",

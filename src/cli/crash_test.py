@@ -23,6 +23,7 @@ from audit.auditor import audit
 from audit.report import Report
 from audit.simulator import SimulatorAccess
 from chaos.requests import stories
+from chaos.table import WITHOUT_DATABASE
 from cli.exits import Exit
 from cli.local_system import LocalSystem, Market, demo_spec, kept_copy, temporary_data_dir
 from cli.render import print_json
@@ -83,16 +84,19 @@ class Outcome:
     seed: int
     kills: list[Kill] = field(default_factory=list)
     report: Report | None = None
+    #: Nodes that ended before they were killed, though they had their database.
+    gave_up: list[str] = field(default_factory=list)
     #: Symbols that did not trade again, and requests that were not taken, in the time allowed.
     stuck: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return self.report is not None and self.report.ok and not self.stuck
+        return self.report is not None and self.report.ok and not self.stuck and not self.gave_up
 
     def to_text(self) -> str:
         counts = Counter(kill.label for kill in self.kills)
         lines = [f"seed {self.seed}: " + ", ".join(f"{n} × {what}" for what, n in counts.items())]
+        lines += [f"gave up: {what}" for what in self.gave_up]
         lines += [f"stuck: {what}" for what in self.stuck]
         if self.report is not None:
             lines.append(self.report.to_text())
@@ -103,6 +107,7 @@ class Outcome:
             "ok": self.ok,
             "seed": self.seed,
             "kills": [asdict(kill) for kill in self.kills],
+            "gave_up": self.gave_up,
             "stuck": self.stuck,
             "audit": self.report.to_json() if self.report else None,
         }
@@ -147,20 +152,20 @@ async def crash_test(
     data_dir: Path, *, kills: int, seed: int, on_kill: Callable[[Kill], None]
 ) -> Outcome:
     """Run a system under `data_dir`, kill parts of it `kills` times, let it recover, audit it."""
-    choices = random.Random(seed)  # nosec B311  # repeatable, not secret
     outcome = Outcome(seed=seed)
     system = LocalSystem(data_dir=data_dir, market=Market(seed=seed))
+    killer = Killer(system, seed)
     try:
         await system.start_simulator()
         async with open_database(system.settings) as database:
-            await system.start_node()
+            await killer.start()
             users = Users(database=database, spec=demo_spec())
             await users.add(system.market.symbols)
             is_over = asyncio.Event()
             asking = asyncio.create_task(_ask_on(users, seed, system.market.symbols, is_over))
             try:
                 for _ in range(kills):
-                    kill = await _kill_once(system, choices)
+                    kill = await killer.kill_once()
                     outcome.kills.append(kill)
                     on_kill(kill)
                 is_over.set()
@@ -171,6 +176,8 @@ async def crash_test(
             finally:
                 asking.cancel()
             outcome.stuck += await _stuck_symbols(database, system.node_pid)
+            killer.look()
+            outcome.gave_up += killer.gave_up
             await users.until_answered(users.acknowledged, ANSWER_S)
             outcome.report = await audit(
                 database.dsn,
@@ -195,31 +202,64 @@ async def _ask_on(users: Users, seed: int, symbols: Sequence[str], is_over: asyn
             return
 
 
-async def _kill_once(system: LocalSystem, choices: random.Random) -> Kill:
-    target = choices.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-    failpoint = choices.choice(list(Failpoint))
-    hits = choices.randint(1, HITS_MAX)
-    pause_s, down_s = choices.uniform(*PAUSE_S), choices.uniform(*DOWN_S)
-    if target is Target.FAILPOINT:
-        if failpoint.startswith(_PASSED_ONCE):
-            hits = 1
-        await system.kill_node()
-        await system.start_node(failpoint=f"{failpoint}@{hits}")
+class Killer:
+    """Kills by what a seed draws, and sees nodes that do not live until they are killed."""
+
+    def __init__(self, system: LocalSystem, seed: int) -> None:
+        self._system = system
+        self._choices = random.Random(seed)  # nosec B311  # repeatable, not secret
+        #: How the node may end by itself, after what has happened since its start.
+        self._explained: frozenset[int] = frozenset()
+        self.gave_up: list[str] = []
+
+    async def start(self, failpoint: str | None = None) -> None:
+        self._explained = frozenset()
+        await self._system.start_node(failpoint=failpoint)
+
+    async def kill_once(self) -> Kill:
+        choices = self._choices
+        target = choices.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        failpoint = choices.choice(list(Failpoint))
+        hits = choices.randint(1, HITS_MAX)
+        pause_s, down_s = choices.uniform(*PAUSE_S), choices.uniform(*DOWN_S)
+        if target is Target.FAILPOINT:
+            hits = 1 if failpoint.startswith(_PASSED_ONCE) else hits
+            return await self._kill_at(f"{failpoint}@{hits}")
+        await asyncio.sleep(pause_s)
+        if target in {Target.POSTGRES, Target.BOTH}:
+            self.look()
+            self._explained |= WITHOUT_DATABASE
+            kill_postgres(self._system.data_dir)
+        if target in {Target.NODE, Target.BOTH}:
+            await self._kill_node()
+            await asyncio.sleep(down_s)
+            await self.start()
+        return Kill(target)
+
+    def look(self) -> None:
+        """Note a node that has ended though nothing explains it."""
+        process = self._system.node
+        if process is not None and process.returncode is not None:
+            self._note(process.returncode)
+
+    async def _kill_at(self, failpoint: str) -> Kill:
+        await self._kill_node()
+        await self.start(failpoint)
         code = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(FAILPOINT_WAIT_S):
-                code = await system.wait_node()
-        await system.kill_node()
-        await system.start_node()
-        return Kill(target, f"{failpoint}@{hits}", reached=code == -signal.SIGKILL)
-    await asyncio.sleep(pause_s)
-    if target in {Target.POSTGRES, Target.BOTH}:
-        kill_postgres(system.data_dir)
-    if target in {Target.NODE, Target.BOTH}:
-        await system.kill_node()
-        await asyncio.sleep(down_s)
-        await system.start_node()
-    return Kill(target)
+                code = await self._system.wait_node()
+        await self._kill_node()
+        await self.start()
+        return Kill(Target.FAILPOINT, failpoint, reached=code == -signal.SIGKILL)
+
+    async def _kill_node(self) -> None:
+        self._note(await self._system.kill_node())
+
+    def _note(self, code: int) -> None:
+        if code != -signal.SIGKILL and code not in self._explained:
+            self.gave_up.append(f"the node ended by itself with {code}")
+            self._explained |= {code}  # told once
 
 
 def kill_postgres(data_dir: Path) -> None:
