@@ -128,6 +128,7 @@ def command(
     """Kill -9 node and Postgres at random moments while they trade, then audit the result.
 
     Meanwhile symbols are paused, resumed and updated, each of which must be answered at the end.
+    A node that ends before it is killed, though it has its database, is a violation as well.
     The same seed kills in the same order. It ends by itself, and with 1 on any violation.
     """
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
