@@ -22,7 +22,7 @@ demo: $(STAMP)  ## Trade three symbols on the simulated exchange, with a live ta
 	$(BIN)/gridkeeper demo
 
 test: check  ## Everything: style, types, layers, unit, integration and end-to-end tests
-	$(BIN)/pytest tests/unit tests/integration --numprocesses 2 --dist worksteal
+	$(BIN)/pytest tests/unit tests/integration --numprocesses 3 --dist worksteal
 	$(BIN)/pytest tests/e2e --numprocesses 3 --dist worksteal
 
 check: $(STAMP)  ## Style, types, layers and insecure calls
