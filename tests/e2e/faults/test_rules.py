@@ -14,7 +14,7 @@ from support.system import RunningSystem, eventually, running_system
 #: Orders of 50 are below the one and above the other.
 HIGH_MINIMUM, LOW_MINIMUM = "60", "5"
 WINDOW = 3
-TICK, UP = Decimal("0.01"), Decimal("1.01")
+TICK, UP, NEAR = Decimal("0.01"), Decimal("1.01"), Decimal("0.999")
 VERSION = "SELECT instrument_version FROM shards WHERE symbol = 'BTC/USDT' AND status <> 'removed'"
 REFUSED = "SELECT count(*) FROM orders WHERE status_reason LIKE '%NOTIONAL%'"
 INTENDED = """
@@ -133,7 +133,8 @@ async def test_row_14_minimum_above_the_order_size_stops_what_is_too_small_until
         await trading.system.control(f"/control/{call}", {"symbol": "BTCUSDT", **body})
 
     async def entries_rest() -> bool:
-        return bool(await resting(trading, "BUY"))
+        """Near the price it was moved to, and not where they were before."""
+        return max((await resting(trading, "BUY")).values(), default=Decimal(0)) > price * NEAR
 
     async def is_whole() -> bool:
         entries, exits = await resting(trading, "BUY"), await resting(trading, "SELL")
@@ -150,7 +151,8 @@ async def test_row_14_minimum_above_the_order_size_stops_what_is_too_small_until
 
     await control("freeze", frozen=True)
     # Far above all that is held, so that the window below the price is free.
-    await control("price", price=str((await last_price(trading) * UP).quantize(TICK)))
+    price = (await last_price(trading) * UP).quantize(TICK)
+    await control("price", price=str(price))
     await eventually(entries_rest, "a frozen market has its entries")
     await control("price", price=str(max((await resting(trading, "BUY")).values()) - 5))
     await eventually(exits_rest, "what filled is offered")
