@@ -63,18 +63,23 @@ class Cluster(RunningSystem):
 
     async def until_counts(self, within_s: float = 45.0, **counts: int) -> None:
         """Wait until each of these nodes runs so many symbols, and nobody else any."""
+        wanted = {name: count for name, count in counts.items() if count}
+        seen: dict[str, set[str]] = {}
 
         async def as_wanted() -> bool:
+            nonlocal seen
             with suppress(StoreUnavailable):
-                seen = {name: len(of) for name, of in (await self.symbols_of()).items()}
-                return seen == {name: count for name, count in counts.items() if count}
+                seen = await self.symbols_of()
+                return {name: len(symbols) for name, symbols in seen.items()} == wanted
             return False
 
-        await eventually(as_wanted, f"{counts}; logs: {self.log_tails()}", within_s)
+        await eventually(
+            as_wanted, f"{counts}", within_s, evidence=lambda: f"{seen}\n{self.log_tails()}"
+        )
 
     def log_tails(self) -> str:
         return "\n".join(
-            f"--- {node.name}\n" + "\n".join(node.log.read_text().splitlines()[-15:])
+            f"--- {node.name}\n" + "\n".join(node.log.read_text().splitlines()[-40:])
             for node in self.nodes.values()
         )
 

@@ -109,12 +109,17 @@ class RunningSystem:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[bool]], what: str, patience_s: float = PATIENCE_S
+    look: Callable[[], Awaitable[bool]],
+    what: str,
+    patience_s: float = PATIENCE_S,
+    *,
+    evidence: Callable[[], str] = str,
 ) -> None:
-    """Poll until `look` says yes; fail the test after `patience_s`."""
+    """Poll until `look` says yes; fail the test after `patience_s`, with what there is then."""
     deadline = asyncio.get_running_loop().time() + patience_s
     while not await look():
-        assert asyncio.get_running_loop().time() < deadline, f"not in {patience_s} s: {what}"
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not in {patience_s} s: {what}\n{evidence()}")
         await asyncio.sleep(0.05)
 
 
