@@ -42,10 +42,10 @@ from orchestrator.workflows import (
 from ports.exchange import ExchangePort, VenueAdapter
 from ports.failpoints import Failpoint
 from store.embedded_postgres import EmbeddedPostgres
-from store.engine import TRANSACTION_TIMEOUT_S, create_engine
+from store.engine import POSTGRES_SESSIONS, TRANSACTION_TIMEOUT_S, create_engine
 from store.kill_switch import KillSwitch
 from store.migrate import migrate, sqlalchemy_url
-from store.nodes import ExecutorId, Nodes
+from store.nodes import ExecutorId, Nodes, sessions_of
 from store.registry import Registry
 from store.repository import Repository
 from store.room import Room
@@ -116,8 +116,16 @@ class RunningNode:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Use the configured Postgres, or the embedded one: started if need be, and watched over."""
+async def open_database(
+    settings: Settings, sessions: str = POSTGRES_SESSIONS
+) -> AsyncIterator[Database]:
+    """Use the configured Postgres, or the embedded one: started if need be, and watched over.
+
+    Parameters
+    ----------
+    sessions : str
+        What its connections are called in `pg_stat_activity`.
+    """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
             dsn = settings.database_url.get_secret_value()
@@ -128,7 +136,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             supervisor = asyncio.create_task(server.supervise(), name="postgres supervisor")
             stack.push_async_callback(_cancel, supervisor)
         await asyncio.to_thread(prepare_schema, dsn)
-        engine = create_engine(dsn)
+        engine = create_engine(dsn, sessions=sessions)
         stack.push_async_callback(engine.dispose)
         yield Database(dsn, engine, Requests(engine, settings.account.name))
 
@@ -188,8 +196,9 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
     """
     failpoints = KillAt.parse(settings.failpoint)
     executor_id = ExecutorId(f"{settings.node_name}-{uuid.uuid4()}")
+    sessions = sessions_of(executor_id)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
+        database = await stack.enter_async_context(open_database(settings, sessions))
         exchange = open_exchange(settings)
         stack.push_async_callback(exchange.close)
         _say_what_is_at_stake(settings)
@@ -203,7 +212,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         stack.enter_context(room.watched())
         lease = Lease(clock, int(settings.lease_s * 1000))
         # A connection of its own: many shards that start at once must not delay the heartbeat.
-        heartbeat_engine = create_engine(database.dsn, pool_size=1)
+        heartbeat_engine = create_engine(database.dsn, sessions=sessions, pool_size=1)
         stack.push_async_callback(heartbeat_engine.dispose)
         membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease, exchange)
         node = Node(
@@ -286,7 +295,7 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
+def _dbos_config(dsn: str, executor_id: ExecutorId) -> DBOSConfig:
     return {
         "name": APPLICATION_NAME,
         "system_database_url": sqlalchemy_url(dsn),
@@ -299,7 +308,7 @@ def _dbos_config(dsn: str, executor_id: str) -> DBOSConfig:
             "pool_pre_ping": False,
             # One that is cut off without a word is noticed as soon as a transaction of ours is.
             "connect_args": {
-                "application_name": "gridkeeper dbos",
+                "application_name": sessions_of(executor_id),
                 "tcp_user_timeout": int(TRANSACTION_TIMEOUT_S * 1000),
             },
         },

@@ -109,7 +109,7 @@ class Membership:
         """Send nothing any more and delete the row: what is pending here may be resumed."""
         self._revoke()
         with suppress(StoreUnavailable):
-            await self._nodes.remove([self._executor_id])
+            await self._nodes.leave(self._executor_id)
 
     async def _beat(self, *, reaches_exchange: bool) -> Beat:
         beat = await self._nodes.beat(

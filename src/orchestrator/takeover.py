@@ -93,6 +93,8 @@ class Watchdog:
         """
         async with self._nodes.only_one() as is_mine:
             if not is_mine:
+                # One that was stopped in its round keeps the others from theirs.
+                await self._lose(await self._nodes.members(), trusts_silence=trusts_silence)
                 return
             # Before the members: a node joins first, so that the queue of none is taken for old.
             queues = await self._work.queues(f"{SHARDS_QUEUE}@")
@@ -122,27 +124,33 @@ class Watchdog:
         self._idle_before = set(idle)
 
     async def _bury_the_dead(self, *, trusts_silence: bool) -> Sequence[Member]:
-        """Remove the nodes that are dead; those that are left.
+        """Remove the nodes that are dead; those that are left."""
+        members = await self._nodes.members()
+        lost = await self._lose(members, trusts_silence=trusts_silence)
+        if not lost:
+            return members
+        removed = await self._nodes.remove(lost)
+        if removed:
+            log.warning("nodes_lost", executors=removed)
+        return await self._nodes.members()
+
+    async def _lose(self, members: Sequence[Member], *, trusts_silence: bool) -> Sequence[Member]:
+        """Those that are dead, whose locks are taken back: they may have been stopped with them.
 
         Never ourselves: after an outage of Postgres our own heartbeat may be the late one.
         """
-        members = await self._nodes.members()
-        others = [member for member in members if member.executor_id != self._executor_id]
-        gone = [member.executor_id for member in others if self._is_gone(member.process)]
-        silent = [
-            member
-            for member in others
-            if trusts_silence and self._silent_s(member) >= self._dead_after_s
-        ]
-        if not gone and not silent:
-            return members
         lost = [
-            *await self._nodes.remove(gone),
-            *await self._nodes.remove_silent(silent),
+            member
+            for member in members
+            if member.executor_id != self._executor_id
+            and (
+                self._is_gone(member.process)
+                or (trusts_silence and self._silent_s(member) >= self._dead_after_s)
+            )
         ]
         if lost:
-            log.warning("nodes_lost", executors=lost)
-        return await self._nodes.members()
+            await self._nodes.end_sessions(lost)
+        return lost
 
     async def _hand_on(self) -> None:
         """What dead nodes were at, but for the workflows of symbols, which are placed.

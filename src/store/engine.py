@@ -18,8 +18,11 @@ from domain.errors import StoreFull, StoreUnavailable
 from store.migrate import sqlalchemy_url
 from store.room import DISK_FULL
 
+#: What connections are called in `pg_stat_activity`; those of a node end in a name of its own.
+POSTGRES_SESSIONS = "gridkeeper"
 #: A transaction of ours takes milliseconds: a server that holds one this long is hung, and of a
-#: client that leaves one idle so long, stopped or cut off, the server takes back the locks.
+#: client that leaves one idle so long, stopped or cut off, the server takes back the locks. Not of
+#: one that was stopped between the messages of a batch: for that client the server waits.
 TRANSACTION_TIMEOUT_S = 10.0
 _RETRY_S = 0.5
 
@@ -28,10 +31,17 @@ T = TypeVar("T")
 log = structlog.get_logger("store")
 
 
-def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
+def create_engine(
+    dsn: str, *, sessions: str = POSTGRES_SESSIONS, pool_size: int = 8
+) -> AsyncEngine:
     """A pool that does not grow: whoever finds it in use waits.
 
     A connection beyond the pool would be made for one transaction and cost more than several.
+
+    Parameters
+    ----------
+    sessions : str
+        What the connections are called in `pg_stat_activity`.
     """
     url = make_url(sqlalchemy_url(dsn))
     given = url.query.get("options", "")
@@ -44,7 +54,7 @@ def create_engine(dsn: str, *, pool_size: int = 8) -> AsyncEngine:
         pool_use_lifo=True,
         connect_args={
             "connect_timeout": 5,
-            "application_name": "gridkeeper",
+            "application_name": sessions,
             "prepare_threshold": 1,
             "options": f"{given} -c idle_in_transaction_session_timeout="
             f"{TRANSACTION_TIMEOUT_S * 1000:.0f}".strip(),

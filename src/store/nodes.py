@@ -11,9 +11,12 @@ from typing import NewType
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.engine import transaction
+from store.engine import POSTGRES_SESSIONS, transaction
 
 ExecutorId = NewType("ExecutorId", str)
+
+#: An executor's id ends in a UUID. Postgres cuts names off that are longer than 63 characters.
+_UUID_LENGTH = 36
 
 #: Serializes rounds of the watchdog between nodes; any constant that nobody else uses.
 _ADVISORY_LOCK = 7_305_512_640_918
@@ -71,6 +74,11 @@ class Placed:
     executor_id: ExecutorId | None
 
 
+def sessions_of(executor_id: ExecutorId) -> str:
+    """What a process calls its connections to Postgres, so that others can tell them."""
+    return f"{POSTGRES_SESSIONS} {executor_id[-_UUID_LENGTH:]}"
+
+
 _MEMBERS = text("""
     SELECT *, CAST(extract(epoch FROM heartbeat_at - exchange_at) AS float) AS exchange_lost_s
       FROM nodes ORDER BY executor_id
@@ -116,6 +124,17 @@ STRANDED = text("""
                      AND NOT EXISTS (SELECT FROM nodes WHERE queue_name = 'shards@' || executor_id)
                 END
      ORDER BY created_at
+""")
+
+
+_END_SESSIONS = text("""
+    SELECT pg_terminate_backend(session.pid)
+      FROM unnest(
+               CAST(:ids AS text[]), CAST(:heartbeats AS timestamptz[]), CAST(:sessions AS text[])
+           ) AS lost (executor_id, heartbeat_at, sessions)
+      JOIN nodes USING (executor_id, heartbeat_at)
+      JOIN pg_stat_activity AS session ON application_name = sessions
+     WHERE datname = current_database() AND usename = current_user
 """)
 
 
@@ -175,8 +194,35 @@ class Nodes:
             paused = await connection.execute(_PAUSED, {"account": account})
             return Beat(members=members, paused_for_s=paused.scalar_one_or_none() or 0.0)
 
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> Sequence[ExecutorId]:
-        """Take the permission to act from processes; what they left is found by its absence.
+    async def end_sessions(self, lost: Sequence[Member]) -> None:
+        """Have Postgres take back the locks of those that were not heard of since they were read.
+
+        Who was stopped in the midst of a transaction holds its rows for as long as he is stopped.
+        Who was heard of meanwhile is spared, and so is who connects as another user.
+        """
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                _END_SESSIONS,
+                {
+                    "ids": [member.executor_id for member in lost],
+                    "heartbeats": [member.heartbeat_at for member in lost],
+                    "sessions": [sessions_of(member.executor_id) for member in lost],
+                },
+            )
+
+    async def leave(self, executor_id: ExecutorId) -> None:
+        """Give one's permission to act back."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                text("DELETE FROM nodes WHERE executor_id = :executor_id"),
+                {"executor_id": executor_id},
+            )
+
+    async def remove(self, lost: Sequence[Member]) -> Sequence[ExecutorId]:
+        """Take the permission to act from those that were not heard of since they were read.
+
+        What they left is found by its absence. Whoever found them silent may have been stopped
+        himself, and they may have renewed their lease meanwhile.
 
         Returns
         -------
@@ -185,30 +231,17 @@ class Nodes:
         """
         async with transaction(self._engine) as connection:
             removed = await connection.execute(
-                text("DELETE FROM nodes WHERE executor_id = ANY (:ids) RETURNING executor_id"),
-                {"ids": list(executor_ids)},
-            )
-            return list(removed.scalars())
-
-    async def remove_silent(self, silent: Sequence[Member]) -> Sequence[ExecutorId]:
-        """The same of those that were not heard of since they were read.
-
-        Whoever found them silent may have been stopped himself, and they may have renewed their
-        lease meanwhile.
-        """
-        async with transaction(self._engine) as connection:
-            removed = await connection.execute(
                 text("""
                     DELETE FROM nodes USING unnest(
                                CAST(:ids AS text[]), CAST(:heartbeats AS timestamptz[])
-                           ) AS seen (executor_id, heartbeat_at)
-                     WHERE nodes.executor_id = seen.executor_id
-                       AND nodes.heartbeat_at = seen.heartbeat_at
+                           ) AS lost (executor_id, heartbeat_at)
+                     WHERE nodes.executor_id = lost.executor_id
+                       AND nodes.heartbeat_at = lost.heartbeat_at
                     RETURNING nodes.executor_id
                 """),
                 {
-                    "ids": [member.executor_id for member in silent],
-                    "heartbeats": [member.heartbeat_at for member in silent],
+                    "ids": [member.executor_id for member in lost],
+                    "heartbeats": [member.heartbeat_at for member in lost],
                 },
             )
             return list(removed.scalars())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from simulation.fate import Fate
 
@@ -51,6 +51,8 @@ class Link:
         self._timeout_s = timeout_s
         #: While cut, nothing passes in either direction.
         self.is_cut = False
+        #: How each call that is under way is ended.
+        self._under_way: dict[Callable[[_Reply[Any]], None], None] = {}
 
     async def call(self, act: Callable[[], Answer], *, strays: bool = False) -> Answer:
         """Have `act` done at the far end; its errors are its answer.
@@ -84,11 +86,20 @@ class Link:
         else:
             breaks_s = self._fate.dice.uniform(0.0, self._timeout_s)
         timer = self._fate.loop.later(breaks_s, settle, _Reply(None, NoAnswerError("no answer")))
-        reply: _Reply[Answer] = await future
+        self._under_way[settle] = None
+        try:
+            reply: _Reply[Answer] = await future
+        finally:
+            del self._under_way[settle]
         timer.cancel()
         if reply.error is not None:
             raise reply.error
         return reply.value  # type: ignore[return-value]  # `None` only where the answer is that
+
+    def break_off(self) -> None:
+        """As when the far end closes every connection: what arrived has its effect all the same."""
+        for settle in list(self._under_way):
+            settle(_Reply(None, NoAnswerError("the connection was closed")))
 
     def way_s(self, slow: float) -> float:
         """How long one message is under way."""

@@ -12,6 +12,7 @@ from simulation.clock import VirtualClock
 from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
+from simulation.link import Link
 from simulation.loop import Process, VirtualLoop
 from simulation.node import RunningNode, Surroundings
 from simulation.poison import Poison
@@ -44,6 +45,12 @@ class Site:
     fail: Callable[[str], None]
     #: Executors whose process is dead.
     ended: set[str] = field(default_factory=set)
+    #: Each executor's connections to the store.
+    links: dict[str, Link] = field(default_factory=dict)
+
+    def break_off(self, executor: str) -> None:
+        """Have the store close an executor's connections."""
+        self.links[executor].break_off()
 
 
 class Machine:
@@ -82,6 +89,8 @@ class Machine:
         longest_ms = CAPABILITIES.clock_skew_ms
         skew_ms = fate.dice.randint(-longest_ms, longest_ms) // 2
         clock = VirtualClock(site.loop, lambda: skew_ms + self._jump_ms)
+        store = SimulatedStore(fate, site.database, executor)
+        site.links[executor] = store.link
         self.node = RunningNode(
             Surroundings(
                 process=process,
@@ -89,7 +98,7 @@ class Machine:
                 name=self.name,
                 host=self._host,
                 capacity=site.capacity,
-                store=SimulatedStore(fate, site.database, executor),
+                store=store,
                 exchange=SimulatedExchange(
                     fate,
                     site.venue,
@@ -105,6 +114,7 @@ class Machine:
                 dead_man_switch_s=site.dead_man_switch_s,
                 keeps_books=site.keeps_books,
                 has_ended=site.ended.__contains__,
+                break_off=site.break_off,
                 may_halt=site.poison.explains,
                 fail=site.fail,
             )

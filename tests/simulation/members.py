@@ -25,6 +25,8 @@ class SimulatedNodes:
     ----------
     has_ended : callable
         Whether the process of an executor is dead, whose locks the server takes back at once.
+    break_off : callable
+        Close the connections of an executor's process.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class SimulatedNodes:
         executor: str,
         host: str,
         has_ended: Callable[[str], bool],
+        break_off: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -40,6 +43,7 @@ class SimulatedNodes:
         self._executor = executor
         self._host = host
         self._has_ended = has_ended
+        self._break_off = break_off
         self._note = note
 
     async def join(
@@ -68,13 +72,30 @@ class SimulatedNodes:
 
         return await self._store.ask(beat)
 
-    async def remove(self, executor_ids: Sequence[ExecutorId]) -> Sequence[ExecutorId]:
-        return await self._remove(dict.fromkeys(executor_ids))
+    async def end_sessions(self, lost: Sequence[Member]) -> None:
+        def end() -> None:
+            for member in lost:
+                if self._database.is_silent_since(member.executor_id, _stamp_ms(member)):
+                    self._note(f"{self._executor} ends the sessions of {member.executor_id}")
+                    self._database.unlock_round(member.executor_id)
+                    self._break_off(member.executor_id)
 
-    async def remove_silent(self, silent: Sequence[Member]) -> Sequence[ExecutorId]:
-        return await self._remove(
-            {each.executor_id: round(each.heartbeat_at.timestamp() * 1000) for each in silent}
-        )
+        await self._store.ask(end)
+
+    async def remove(self, lost: Sequence[Member]) -> Sequence[ExecutorId]:
+        def remove() -> list[ExecutorId]:
+            removed = []
+            for member in lost:
+                if self._database.is_silent_since(member.executor_id, _stamp_ms(member)):
+                    self._note(f"{self._executor} removes {member.executor_id}")
+                    self._database.leave(member.executor_id)
+                    removed.append(member.executor_id)
+            return removed
+
+        return await self._store.ask(remove)
+
+    async def leave(self, executor_id: ExecutorId) -> None:
+        await self._store.ask(lambda: self._database.leave(executor_id))
 
     async def members(self) -> Sequence[Member]:
         return await self._store.ask(self._members)
@@ -111,15 +132,6 @@ class SimulatedNodes:
             self._database.place(homes)
 
         await self._store.ask(place)
-
-    async def _remove(self, heard_ms: Mapping[ExecutorId, int | None]) -> Sequence[ExecutorId]:
-        def remove() -> list[ExecutorId]:
-            removed = [each for each, ms in heard_ms.items() if self._database.leave(each, ms)]
-            for executor_id in removed:
-                self._note(f"{self._executor} removes {executor_id}")
-            return removed
-
-        return await self._store.ask(remove)
 
     def _members(self) -> list[Member]:
         rows = self._database.nodes.values()
@@ -185,3 +197,8 @@ def member_of(row: NodeRow) -> Member:
         is_draining=row.is_draining,
         exchange_lost_s=None if exchange_ms is None else (row.heartbeat_ms - exchange_ms) / 1000,
     )
+
+
+def _stamp_ms(member: Member) -> int:
+    """When it was heard of last, as its row says it."""
+    return round(member.heartbeat_at.timestamp() * 1000)

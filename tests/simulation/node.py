@@ -64,6 +64,8 @@ class Surroundings:
     keeps_books: bool
     #: Whether the process of an executor is known to have ended.
     has_ended: Callable[[str], bool]
+    #: Close an executor's connections to the store.
+    break_off: Callable[[str], None]
     #: Whether a symbol may be given up on for that reason.
     may_halt: Callable[[str, str], bool]
     fail: Callable[[str], None]
@@ -80,7 +82,9 @@ class RunningNode:
         me = ExecutorId(here.executor)
         store, note = here.store, here.fate.trace.note
         lease = Lease(here.clock, LEASE_MS)
-        nodes = SimulatedNodes(store, here.executor, here.host, here.has_ended, note)
+        nodes = SimulatedNodes(
+            store, here.executor, here.host, here.has_ended, here.break_off, note
+        )
         symbols, kill_switch = SimulatedSymbols(store), SimulatedKillSwitch(store)
         self._membership = Membership(nodes, me, here.clock, lease, here.exchange)
         self._node = Node(

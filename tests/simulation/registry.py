@@ -58,13 +58,13 @@ class Registry(Tables):
             heartbeat_ms=self._stamp_ms(),
         )
 
-    def leave(self, executor: str, heartbeat_ms: int | None = None) -> bool:
-        """Remove a node, unless it was heard of since; whether it was there."""
+    def leave(self, executor: str) -> None:
+        self.nodes.pop(executor, None)
+
+    def is_silent_since(self, executor: str, heartbeat_ms: int) -> bool:
+        """Whether a node is there and was not heard of since then."""
         row = self.nodes.get(executor)
-        if row is None or heartbeat_ms not in {None, row.heartbeat_ms}:
-            return False
-        del self.nodes[executor]
-        return True
+        return row is not None and row.heartbeat_ms == heartbeat_ms
 
     def beat(self, executor: str, *, reaches_exchange: bool, told_pause_ms: int = 0) -> bool:
         """Whether the node's row is still there; a silence it was told of is for all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from orchestrator.bootstrap import new_request_id
 from orchestrator.guard import CHANGE_STARTS_MAX, STARTS_MAX
 from orchestrator.placement import EXCHANGE_PATIENCE_S
 from ports.failpoints import Failpoint
-from store.nodes import Nodes
+from store.nodes import Nodes, sessions_of
 from support import poisoned
 from support.cluster import (
     EXPIRY_S,
@@ -34,6 +35,11 @@ QUARANTINED = "SELECT symbol, status_reason FROM shards WHERE quarantined_at IS 
 HALTED = "SELECT status_reason FROM shards WHERE status = 'halted' LIMIT 1"
 SETTLED = "SELECT max(decided_at) < clock_timestamp() - interval '1 second' FROM decisions"
 INTENDED = "SELECT client_order_id FROM orders WHERE status = 'intended'"
+#: Connections whose transactions hold rows of shards, by their names.
+HOLDERS = """
+    SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+     WHERE relation = CAST('shards' AS regclass) AND mode IN ('RowShareLock', 'RowExclusiveLock')
+"""
 EPOCHS = "SELECT shard, epoch FROM shards"
 #: Each of two nodes sent orders, and both together more than fit into one window of the limit.
 PLACED_BY_BOTH = """
@@ -109,6 +115,33 @@ async def test_row_21_node_stopped_between_intent_and_send_sends_nothing_when_it
         assert not intents & await accepted_orders(cluster)
         await cluster.assert_sound()
         assert epochs == {row.shard: row.epoch for row in await cluster.rows(EPOCHS)}
+
+
+async def test_row_21_node_stopped_in_a_transaction_is_taken_over(pair: Cluster) -> None:
+    """With its life ends what it holds in Postgres, whatever it was about to say there."""
+    lost = pair.nodes["one"]
+    sessions = sessions_of(await pair.value("SELECT executor_id FROM nodes WHERE name = 'one'"))
+
+    async def is_stopped_in_one() -> bool:
+        lost.send(signal.SIGSTOP)
+        await asyncio.sleep(0.02)  # what had left it before is done with by then
+        if (sessions,) in await pair.rows(HOLDERS):
+            return True
+        lost.send(signal.SIGCONT)
+        return False
+
+    async def has_no_session() -> bool:
+        return (sessions,) not in await pair.rows("SELECT application_name FROM pg_stat_activity")
+
+    await eventually(is_stopped_in_one, "the node is stopped in the midst of a transaction", 60.0)
+    await pair.until_counts(two=4, within_s=TAKEN_OVER_S)
+    await eventually(has_no_session, "Postgres forgets the node")
+    await pair.assert_sound()
+
+    lost.send(signal.SIGCONT)
+
+    assert await lost.ended() == FENCED
+    await pair.assert_sound()
 
 
 async def test_node_cut_off_from_the_database_loses_its_symbols(pair: Cluster) -> None:

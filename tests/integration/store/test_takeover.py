@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,7 +37,7 @@ from orchestrator.durable_work import DurableWork
 from orchestrator.takeover import Watchdog, is_gone, this_process
 from orchestrator.workflows import queue_of, run_shard_id
 from store.engine import TRANSACTION_TIMEOUT_S, transaction
-from store.nodes import ExecutorId, Member, Nodes
+from store.nodes import _ADVISORY_LOCK, ExecutorId, Member, Nodes, sessions_of
 from store.registry import Registry
 from support.system import eventually
 
@@ -318,6 +321,89 @@ async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
         assert await nodes(clean_engine) == [OTHER]
     await run(clean_engine, silent_s=11.0)
     assert await nodes(clean_engine) == []
+
+
+@contextmanager
+def held(dsn: str, statement: str, begun: str) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction in which the other node was stopped: idle, or as half of a batch had left."""
+    connection = psycopg.connect(dsn, application_name=sessions_of(OTHER))
+    try:
+        connection.execute(statement)
+        if begun != "nothing":
+            connection.pgconn.enter_pipeline_mode()
+            if begun == "close":
+                connection.pgconn.send_close_prepared(b"")
+            else:
+                connection.pgconn.send_prepare(b"", b"SELECT 1")
+            connection.pgconn.flush()
+        yield connection
+    finally:
+        connection.close()
+
+
+SHARDS_HELD = "SELECT FROM shards FOR UPDATE"
+HEARTBEAT_BEGUN = "UPDATE nodes SET heartbeat_at = clock_timestamp()"
+ROUND_BEGUN = f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
+
+
+@pytest.mark.parametrize("begun", ["nothing", "close", "prepare"])
+async def test_watchdog_takes_from_a_silent_node_what_it_was_stopped_in(
+    clean_engine: AsyncEngine, shared_dsn: str, handed: Handed, running: Running, begun: str
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    with held(shared_dsn, SHARDS_HELD, begun):
+        await run(clean_engine, silent_s=11.0)
+        assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
+
+
+@pytest.mark.parametrize("statement", [HEARTBEAT_BEGUN, ROUND_BEGUN])
+async def test_watchdog_removes_a_node_that_was_stopped_in_its_heartbeat_or_round(
+    clean_engine: AsyncEngine, shared_dsn: str, handed: Handed, statement: str
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    with held(shared_dsn, statement, "close"):
+        for _ in range(2):
+            await run(clean_engine, silent_s=11.0)
+        assert await nodes(clean_engine) == []
+
+
+async def test_watchdog_leaves_the_transactions_of_a_node_that_is_heard_of(
+    clean_engine: AsyncEngine, shared_dsn: str, handed: Handed
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    with held(shared_dsn, "SELECT 1", "nothing") as connection:
+        await run(clean_engine, silent_s=9.0)
+        connection.execute("SELECT 1")
+
+
+class HeardOfMeanwhile(Nodes):
+    """All say that they live right after they were read."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._engine = engine
+
+    async def members(self) -> Sequence[Member]:
+        found = await super().members()
+        await execute(self._engine, "UPDATE nodes SET heartbeat_at = clock_timestamp()")
+        return found
+
+
+async def test_watchdog_leaves_the_transactions_of_a_node_that_is_heard_of_meanwhile(
+    clean_engine: AsyncEngine, shared_dsn: str, handed: Handed
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    watching = watchdog_of(HeardOfMeanwhile(clean_engine), clean_engine, silent_s=11.0)
+    with held(shared_dsn, "SELECT 1", "nothing") as connection:
+        await watching.make_rounds(trusts_silence=True)
+        connection.execute("SELECT 1")
+    assert await nodes(clean_engine) == [OTHER]
+
+
+def test_sessions_of_nodes_of_one_long_name_differ() -> None:
+    """Postgres cuts names off that are longer than 63 characters."""
+    names = {sessions_of(ExecutorId(f"{'x' * 100}-{uuid.uuid4()}"))[:63] for _ in range(2)}
+    assert len(names) == 2
 
 
 async def test_watchdog_drops_the_queues_of_nodes_that_are_gone(
