@@ -80,15 +80,29 @@ BUGS = (
     Bug(
         name="silence believed after an outage",
         file="orchestrator/takeover.py",
-        before="if trusts_silence and self._silent_s(member) >= self._dead_after_s",
-        after="if self._silent_s(member) >= self._dead_after_s",
+        before="(trusts_silence and self._silent_s(member) >= self._dead_after_s)",
+        after="(self._silent_s(member) >= self._dead_after_s)",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
         name="node declared dead that was heard of since",
         file="store/nodes.py",
-        before="AND nodes.heartbeat_at = seen.heartbeat_at",
-        after="AND nodes.heartbeat_at >= seen.heartbeat_at",
+        before="AND nodes.heartbeat_at = lost.heartbeat_at",
+        after="AND nodes.heartbeat_at >= lost.heartbeat_at",
+        tests="integration/store/test_takeover.py",
+    ),
+    Bug(
+        name="what a lost node holds in Postgres left to it",
+        file="orchestrator/takeover.py",
+        before="            await self._nodes.end_sessions(lost)\n",
+        after="            pass\n",
+        tests="integration/store/test_takeover.py",
+    ),
+    Bug(
+        name="connections of a node ended that was heard of since",
+        file="store/nodes.py",
+        before="JOIN nodes USING (executor_id, heartbeat_at)",
+        after="JOIN nodes USING (executor_id)",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
