@@ -195,9 +195,9 @@ class Accidents:
     def _lose_machine(self) -> None:
         """For good, where the others have room for all symbols."""
         lost = self._any_machine()
-        left = [each for each in self._machines if each is not lost and not each.is_off]
+        left = [each for each in self._machines if each is not lost and not each.is_lost]
         if sum(each.capacity for each in left) >= len(self._venue.markets):
-            lost.switch_off()
+            lost.lose()
 
     def _terminate(self) -> None:
         node = self._any_node()

@@ -50,6 +50,7 @@ class Database(Requests):
     """What `ports.store.ShardStore` offers; each public method is one transaction."""
 
     def claim(self, executor: str, shard: int, workflow_id: str) -> Claim:
+        self._expect_free(shard)
         with self._transaction():
             row = self.shards.get(shard)
             if (

@@ -20,6 +20,10 @@ class NoAnswerError(Exception):
     """Whether the request had its effect is not known."""
 
 
+class HeldError(Exception):
+    """What the far end is to do waits for another's lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chances:
     request_lost: float
@@ -116,6 +120,10 @@ class Link:
         reply: _Reply[Answer]
         try:
             reply = _Reply(act())
+        except HeldError:
+            if settle in self._under_way:
+                self._fate.loop.later(self._usual_s, self._arrive, act, settle)
+            return
         except Exception as error:  # noqa: BLE001 - it is the caller's, whatever it is
             reply = _Reply(None, error)
         chances = self._chances()

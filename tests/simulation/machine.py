@@ -13,7 +13,7 @@ from simulation.database import Database
 from simulation.exchange import SimulatedExchange
 from simulation.fate import Fate
 from simulation.link import Link
-from simulation.loop import Process, VirtualLoop
+from simulation.loop import Life, Process, VirtualLoop
 from simulation.node import RunningNode, Surroundings
 from simulation.poison import Poison
 from simulation.silence import Silence
@@ -22,6 +22,10 @@ from simulation.trace import Trace
 from simulation.venue import SimulatedVenue
 from simulation.weather import Weather
 
+#: How often a machine that is lost is not switched off but frozen.
+FREEZES = 0.5
+#: How often a process is stopped in the midst of a transaction.
+HOLDS = 0.5
 CAPABILITIES = Capabilities(request_expiry_ms=1_000, clock_skew_ms=500)
 
 
@@ -61,7 +65,7 @@ class Machine:
         self.name = name
         self._host = host
         self._site = site
-        self.is_off = False
+        self.is_lost = False
         self._starts = 0
         #: How far the machine's clock jumped.
         self._jump_ms = 0
@@ -71,16 +75,19 @@ class Machine:
         """Of its nodes."""
         return self._site.capacity
 
-    def switch_off(self) -> None:
-        """For good."""
-        self.is_off = True
+    def lose(self) -> None:
+        """For good: its node ends, or is stopped and never goes on."""
+        self.is_lost = True
         if self.node is not None:
-            self.node.process.kill()
+            if self._site.dice.random() < FREEZES:
+                self._stop(self.node.process)
+            else:
+                self.node.process.kill()
 
     def boot(self) -> None:
         """Start the next incarnation of the node."""
         site = self._site
-        if self.is_off:
+        if self.is_lost:
             return
         self._starts += 1
         executor = f"{self.name}.{self._starts}"
@@ -124,6 +131,7 @@ class Machine:
         def bury() -> None:
             site.trace.note(f"{executor} is dead")
             site.ended.add(executor)
+            site.database.let_go(executor)
             self.node = None
             longest_s = 0.3 if site.is_calm() else site.dice.choice((0.1, 0.3, 8.0))
             site.loop.later(site.dice.uniform(0.01, longest_s), self.boot)
@@ -134,14 +142,25 @@ class Machine:
         """As by SIGSTOP, and later SIGCONT."""
         if self.node is not None:
             site = self._site
-            site.trace.note(f"{self.node.process.name} is stopped")
-            self.node.process.stop()
+            self._stop(self.node.process)
             lasts_s = site.dice.uniform(*site.dice.choice(((0.2, 2.0), (5.0, 10.0))))
             site.loop.later(lasts_s, self.go_on)
 
+    def _stop(self, process: Process) -> None:
+        site = self._site
+        if process.life is not Life.RUNNING:
+            return
+        site.trace.note(f"{process.name} is stopped")
+        process.stop()
+        if site.dice.random() < HOLDS:
+            row = site.dice.choice(site.database.rows_of(process.name))
+            site.trace.note(f"{process.name} holds {row}")
+            site.database.hold(process.name, row)
+
     def go_on(self) -> None:
-        if self.node is not None:
+        if self.node is not None and not self.is_lost:
             self._site.trace.note(f"{self.node.process.name} goes on")
+            self._site.database.let_go(self.node.process.name)
             self.node.process.go_on()
 
     def lose_exchange(self, lasts_s: float) -> None:

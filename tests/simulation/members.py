@@ -77,7 +77,7 @@ class SimulatedNodes:
             for member in lost:
                 if self._database.is_silent_since(member.executor_id, _stamp_ms(member)):
                     self._note(f"{self._executor} ends the sessions of {member.executor_id}")
-                    self._database.unlock_round(member.executor_id)
+                    self._database.end_sessions(member.executor_id)
                     self._break_off(member.executor_id)
 
         await self._store.ask(end)

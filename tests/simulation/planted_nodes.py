@@ -14,6 +14,7 @@ from orchestrator.placement import find_homes
 from orchestrator.takeover import Watchdog
 from simulation.clock import EPOCH_MS
 from simulation.database import Database
+from simulation.members import SimulatedNodes
 from store.nodes import ExecutorId, Member, Placed
 
 NEVER_MS = 1 << 60
@@ -73,6 +74,17 @@ def owner_not_released() -> Iterator[None]:
 
 
 @contextmanager
+def locks_of_the_dead_left() -> Iterator[None]:
+    """What a process holds that is stopped in the midst of a transaction is held for ever."""
+
+    async def idle(self: SimulatedNodes, lost: Sequence[Member]) -> None:
+        return
+
+    with patch.object(SimulatedNodes, "end_sessions", idle):
+        yield
+
+
+@contextmanager
 def plans_of_the_dead_left() -> Iterator[None]:
     """What a dead node had begun stays pending for ever."""
 
@@ -103,6 +115,7 @@ NODE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         idle_work_left,
         draining_ignored,
         owner_not_released,
+        locks_of_the_dead_left,
         plans_of_the_dead_left,
         switch_fed_once,
     )

@@ -9,6 +9,7 @@ from decimal import Decimal
 from grid.ladder import LadderVersion
 from orchestrator.workflows import CHANGES_QUEUE, SHARDS_QUEUE, queue_of
 from ports.store import Status
+from simulation.link import HeldError
 from simulation.tables import (
     LadderRow,
     NodeRow,
@@ -59,6 +60,7 @@ class Registry(Tables):
         )
 
     def leave(self, executor: str) -> None:
+        self._expect_free(executor)
         self.nodes.pop(executor, None)
 
     def is_silent_since(self, executor: str, heartbeat_ms: int) -> bool:
@@ -125,7 +127,28 @@ class Registry(Tables):
             if row.status is not Status.REMOVED and row.progress is not Progress.DONE
         ]
 
+    def rows_of(self, executor: str) -> list[int | str]:
+        """What it writes to: its own row, and those of the shards that it owns."""
+        return [executor, *(row.shard for row in self.shards.values() if row.owner == executor)]
+
+    def hold(self, executor: str, row: int | str) -> None:
+        """A shard, or a node, until the executor goes on or has no connection any more."""
+        self.held[executor] = row
+
+    def let_go(self, executor: str) -> None:
+        self.held.pop(executor, None)
+
+    def end_sessions(self, executor: str) -> None:
+        """Take back what an executor has locked."""
+        self.let_go(executor)
+        self.unlock_round(executor)
+
+    def _expect_free(self, *rows: int | str) -> None:
+        if not set(self.held.values()).isdisjoint(rows):
+            raise HeldError
+
     def place(self, homes: Mapping[int, str]) -> None:
+        self._expect_free(*homes)
         for shard, home in homes.items():
             self.shards[shard] = replace(self.shards[shard], placed_on=home)
 

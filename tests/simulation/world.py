@@ -300,7 +300,11 @@ class World:
         # Rules that no grid can follow may stay: then a symbol is halted until the end.
         keeps_rules = self._finale is Desired.RUNNING and self._dice.random() < KEEPS_RULES
         self._accidents.settle(mends_rules=not keeps_rules)
-        alive = [each.node.process.name for each in self._machines if each.node is not None]
+        alive = [
+            each.node.process.name
+            for each in self._machines
+            if each.node is not None and not each.is_lost
+        ]
         self._operator.settle(self._finale or Desired.RUNNING, alive=alive)
         self._loop.later(FUNDING_AT_S, self._accidents.pay_funding)
         if self._finale is None:
