@@ -78,6 +78,25 @@ def check_spec(spec: GridSpec, instrument: Instrument, price: Decimal) -> SpecRe
     return _report(grid, roles)
 
 
+def why_idle(grid: Grid, book: BookTop) -> str:
+    """Why no slot beside the price takes an entry; empty if any does, or none is there.
+
+    What made sense when the spec was accepted may not do so under the rules and fees of today.
+    """
+    roles = {role: _slots_beside(grid, role, book) for role in grid.roles}
+    slots = sorted({slot for beside in roles.values() for slot in beside})
+    if not slots or any(grid.entry(slot.number).quantity_lots for slot in slots):
+        return ""
+    try:
+        _check_profit(grid, grid.instrument.ticks_to_price(book.mid_ticks), slots)
+        _check_size(grid, slots)
+        for role, beside in roles.items():
+            _check_budget(grid, role, beside)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
 def _check_whole_ticks(spec: GridSpec, instrument: Instrument) -> None:
     fields: dict[str, Decimal] = {}
     if isinstance(spec.spacing, ArithmeticSpacing):
@@ -147,7 +166,12 @@ def _check_prices(spec: GridSpec, price: Decimal, start: Decimal) -> None:
 
 
 def _judged_slots(grid: Grid, role: Role) -> list[SlotId]:
-    view = View.of(grid, role, {}, BookTop(grid.start_ticks, None, 0), {})
+    return _slots_beside(grid, role, BookTop(grid.start_ticks, None, 0))
+
+
+def _slots_beside(grid: Grid, role: Role, book: BookTop) -> list[SlotId]:
+    """All of a fixed range; of a window those that it would fill at the price."""
+    view = View.of(grid, role, {}, book, {})
     first, last = view.bounds
     if not isinstance(grid.spec.range, FixedRange):
         entries, exits = grid.windows(role)
@@ -311,7 +335,8 @@ def _check_size(grid: Grid, slots: Sequence[SlotId]) -> None:
         asset = instrument.base
     raise ConfigurationError(
         field="order_size.amount",
-        rule=f"must reach the minimum notional of {instrument.min_notional} {instrument.quote}"
+        rule=f"must reach the minimum notional of {instrument.min_notional.normalize():f}"
+        f" {instrument.quote}"
         " when bought and, less the fee, when sold",
         value=size.amount,
         remedy=f"use {smallest.normalize():f} {asset} or more",

@@ -185,6 +185,7 @@ def _decision(look: Look, state: ShardState, book: BookTop) -> RiskApproved:
             has_price=True,
             price_reason="",
             entries_locked=False,
+            idle_reason="",
             has_orders=bool(state.active_orders()),
             is_flat=False,
         )

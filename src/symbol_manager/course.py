@@ -27,6 +27,8 @@ class Circumstances:
     price_reason: str
     #: Funds were short a while ago: entries that rest stay, and none is added.
     entries_locked: bool
+    #: Why no slot beside the price takes an entry; empty if one does.
+    idle_reason: str
     #: Anything of ours may rest or may not be booked yet.
     has_orders: bool
     #: Nothing is held that could be closed.
@@ -71,6 +73,7 @@ def status_of(now: Circumstances) -> tuple[Status, str]:
         (wants is Desired.PAUSED, Status.PAUSED, _what_resumes(phase)),
         (phase.stage is Stage.WAITING, Status.WAITING, "for the trigger price"),
         (now.entries_locked, Status.RUNNING, "entries wait: funds are short"),
+        (bool(now.idle_reason), Status.RUNNING, f"no entries: {now.idle_reason}"),
         (True, Status.RUNNING, ""),
     )
     return next((status, why) for holds, status, why in circumstances if holds)

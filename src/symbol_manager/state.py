@@ -38,6 +38,7 @@ from grid.ladder import LadderVersion
 from grid.phase import Phase
 from grid.plan import live_by_slot
 from grid.profit import total_profit
+from grid.role import OPENING
 from grid.slots import Slot, apply_trade, record_intent
 from ports.store import Changes, Claim, ClosedPair, Fill, Finding, Loaded, Origin
 
@@ -173,6 +174,10 @@ class ShardState:
     def active_orders(self) -> list[Order]:
         """Live and unsettled ones."""
         return list(self._active.values())
+
+    def has_entries(self) -> bool:
+        """Whether an order that opens may rest."""
+        return any(order.intent.tag.purpose in OPENING for order in self._active.values())
 
     @property
     def parked(self) -> Mapping[VenueOrderId, list[Trade]]:

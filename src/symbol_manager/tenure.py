@@ -21,6 +21,7 @@ from domain.market import BookTop
 from domain.orders import OrderReport, Trade
 from domain.plans import RiskApproved
 from ext.engine import QuietBand, TickScale
+from grid.check import why_idle
 from grid.desired import Stance
 from grid.phase import is_flat, next_phase
 from grid.quiet import quiet_band
@@ -119,6 +120,8 @@ class Tenure:
     _candles: Candles | None = field(init=False, default=None)
     #: Prices at which there is nothing to do, under one stance; forgotten when anything changes.
     _quiet: tuple[QuietBand, Stance] | None = field(init=False, default=None)
+    #: Why the last decision that found nothing to do found nothing to open either.
+    _idle_reason: str = ""
     _scale: TickScale = field(init=False)
     #: What the venue's trading rules have that those in force have not.
     _rules: RulesChange | None = field(init=False)
@@ -337,6 +340,8 @@ class Tenure:
         state = self.state
         if self._book is None or self._backoff.waiting() or self._backoff.entries_locked:
             return
+        if stance is Stance.TRADE and not state.has_entries():
+            self._idle_reason = why_idle(state.grid, self._book)
         band = quiet_band(
             state.grid,
             state.phase,
@@ -349,7 +354,7 @@ class Tenure:
         self._quiet = None if band is None else (band, stance)
 
     async def _plan_and_execute(self) -> None:
-        self._quiet = None
+        self._quiet, self._idle_reason = None, ""
         now_ms = self.ports.clock.boot_ms()
         self.sent_ms[:] = [at_ms for at_ms in self.sent_ms if at_ms > now_ms - _MINUTE_MS]
         stance = stance_of(self._circumstances())
@@ -436,6 +441,7 @@ class Tenure:
             has_price=book is not None,
             price_reason=self._price_reason(),
             entries_locked=self._backoff.entries_locked,
+            idle_reason=self._idle_reason,
             has_orders=self._has_orders(),
             is_flat=self.mailbox.wishes.desired is Desired.CLOSED
             and book is not None

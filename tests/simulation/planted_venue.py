@@ -79,6 +79,13 @@ def impossible_rules_taken_for_usual() -> Iterator[None]:
 
 
 @contextmanager
+def idleness_untold() -> Iterator[None]:
+    """A symbol none of whose entries the venue would take runs, and says nothing about it."""
+    with patch.object(tenure, "why_idle", lambda grid, book: ""):
+        yield
+
+
+@contextmanager
 def durations_by_the_wall_clock() -> Iterator[None]:
     """A lease, a wait and an age are as long as a clock says that may jump."""
     with patch.object(VirtualClock, "boot_ms", lambda self: self.now_ms() - EPOCH_MS):
@@ -94,6 +101,7 @@ VENUE_BUGS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         rules_never_asked_for,
         rules_followed_while_orders_rest,
         impossible_rules_taken_for_usual,
+        idleness_untold,
         durations_by_the_wall_clock,
     )
 }

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from domain.instrument import changed_rules
 from domain.orders import OrderStatus
+from grid.check import why_idle
 from grid.phase import Stage
 from orchestrator.placement import find_homes
 from ports.store import Desired, Status
@@ -26,6 +27,7 @@ from symbol_manager.state import ShardState
 
 #: Why a symbol that runs may have no entries, if the venue said so just now.
 _FUNDS = "entries wait: funds are short"
+_IDLE = "no entries: "
 #: What a venue may go on refusing.
 _FUNDS_ARE_SHORT = {-2010, -2019, -2027}
 _NOTHING_TO_REDUCE = -2022
@@ -144,7 +146,8 @@ def _check_rules(row: ShardRow, venue: AnyVenue, obstacle: str) -> list[str]:
 
 def _check_status(row: ShardRow, database: Database, halt: str) -> list[str]:
     expected = _expected_status(row, is_killed=database.is_killed, halt=halt)
-    if row.status is expected and (row.reason in {"", _FUNDS} or expected is not Status.RUNNING):
+    is_told = row.reason in {"", _FUNDS} or row.reason.startswith(_IDLE)
+    if row.status is expected and (is_told or expected is not Status.RUNNING):
         return []
     return [f"I7 status: {row.status.value} ({row.reason}), wanted {expected.value} {halt}".strip()]
 
@@ -192,13 +195,19 @@ def _check_wanted(
             has_price=True,
             price_reason="",
             entries_locked=is_locked,
+            idle_reason="",
             has_orders=bool(state.active_orders()),
             is_flat=False,
         )
     )
+    book = to_book(venue.quote(row.symbol), claim.instrument)
+    if row.status is Status.RUNNING and not is_locked:
+        idle = "" if book is None or state.has_entries() else why_idle(state.grid, book)
+        if bool(row.reason) is not bool(idle):
+            return [f"I7 {row.symbol}: {row.reason or 'no reason'} is told, but {idle or 'none'}"]
     approved = decide(
         state,
-        to_book(venue.quote(row.symbol), claim.instrument),
+        book,
         limits_of(state.grid, SETTINGS.orders_per_minute),
         stance=stance,
         may_place=True,

@@ -16,6 +16,10 @@ HIGH_MINIMUM, LOW_MINIMUM = "60", "5"
 WINDOW = 3
 TICK, UP, NEAR = Decimal("0.01"), Decimal("1.01"), Decimal("0.999")
 VERSION = "SELECT instrument_version FROM shards WHERE symbol = 'BTC/USDT' AND status <> 'removed'"
+IDLE = """
+    SELECT status_reason FROM shards WHERE symbol = 'BTC/USDT' AND status = 'running'
+       AND status_reason LIKE 'no entries: `order_size.amount` must reach the minimum notional of %'
+"""
 REFUSED = "SELECT count(*) FROM orders WHERE status_reason LIKE '%NOTIONAL%'"
 INTENDED = """
     SELECT count(*) FROM orders JOIN shards USING (shard)
@@ -161,6 +165,8 @@ async def test_row_14_minimum_above_the_order_size_stops_what_is_too_small_until
     await control("filters", filters={"min_notional": HIGH_MINIMUM})
     await trading.until_rows(VERSION + " AND instrument_version = :version", version=version)
     await eventually(no_entries_rest, "entries that would be too small are gone")
+    ((why,),) = await trading.until_rows(IDLE)
+    assert f"minimum notional of {HIGH_MINIMUM} USDT" in why
     exits = await resting(trading, "SELL")
     assert exits
     refused = await trading.value(REFUSED)
@@ -176,4 +182,5 @@ async def test_row_14_minimum_above_the_order_size_stops_what_is_too_small_until
 
     await control("filters", filters={"min_notional": LOW_MINIMUM})
     await eventually(is_whole, "the grid is whole")
+    assert await trading.rows(IDLE) == []
     await trading.assert_sound()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from domain.errors import ConfigurationError
 from domain.instrument import MarketKind
-from grid.check import check_spec
+from grid.check import check_spec, why_idle
 from grid.spec import GridSpec
-from unit.grid.factories import INSTRUMENT, make_instrument, make_spec
+from unit.grid.factories import INSTRUMENT, make_book, make_grid, make_instrument, make_spec
 
 PRICE = Decimal(100)
 
@@ -145,6 +145,33 @@ def test_check_spec_small_budget_names_smallest_budget() -> None:
     budget = remedy_amount(refusal(budget_quote="50"))
     check_spec(make_spec(budget_quote=str(budget)), INSTRUMENT, PRICE)
     assert refusal(budget_quote=str(budget - Decimal("0.00000001"))).field == "budget_quote"
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        pytest.param({}, "", id="as accepted"),
+        pytest.param({"min_notional": Decimal(200)}, "`order_size.amount`", id="minimum"),
+        pytest.param({"min_quantity_lots": 10**6}, "`order_size.amount`", id="quantity"),
+        pytest.param({"maker_fee": Decimal("0.1")}, "`spacing.step`", id="fee"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["long", "short", "neutral"])
+@pytest.mark.parametrize(
+    "grid_range",
+    [
+        pytest.param({"kind": "window", "buy_window": 3, "sell_window": 3}, id="window"),
+        pytest.param({"kind": "fixed", "lower": "90", "upper": "110"}, id="fixed"),
+    ],
+)
+def test_why_idle_under_later_rules_tells_what_check_spec_would_refuse(
+    rules: dict[str, Any], told: str, mode: str, grid_range: dict[str, Any]
+) -> None:
+    declared = {} if mode == "long" else {"base_inventory": "10"}
+    grid = make_grid(make_instrument(**rules), mode=mode, range=grid_range, **declared)
+    why = why_idle(grid, make_book(10_000, 10_001))
+    assert why.startswith(told)
+    assert bool(why) is bool(told)
 
 
 @given(

@@ -32,6 +32,7 @@ def make_circumstances(
         "has_price": True,
         "price_reason": "",
         "entries_locked": False,
+        "idle_reason": "",
         "has_orders": True,
         "is_flat": False,
     }
@@ -103,6 +104,12 @@ def test_stance_of_circumstances_is_the_strongest_word(now: Circumstances, stanc
             Status.RUNNING,
             "entries wait: funds are short",
             id="funds short",
+        ),
+        pytest.param(
+            make_circumstances(idle_reason="`order_size.amount` is small"),
+            Status.RUNNING,
+            "no entries: `order_size.amount` is small",
+            id="nothing to open",
         ),
         pytest.param(make_circumstances(Desired.PAUSED), Status.PAUSED, "", id="paused"),
         pytest.param(
