@@ -104,12 +104,12 @@ class SimulatedVenue(ABC, Generic[Core]):
         return EPOCH_MS + self._loop.now_ms()
 
     def quote(self, symbol: str) -> Quote:
-        """The best prices now."""
+        """The best prices now; an empty side as adapters name it."""
         (bid_e8, _), (ask_e8, _) = self._core.books[self.markets[symbol].name].best()
         return Quote(
             symbol=symbol,
-            bid=of_e8(bid_e8),
-            ask=of_e8(ask_e8),
+            bid=of_e8(bid_e8) if bid_e8 else None,
+            ask=of_e8(ask_e8) if ask_e8 else None,
             exchange_ms=self.now_ms(),
         )
 
