@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass
 from functools import partial
 
+import sqlalchemy
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -204,7 +205,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         _say_what_is_at_stake(settings)
         registry = Registry(database.engine)
         await registry.installation_nonce()
-        kill_switch, nodes = KillSwitch(database.engine), Nodes(database.engine)
+        kill_switch = KillSwitch(database.engine)
         await kill_switch.reserve()
         await registry.bind_exchange(name_of_exchange(settings))
         clock = SystemClock()
@@ -214,6 +215,10 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         # A connection of its own: many shards that start at once must not delay the heartbeat.
         heartbeat_engine = create_engine(database.dsn, sessions=sessions, pool_size=1)
         stack.push_async_callback(heartbeat_engine.dispose)
+        # And so must not who waits for what a dead node has locked, which the watchdog frees.
+        watch_engine = create_engine(database.dsn, sessions=sessions, pool_size=2)
+        stack.push_async_callback(watch_engine.dispose)
+        nodes = Nodes(watch_engine)
         membership = Membership(Nodes(heartbeat_engine), executor_id, clock, lease, exchange)
         node = Node(
             NodeSettings(
@@ -233,7 +238,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
                 kill_switch=kill_switch,
                 nodes=nodes,
                 runs=Runs(database.engine, executor_id),
-                work=DurableWork(nodes, registry),
+                work=DurableWork(nodes, Registry(watch_engine)),
                 exchange=exchange,
                 clock=clock,
                 lease=lease,
@@ -256,7 +261,7 @@ async def run_node(settings: Settings) -> AsyncIterator[RunningNode]:
         failpoints(Failpoint.START_BEFORE_LAUNCH)
         await membership.join(settings.node_name, settings.capacity)
         stack.push_async_callback(membership.leave)
-        await asyncio.to_thread(_register_queues, database.dsn, queues)
+        await asyncio.to_thread(_register_queues, database.dsn, sessions, queues)
         DBOS.launch()
         stack.push_async_callback(_destroy_dbos)
         serving = asyncio.create_task(node.serve(), name="node")
@@ -318,14 +323,18 @@ def _dbos_config(dsn: str, executor_id: ExecutorId) -> DBOSConfig:
     }
 
 
-def _register_queues(dsn: str, queues: Sequence[str]) -> None:
+def _register_queues(dsn: str, sessions: str, queues: Sequence[str]) -> None:
     """Before the launch: a queue that comes later is polled a second later."""
-    client = DBOSClient(system_database_url=sqlalchemy_url(dsn), application_name=APPLICATION_NAME)
+    engine = sqlalchemy.create_engine(
+        sqlalchemy_url(dsn), connect_args={"application_name": sessions}
+    )
+    client = DBOSClient(system_database_engine=engine, application_name=APPLICATION_NAME)
     try:
         for queue in queues:
             client.register_queue(queue, polling_interval_sec=QUEUE_POLL_S)
     finally:
         client.destroy()
+        engine.dispose()
 
 
 @contextmanager

@@ -319,8 +319,8 @@ class Node:
             return
         is_steady = self._ports.membership.was_steady_for(self._settings.dead_after_s)
         try:
-            await self._residents.release_ended()
             await self._watchdog.make_rounds(trusts_silence=is_steady)
+            await self._residents.release_ended()
             await self._watchdog.restart_idle(self._busy)
         except ROUND_FAILURES as failure:
             log.warning("round_failed", task="watchdog", error=str(failure))

@@ -1,7 +1,7 @@
 """The watchdog of every node: finds dead nodes and work that nobody does, and places symbols.
 
-Level-triggered, and no node leads: whichever holds the lock reads what is and makes it so. A crash
-in between leaves everything to be found again.
+Level-triggered, and no node leads: each ends what the dead hold in Postgres, and whichever then
+gets the lock reads what is and makes it so. A crash in between leaves everything to be found again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.placement import find_homes, whereabouts
 from orchestrator.rows import NodeRows
@@ -91,14 +92,17 @@ class Watchdog:
             Whether a node that is silent may be taken for dead. After an outage of Postgres all
             are silent, and the first to come back must not take the others' symbols.
         """
+        dead = self._dead(await self._nodes.members(), trusts_silence=trusts_silence)
+        # Whoever makes the round may be one of them, stopped in its midst.
+        await self._end_sessions(dead)
         async with self._nodes.only_one() as is_mine:
             if not is_mine:
-                # One that was stopped in its round keeps the others from theirs.
-                await self._lose(await self._nodes.members(), trusts_silence=trusts_silence)
                 return
             # Before the members: a node joins first, so that the queue of none is taken for old.
             queues = await self._work.queues(f"{SHARDS_QUEUE}@")
-            alive = await self._bury_the_dead(trusts_silence=trusts_silence)
+            if removed := await self._nodes.remove(dead):
+                log.warning("nodes_lost", executors=removed)
+            alive = await self._nodes.members()
             await self._hand_on()
             known = {queue_of(member.executor_id) for member in alive}
             for queue in sorted(set(queues) - known):
@@ -123,23 +127,12 @@ class Watchdog:
             await self._work.resume([workflow_id], queue)
         self._idle_before = set(idle)
 
-    async def _bury_the_dead(self, *, trusts_silence: bool) -> Sequence[Member]:
-        """Remove the nodes that are dead; those that are left."""
-        members = await self._nodes.members()
-        lost = await self._lose(members, trusts_silence=trusts_silence)
-        if not lost:
-            return members
-        removed = await self._nodes.remove(lost)
-        if removed:
-            log.warning("nodes_lost", executors=removed)
-        return await self._nodes.members()
-
-    async def _lose(self, members: Sequence[Member], *, trusts_silence: bool) -> Sequence[Member]:
-        """Those that are dead, whose locks are taken back: they may have been stopped with them.
+    def _dead(self, members: Sequence[Member], *, trusts_silence: bool) -> Sequence[Member]:
+        """Those that are known to have ended, or have been silent for too long.
 
         Never ourselves: after an outage of Postgres our own heartbeat may be the late one.
         """
-        lost = [
+        return [
             member
             for member in members
             if member.executor_id != self._executor_id
@@ -148,9 +141,19 @@ class Watchdog:
                 or (trusts_silence and self._silent_s(member) >= self._dead_after_s)
             )
         ]
-        if lost:
-            await self._nodes.end_sessions(lost)
-        return lost
+
+    async def _end_sessions(self, dead: Sequence[Member]) -> None:
+        """Have Postgres take back what they locked: they may have been stopped in a transaction.
+
+        It may forbid that, to this user or of theirs; they are removed all the same.
+        """
+        try:
+            ended = await self._nodes.end_sessions(dead)
+        except SQLAlchemyError as error:
+            log.warning("sessions_not_ended", error=str(error))
+        else:
+            if ended:
+                log.warning("sessions_ended", sessions=ended)
 
     async def _hand_on(self) -> None:
         """What dead nodes were at, but for the workflows of symbols, which are placed.

@@ -11,7 +11,7 @@ from typing import NewType
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.engine import POSTGRES_SESSIONS, transaction
+from store.engine import POSTGRES_SESSIONS, TRANSACTION_TIMEOUT_S, transaction
 
 ExecutorId = NewType("ExecutorId", str)
 
@@ -19,7 +19,7 @@ ExecutorId = NewType("ExecutorId", str)
 _UUID_LENGTH = 36
 
 #: Serializes rounds of the watchdog between nodes; any constant that nobody else uses.
-_ADVISORY_LOCK = 7_305_512_640_918
+ROUND_LOCK = 7_305_512_640_918
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +127,20 @@ STRANDED = text("""
 """)
 
 
+#: Of whoever may be ended by this user of Postgres.
 _END_SESSIONS = text("""
-    SELECT pg_terminate_backend(session.pid)
-      FROM unnest(
-               CAST(:ids AS text[]), CAST(:heartbeats AS timestamptz[]), CAST(:sessions AS text[])
-           ) AS lost (executor_id, heartbeat_at, sessions)
-      JOIN nodes USING (executor_id, heartbeat_at)
-      JOIN pg_stat_activity AS session ON application_name = sessions
-     WHERE datname = current_database() AND usename = current_user
+    SELECT session.application_name, pg_terminate_backend(session.pid)
+      FROM pg_stat_activity AS session
+      LEFT JOIN (unnest(
+                     CAST(:ids AS text[]), CAST(:heartbeats AS timestamptz[]),
+                     CAST(:sessions AS text[])
+                 ) AS lost (executor_id, heartbeat_at, sessions)
+                 JOIN nodes USING (executor_id, heartbeat_at))
+        ON lost.sessions = session.application_name
+     WHERE session.datname = current_database() AND pg_has_role(session.usesysid, 'USAGE')
+       AND (lost.sessions IS NOT NULL
+            OR (starts_with(session.application_name, :ours)
+                AND session.xact_start < clock_timestamp() - make_interval(secs => :timeout_s)))
 """)
 
 
@@ -194,21 +200,34 @@ class Nodes:
             paused = await connection.execute(_PAUSED, {"account": account})
             return Beat(members=members, paused_for_s=paused.scalar_one_or_none() or 0.0)
 
-    async def end_sessions(self, lost: Sequence[Member]) -> None:
-        """Have Postgres take back the locks of those that were not heard of since they were read.
+    async def end_sessions(self, lost: Sequence[Member]) -> Sequence[str]:
+        """End the connections of those that were not heard of since they were read.
 
         Who was stopped in the midst of a transaction holds its rows for as long as he is stopped.
-        Who was heard of meanwhile is spared, and so is who connects as another user.
+        So may others: whoever of ours has been in one for too long is ended as well.
+
+        Returns
+        -------
+        sequence of str
+            What the connections were called.
+
+        Raises
+        ------
+        sqlalchemy.exc.ProgrammingError
+            If Postgres does not allow it.
         """
         async with transaction(self._engine) as connection:
-            await connection.execute(
+            ended = await connection.execute(
                 _END_SESSIONS,
                 {
                     "ids": [member.executor_id for member in lost],
                     "heartbeats": [member.heartbeat_at for member in lost],
                     "sessions": [sessions_of(member.executor_id) for member in lost],
+                    "ours": POSTGRES_SESSIONS,
+                    "timeout_s": TRANSACTION_TIMEOUT_S,
                 },
             )
+            return list(ended.scalars())
 
     async def leave(self, executor_id: ExecutorId) -> None:
         """Give one's permission to act back."""
@@ -267,7 +286,7 @@ class Nodes:
         """Whether the caller is the only node in here, on any host; false at once if it is not."""
         async with transaction(self._engine) as connection:
             locked = await connection.execute(
-                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ROUND_LOCK}
             )
             yield bool(locked.scalar_one())
 

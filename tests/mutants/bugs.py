@@ -94,8 +94,8 @@ BUGS = (
     Bug(
         name="what a lost node holds in Postgres left to it",
         file="orchestrator/takeover.py",
-        before="            await self._nodes.end_sessions(lost)\n",
-        after="            pass\n",
+        before="            ended = await self._nodes.end_sessions(dead)\n",
+        after="            ended = []\n",
         tests="integration/store/test_takeover.py",
     ),
     Bug(
@@ -103,6 +103,13 @@ BUGS = (
         file="store/nodes.py",
         before="JOIN nodes USING (executor_id, heartbeat_at)",
         after="JOIN nodes USING (executor_id)",
+        tests="integration/store/test_takeover.py",
+    ),
+    Bug(
+        name="who is stopped in a transaction waited for unless it is a node",
+        file="store/nodes.py",
+        before="AND session.xact_start < clock_timestamp() -",
+        after="AND session.xact_start > clock_timestamp() +",
         tests="integration/store/test_takeover.py",
     ),
     Bug(

@@ -133,6 +133,7 @@ class Database(Requests):
         plan = decision.approved.plan
         with self._transaction():
             self._check_owned(decision.ownership)
+            self._expect_free(decision.ownership.shard)
             if plan.places and self.is_killed:
                 raise KillSwitchEngaged(f"decision {decision.decision_id} places orders")
             self._insert(self.decisions, decision.decision_id, decision)
@@ -163,6 +164,7 @@ class Database(Requests):
         shard = ownership.shard
         with self._transaction():
             self._check_owned(ownership, changes.spec_version)
+            self._expect_free(shard)
             for fill in changes.fills.values():
                 self._record_fill(FillRow(fill=fill, account=instrument.account, shard=shard))
                 self._book(fill, instrument)
@@ -198,6 +200,7 @@ class Database(Requests):
     def set_status(self, ownership: Ownership, status: Status, reason: str) -> None:
         with self._transaction():
             self._check_owned(ownership)
+            self._expect_free(ownership.shard)
             row = self.shards[ownership.shard]
             if status is Status.REMOVED and row.desired not in {Desired.CLOSED, Desired.REMOVED}:
                 raise OwnershipLost(f"shard {ownership.shard} is not to be removed")

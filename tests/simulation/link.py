@@ -101,7 +101,7 @@ class Link:
         return reply.value  # type: ignore[return-value]  # `None` only where the answer is that
 
     def break_off(self) -> None:
-        """As when the far end closes every connection: what arrived has its effect all the same."""
+        """The far end closes every connection; what is under way may arrive all the same."""
         for settle in list(self._under_way):
             settle(_Reply(None, NoAnswerError("the connection was closed")))
 

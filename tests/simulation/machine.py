@@ -153,7 +153,8 @@ class Machine:
         site.trace.note(f"{process.name} is stopped")
         process.stop()
         if site.dice.random() < HOLDS:
-            row = site.dice.choice(site.database.rows_of(process.name))
+            rows: list[int | str] = [process.name, *site.database.shards]
+            row = site.dice.choice(rows)
             site.trace.note(f"{process.name} holds {row}")
             site.database.hold(process.name, row)
 

@@ -72,24 +72,23 @@ class SimulatedNodes:
 
         return await self._store.ask(beat)
 
-    async def end_sessions(self, lost: Sequence[Member]) -> None:
-        def end() -> None:
-            for member in lost:
-                if self._database.is_silent_since(member.executor_id, _stamp_ms(member)):
-                    self._note(f"{self._executor} ends the sessions of {member.executor_id}")
-                    self._database.end_sessions(member.executor_id)
-                    self._break_off(member.executor_id)
+    async def end_sessions(self, lost: Sequence[Member]) -> Sequence[str]:
+        def end() -> list[str]:
+            ended = [*self._still_silent(lost), *self._database.too_long]
+            for executor_id in ended:
+                self._note(f"{self._executor} ends the sessions of {executor_id}")
+                self._database.end_sessions(executor_id)
+                self._break_off(executor_id)
+            return ended
 
-        await self._store.ask(end)
+        return await self._store.ask(end)
 
     async def remove(self, lost: Sequence[Member]) -> Sequence[ExecutorId]:
         def remove() -> list[ExecutorId]:
-            removed = []
-            for member in lost:
-                if self._database.is_silent_since(member.executor_id, _stamp_ms(member)):
-                    self._note(f"{self._executor} removes {member.executor_id}")
-                    self._database.leave(member.executor_id)
-                    removed.append(member.executor_id)
+            removed = self._still_silent(lost)
+            self._database.leave(*removed)
+            for executor_id in removed:
+                self._note(f"{self._executor} removes {executor_id}")
             return removed
 
         return await self._store.ask(remove)
@@ -127,11 +126,20 @@ class SimulatedNodes:
 
     async def place(self, homes: Mapping[int, ExecutorId]) -> None:
         def place() -> None:
+            self._database.place(homes)
             for shard, home in homes.items():
                 self._note(f"{self._executor} places {shard} on {home}")
-            self._database.place(homes)
 
         await self._store.ask(place)
+
+    def _still_silent(self, lost: Sequence[Member]) -> list[ExecutorId]:
+        return [
+            member.executor_id
+            for member in lost
+            if self._database.is_silent_since(
+                member.executor_id, round(member.heartbeat_at.timestamp() * 1000)
+            )
+        ]
 
     def _members(self) -> list[Member]:
         rows = self._database.nodes.values()
@@ -197,8 +205,3 @@ def member_of(row: NodeRow) -> Member:
         is_draining=row.is_draining,
         exchange_lost_s=None if exchange_ms is None else (row.heartbeat_ms - exchange_ms) / 1000,
     )
-
-
-def _stamp_ms(member: Member) -> int:
-    """When it was heard of last, as its row says it."""
-    return round(member.heartbeat_at.timestamp() * 1000)

@@ -77,8 +77,8 @@ def owner_not_released() -> Iterator[None]:
 def locks_of_the_dead_left() -> Iterator[None]:
     """What a process holds that is stopped in the midst of a transaction is held for ever."""
 
-    async def idle(self: SimulatedNodes, lost: Sequence[Member]) -> None:
-        return
+    async def idle(self: SimulatedNodes, lost: Sequence[Member]) -> Sequence[str]:
+        return []
 
     with patch.object(SimulatedNodes, "end_sessions", idle):
         yield

@@ -22,8 +22,10 @@ from simulation.tables import (
 from store.engine import TRANSACTION_TIMEOUT_S
 from store.nodes import ExecutorId, Placed
 
-#: How long the server waits for a client that holds a lock and says nothing.
+#: How long the server waits for a client that holds a lock and says nothing, and for one of which
+#: half a batch has come.
 ROUND_MAX_MS = int(TRANSACTION_TIMEOUT_S * 1000)
+NEVER_MS = 1 << 60
 
 
 class Registry(Tables):
@@ -59,9 +61,10 @@ class Registry(Tables):
             heartbeat_ms=self._stamp_ms(),
         )
 
-    def leave(self, executor: str) -> None:
-        self._expect_free(executor)
-        self.nodes.pop(executor, None)
+    def leave(self, *executors: str) -> None:
+        self._expect_free(*executors)
+        for executor in executors:
+            self.nodes.pop(executor, None)
 
     def is_silent_since(self, executor: str, heartbeat_ms: int) -> bool:
         """Whether a node is there and was not heard of since then."""
@@ -127,24 +130,33 @@ class Registry(Tables):
             if row.status is not Status.REMOVED and row.progress is not Progress.DONE
         ]
 
-    def rows_of(self, executor: str) -> list[int | str]:
-        """What it writes to: its own row, and those of the shards that it owns."""
-        return [executor, *(row.shard for row in self.shards.values() if row.owner == executor)]
-
     def hold(self, executor: str, row: int | str) -> None:
-        """A shard, or a node, until the executor goes on or has no connection any more."""
-        self.held[executor] = row
+        """Keep a shard or a node, and the round, until one goes on or has no connection."""
+        self.held[executor] = row, self._now_ms()
+        self._keep_round(executor, NEVER_MS)
 
     def let_go(self, executor: str) -> None:
         self.held.pop(executor, None)
+        self._keep_round(executor, self._now_ms() + ROUND_MAX_MS)
 
     def end_sessions(self, executor: str) -> None:
         """Take back what an executor has locked."""
         self.let_go(executor)
         self.unlock_round(executor)
 
+    @property
+    def too_long(self) -> list[str]:
+        """Who has been in one transaction for longer than any takes."""
+        before_ms = self._now_ms() - ROUND_MAX_MS
+        return [executor for executor, (_, since_ms) in self.held.items() if since_ms < before_ms]
+
+    def _keep_round(self, executor: str, until_ms: int) -> None:
+        if self.round is not None and self.round[0] == executor:
+            self.round = executor, until_ms
+
     def _expect_free(self, *rows: int | str) -> None:
-        if not set(self.held.values()).isdisjoint(rows):
+        """Whoever writes to a row that is held waits."""
+        if any(row in rows for row, _ in self.held.values()):
             raise HeldError
 
     def place(self, homes: Mapping[int, str]) -> None:
@@ -154,18 +166,22 @@ class Registry(Tables):
 
     def release(self, shard: int, executor: str) -> None:
         """Let another node claim a shard of which nothing runs any more."""
+        self._expect_free(shard)
         if self.shards[shard].owner == executor:
             self.shards[shard] = replace(self.shards[shard], owner=None)
 
     def begin_start(self, shard: int) -> None:
+        self._expect_free(shard)
         row = self.shards[shard]
         self.shards[shard] = replace(row, starts=row.starts + 1)
 
     def end_start(self, shard: int) -> None:
+        self._expect_free(shard)
         self.shards[shard] = replace(self.shards[shard], starts=0)
 
     def halt(self, shard: int, reason: str, executor: str, *, is_quarantined: bool) -> None:
         """Say why a shard does not go on, unless another live node runs it."""
+        self._expect_free(shard)
         row = self.shards[shard]
         is_ours = row.owner in {None, executor} or row.owner not in self.nodes
         if row.status is not Status.REMOVED and is_ours:

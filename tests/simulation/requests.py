@@ -182,6 +182,7 @@ class Requests(Registry):
         row = self.active(account, symbol)
         if row is None or (row.desired in ENDING and desired not in {row.desired, Desired.REMOVED}):
             return None
+        self._expect_free(row.shard)
         if row.desired_ms <= asked_ms:
             row = replace(row, desired=desired, desired_ms=asked_ms, starts=0, is_quarantined=False)
             self.shards[row.shard] = row
@@ -204,6 +205,7 @@ class Requests(Registry):
     def ask_reconcile(self, account: str, symbol: str) -> ShardRow | None:
         row = self.active(account, symbol)
         if row is not None:
+            self._expect_free(row.shard)
             row = self.shards[row.shard] = replace(row, compare_asked_ms=self._now_ms())
         return row
 
@@ -213,6 +215,7 @@ class Requests(Registry):
             raise RequestRefused(f"no node {name} takes symbols")
         row = self.active(account, symbol)
         if row is not None:
+            self._expect_free(row.shard)
             row = self.shards[row.shard] = replace(row, pinned_to=name)
         return row
 
@@ -263,6 +266,7 @@ class Requests(Registry):
         wanted = replace(before, spec=edited.spec)
         check_portfolio(wanted, others, room.limits, before)
         check_reservation(wanted, others, room.balances, before)
+        self._expect_free(row.shard)
         with self._transaction():
             if edited.ladder:
                 key = row.shard, edited.ladder.version

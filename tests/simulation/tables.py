@@ -190,8 +190,9 @@ class Tables:
         self.change_starts: dict[str, tuple[str, int]] = {}
         #: Who makes the watchdog's round, and until when the server waits for its end.
         self.round: tuple[str, int] | None = None
-        #: Which row the transaction holds in whose midst an executor is stopped: a shard or a node.
-        self.held: dict[str, int | str] = {}
+        #: Which row the transaction holds in whose midst an executor is stopped, a shard or a node,
+        #: and since when.
+        self.held: dict[str, tuple[int | str, int]] = {}
         #: By account, symbol and version.
         self.instruments: dict[tuple[str, str, int], Instrument] = {}
         self.shards: dict[int, ShardRow] = {}

@@ -118,7 +118,7 @@ async def test_row_21_node_stopped_between_intent_and_send_sends_nothing_when_it
 
 
 async def test_row_21_node_stopped_in_a_transaction_is_taken_over(pair: Cluster) -> None:
-    """With its life ends what it holds in Postgres, whatever it was about to say there."""
+    """With its life end its connections, which Postgres might wait for."""
     lost = pair.nodes["one"]
     sessions = sessions_of(await pair.value("SELECT executor_id FROM nodes WHERE name = 'one'"))
 

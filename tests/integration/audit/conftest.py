@@ -38,8 +38,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def dsn(postgres: EmbeddedPostgres) -> str:
-    """A database of the test's own; it goes with the server."""
+def dsn(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of the test's own; a server that stops writes down whatever is left of them."""
     migrated = psycopg.conninfo.conninfo_to_dict(postgres.dsn())
     name = f"audit_{next(_NUMBERS)}"
     maintenance = psycopg.conninfo.make_conninfo(postgres.dsn(), dbname="postgres")
@@ -49,4 +49,6 @@ def dsn(postgres: EmbeddedPostgres) -> str:
                 sql.Identifier(name), sql.Identifier(str(migrated["dbname"]))
             )
         )
-    return psycopg.conninfo.make_conninfo(postgres.dsn(), dbname=name)
+    yield psycopg.conninfo.make_conninfo(postgres.dsn(), dbname=name)
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,8 @@ from orchestrator import durable_work
 from orchestrator.durable_work import DurableWork
 from orchestrator.takeover import Watchdog, is_gone, this_process
 from orchestrator.workflows import queue_of, run_shard_id
-from store.engine import TRANSACTION_TIMEOUT_S, transaction
-from store.nodes import _ADVISORY_LOCK, ExecutorId, Member, Nodes, sessions_of
+from store.engine import TRANSACTION_TIMEOUT_S, create_engine, transaction
+from store.nodes import ROUND_LOCK, ExecutorId, Member, Nodes, sessions_of
 from store.registry import Registry
 from support.system import eventually
 
@@ -311,7 +311,7 @@ async def test_watchdog_when_all_nodes_drain_leaves_a_symbol_on_the_move_to_its_
     assert handed == Handed()
 
 
-async def test_watchdog_while_another_node_makes_its_rounds_does_nothing(
+async def test_watchdog_while_another_node_makes_its_rounds_removes_nobody(
     clean_engine: AsyncEngine, handed: Handed
 ) -> None:
     await join_node(clean_engine, OTHER, host="elsewhere")
@@ -343,7 +343,7 @@ def held(dsn: str, statement: str, begun: str) -> Iterator[psycopg.Connection[An
 
 SHARDS_HELD = "SELECT FROM shards FOR UPDATE"
 HEARTBEAT_BEGUN = "UPDATE nodes SET heartbeat_at = clock_timestamp()"
-ROUND_BEGUN = f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"
+ROUND_BEGUN = f"SELECT pg_advisory_xact_lock({ROUND_LOCK})"
 
 
 @pytest.mark.parametrize("begun", ["nothing", "close", "prepare"])
@@ -356,15 +356,77 @@ async def test_watchdog_takes_from_a_silent_node_what_it_was_stopped_in(
         assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
 
 
-@pytest.mark.parametrize("statement", [HEARTBEAT_BEGUN, ROUND_BEGUN])
+async def test_watchdog_whose_shards_wait_for_what_a_silent_node_holds_makes_its_rounds(
+    clean_engine: AsyncEngine, shared_dsn: str, handed: Handed, running: Running
+) -> None:
+    """They take every connection of their pool: the watchdog has another."""
+    await join_node(clean_engine, OTHER, host="elsewhere")
+    watching = create_engine(shared_dsn, pool_size=2)
+
+    async def wait_for_the_row() -> None:
+        with suppress(StoreUnavailable):
+            async with transaction(clean_engine) as connection:
+                await connection.execute(text(SHARDS_HELD))
+
+    with held(shared_dsn, SHARDS_HELD, "close"):
+        waiting = [asyncio.create_task(wait_for_the_row()) for _ in range(12)]
+        await asyncio.sleep(0.1)
+        await run(watching, silent_s=11.0)
+        assert await value(watching, "SELECT placed_on FROM shards") == EXECUTOR
+        await asyncio.gather(*waiting)
+    await watching.dispose()
+
+
+async def test_watchdog_ends_whoever_is_in_a_transaction_for_too_long(
+    clean_engine: AsyncEngine,
+    shared_dsn: str,
+    handed: Handed,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that was taken for dead, woke, and was stopped again: it is no node any more."""
+    monkeypatch.setattr("store.nodes.TRANSACTION_TIMEOUT_S", 0.2)
+    with held(shared_dsn, SHARDS_HELD, "close"):
+        await asyncio.sleep(0.3)
+        await run(clean_engine)
+        assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
+
+
+async def test_watchdog_that_may_not_end_sessions_removes_the_node_all_the_same(
+    shared_dsn: str, clean_engine: AsyncEngine, handed: Handed
+) -> None:
+    await join_node(clean_engine, OTHER, host="elsewhere")
+
+    class Forbidden(Nodes):
+        async def end_sessions(self, lost: Sequence[Member]) -> Sequence[str]:
+            async with transaction(clean_engine) as connection:
+                await connection.execute(text("CREATE ROLE nobody_at_all"))
+                await connection.execute(text("SET LOCAL ROLE nobody_at_all"))
+                await connection.execute(text("SELECT 1 FROM shards"))
+            return []
+
+    await watchdog_of(Forbidden(clean_engine), clean_engine, 11.0).make_rounds(trusts_silence=True)
+    assert await nodes(clean_engine) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(HEARTBEAT_BEGUN, id="heartbeat"),
+        pytest.param(ROUND_BEGUN, id="round"),
+    ],
+)
 async def test_watchdog_removes_a_node_that_was_stopped_in_its_heartbeat_or_round(
     clean_engine: AsyncEngine, shared_dsn: str, handed: Handed, statement: str
 ) -> None:
     await join_node(clean_engine, OTHER, host="elsewhere")
     with held(shared_dsn, statement, "close"):
-        for _ in range(2):
+
+        async def is_removed() -> bool:
             await run(clean_engine, silent_s=11.0)
-        assert await nodes(clean_engine) == []
+            return not await nodes(clean_engine)
+
+        await eventually(is_removed, "Postgres has taken its locks back")
 
 
 async def test_watchdog_leaves_the_transactions_of_a_node_that_is_heard_of(
@@ -421,14 +483,22 @@ async def test_watchdog_drops_the_queues_of_nodes_that_are_gone(
 
 
 class JoinedMeanwhile(Nodes):
-    """Another node joins, then registers its queue, right after the members were read."""
+    """Another node joins, then registers its queue, right after the round has read the members."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
         self._engine = engine
+        self._is_round = False
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[bool]:
+        async with super().only_one() as self._is_round:
+            yield self._is_round
 
     async def members(self) -> Sequence[Member]:
         found = await super().members()
+        if not self._is_round:
+            return found
         await join_node(self._engine, OTHER)
         await execute(
             self._engine, "INSERT INTO dbos.queues (name) VALUES (:name)", name=queue_of(OTHER)
