@@ -136,7 +136,8 @@ class Registry(Tables):
         self._keep_round(executor, NEVER_MS)
 
     def let_go(self, executor: str) -> None:
-        self.held.pop(executor, None)
+        if self.held.pop(executor, None) is not None:
+            self.freed_ms = self._now_ms()
         self._keep_round(executor, self._now_ms() + ROUND_MAX_MS)
 
     def end_sessions(self, executor: str) -> None:

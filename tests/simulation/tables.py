@@ -193,6 +193,8 @@ class Tables:
         #: Which row the transaction holds in whose midst an executor is stopped, a shard or a node,
         #: and since when.
         self.held: dict[str, tuple[int | str, int]] = {}
+        #: When the last one was let go.
+        self.freed_ms = 0
         #: By account, symbol and version.
         self.instruments: dict[tuple[str, str, int], Instrument] = {}
         self.shards: dict[int, ShardRow] = {}

@@ -30,7 +30,8 @@ _ORDER = (Stage.WAITING, Stage.RUNNING, Stage.CLOSING, Stage.ENDED)
 HEARSAY_MS = 20_000
 #: How long a grid may take to close its inventory while the market is calm.
 CLOSING_MAX_MS = 15_000
-#: How long a transaction may be under way, and clocks be apart: usually, and where any is slow.
+#: How long a transaction may be under way, and clocks be apart: usually, and where any is slow or
+#: may wait for a row.
 COMMIT_MS, COMMIT_MAX_MS = 600, 5_500
 #: How long a quote may be under way.
 QUOTE_LATE_MAX_MS = 3_000
@@ -178,7 +179,8 @@ class WatchedDatabase(Database):
         """Nothing opens a position at a price that is too old, however slow its commit was."""
         now_ms = EPOCH_MS + self._now_ms()
         age_ms = now_ms - decision.book.exchange_ms if decision.book else now_ms
-        late_ms = COMMIT_MAX_MS if self._watch.commits_late() else COMMIT_MS
+        waited = bool(self.held) or self._now_ms() - self.freed_ms < COMMIT_MAX_MS
+        late_ms = COMMIT_MAX_MS if waited or self._watch.commits_late() else COMMIT_MS
         late_ms += 0 if self._watch.clocks_are_right() else QUOTE_LATE_MAX_MS
         if age_ms > self._watch.stale_after_ms + late_ms:
             self._watch.fail(f"decision {decision.decision_id}: at a price of {age_ms} ms ago")
