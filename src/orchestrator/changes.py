@@ -284,8 +284,17 @@ class Changes:
                     account, symbol, _desired(verb, change), workflow_id
                 )
         if registered is None:
+            registered = await self._removed_by(account, symbol, workflow_id)
+        if registered is None:
             raise RequestRefused(f"{symbol} is not on account {account}, or is being removed")
         return {"outcome": "recorded", "symbol": symbol, "shard": registered.shard}
+
+    async def _removed_by(
+        self, account: str, symbol: str, workflow_id: str
+    ) -> RegisteredSymbol | None:
+        """A symbol that is gone since this request was written down, by a process that ended."""
+        found = await self._registry.mark_of(account, symbol, workflow_id)
+        return found[0] if found is not None and found[1] else None
 
     async def _reached(self, verb: Verb, shard: int, version: int) -> Document:
         seen: RegisteredSymbol = await self._registry.symbol(shard)

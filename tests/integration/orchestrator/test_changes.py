@@ -111,6 +111,24 @@ async def run(changes: Changes, change: Document, workflow_id: str) -> Document:
     return await changes.converge(change, recorded)
 
 
+@pytest.mark.parametrize("closes", [False, True])
+async def test_removal_that_its_process_did_not_outlive_is_done_though_the_symbol_is_gone(
+    clean_engine: AsyncEngine, changes: Changes, *, closes: bool
+) -> None:
+    """Another removal is refused: what it asks for was asked for before, and is so."""
+    await add_symbol(clean_engine)
+    change = TARGET | {"verb": Verb.REMOVE.value, "close": closes}
+    first, second = [await ask(clean_engine, f"remove:{n}", ago_ms=-n) for n in (0, 5)]
+    recorded = await changes.record(change, {"outcome": "prepared"}, first)
+    await execute(clean_engine, "UPDATE shards SET status = 'removed'")
+
+    assert await changes.record(change, {"outcome": "prepared"}, first) == recorded
+    assert (await changes.converge(change, recorded))["outcome"] == "done"
+    refused = await changes.record(change, {"outcome": "prepared"}, second)
+    assert refused["outcome"] == "refused"
+    assert "is not on account" in refused["reason"]
+
+
 @pytest.mark.parametrize(
     ("verb", "status"),
     [
