@@ -42,7 +42,7 @@ from orchestrator.workflows import (
     queue_of,
     register,
 )
-from store.nodes import ExecutorId, Nodes
+from store.nodes import ExecutorId, Nodes, sessions_of
 from store.registry import Registry
 
 place = test_node.place
@@ -102,7 +102,7 @@ async def launched(dsn: str, handlers: Handlers) -> AsyncIterator[Workflows]:
     workflows = register(handlers)
     queues = [queue_of(EXECUTOR), CHANGES_QUEUE]
     DBOS.listen_queues(queues)
-    await asyncio.to_thread(bootstrap._register_queues, dsn, queues)
+    await asyncio.to_thread(bootstrap._register_queues, dsn, sessions_of(EXECUTOR), queues)
     DBOS.launch()
     try:
         yield workflows
