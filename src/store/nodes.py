@@ -139,7 +139,7 @@ _END_SESSIONS = text("""
         ON lost.sessions = session.application_name
      WHERE session.datname = current_database() AND pg_has_role(session.usesysid, 'USAGE')
        AND (lost.sessions IS NOT NULL
-            OR (starts_with(session.application_name, :ours)
+            OR (starts_with(session.application_name, :nodes)
                 AND session.xact_start < clock_timestamp() - make_interval(secs => :timeout_s)))
 """)
 
@@ -204,7 +204,7 @@ class Nodes:
         """End the connections of those that were not heard of since they were read.
 
         Who was stopped in the midst of a transaction holds its rows for as long as he is stopped.
-        So may others: whoever of ours has been in one for too long is ended as well.
+        So does who was a node, or is to be: any that is in one for too long is ended as well.
 
         Returns
         -------
@@ -223,7 +223,7 @@ class Nodes:
                     "ids": [member.executor_id for member in lost],
                     "heartbeats": [member.heartbeat_at for member in lost],
                     "sessions": [sessions_of(member.executor_id) for member in lost],
-                    "ours": POSTGRES_SESSIONS,
+                    "nodes": sessions_of(ExecutorId("")),
                     "timeout_s": TRANSACTION_TIMEOUT_S,
                 },
             )

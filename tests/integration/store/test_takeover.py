@@ -392,6 +392,22 @@ async def test_watchdog_ends_whoever_is_in_a_transaction_for_too_long(
         assert await value(clean_engine, "SELECT placed_on FROM shards") == EXECUTOR
 
 
+@pytest.mark.parametrize("name", ["gridkeeper", "gridkeeper-reports", "pg_dump"])
+async def test_watchdog_leaves_long_transactions_that_are_of_no_node(
+    clean_engine: AsyncEngine,
+    shared_dsn: str,
+    handed: Handed,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr("store.nodes.TRANSACTION_TIMEOUT_S", 0.2)
+    with psycopg.connect(shared_dsn, application_name=name) as connection:
+        connection.execute("SELECT 1")
+        await asyncio.sleep(0.3)
+        await run(clean_engine)
+        connection.execute("SELECT 1")
+
+
 async def test_watchdog_that_may_not_end_sessions_removes_the_node_all_the_same(
     shared_dsn: str, clean_engine: AsyncEngine, handed: Handed
 ) -> None:
