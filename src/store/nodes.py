@@ -248,6 +248,8 @@ class Nodes:
         sequence of ExecutorId
             From whom it was taken.
         """
+        if not lost:  # as in nearly every round
+            return []
         async with transaction(self._engine) as connection:
             removed = await connection.execute(
                 text("""
